@@ -1,0 +1,75 @@
+"""Everything sealift raises on purpose: one root, an exit code for each thing a reader can act on.
+
+An error says what happened, what it means, and the next command.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SealiftError(Exception):
+    """The root. ``means`` explains, ``next_step`` is a command or an action that helps."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, happened: str, *, means: str = "", next_step: str = "") -> None:
+        super().__init__(happened)
+        self.happened = happened
+        self.means = means
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        parts = [self.happened]
+        if self.means:
+            parts.append(f"  what it means: {self.means}")
+        if self.next_step:
+            parts.append(f"  next: {self.next_step}")
+        return "\n".join(parts)
+
+
+class DefectError(SealiftError):
+    """Something sealift itself got wrong."""
+
+    exit_code = 1
+
+
+class UsageError(SealiftError):
+    """A command line, configuration file or tree that cannot be used as it is."""
+
+    exit_code = 2
+
+
+class RefusedError(SealiftError):
+    """A gate looked and said no."""
+
+    exit_code = 3
+
+
+class OutsideError(SealiftError):
+    """A registry, a log, a network or a port did not do its part: try again."""
+
+    exit_code = 4
+
+
+class MissingProgramError(SealiftError):
+    """A program is not here and could not be installed."""
+
+    exit_code = 5
+
+
+class InterruptedReleaseError(SealiftError):
+    """Ctrl-C or SIGTERM."""
+
+    exit_code = 130
+
+
+class ManyErrors(SealiftError):  # noqa: N818 - it reads as what it is: several
+    """Every failure of one level of the line, together."""
+
+    def __init__(self, errors: list[SealiftError]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = tuple(errors)
+        # A refusal outranks a failure outside: trying again would not help.
+        ranks = (1, 2, 3, 5, 4)
+        self.exit_code = min((e.exit_code for e in errors), key=lambda c: ranks.index(c) if c in ranks else 9)  # type: ignore[misc]

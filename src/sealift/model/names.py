@@ -1,0 +1,174 @@
+"""The names that identify things. Each parses or raises; each prints as what it parsed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import semver
+
+from sealift.errors import UsageError
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# The grammar of the distribution specification, without upper limits on the host.
+_HOST = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+
+
+class Text(str):
+    """A string that keeps a grammar."""
+
+    kind: ClassVar[str] = "text"
+    example: ClassVar[str] = ""
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        if not cls.accepts(text):
+            raise UsageError(f"{text!r} is not a {cls.kind}", next_step=f"write it as {cls.example}")
+        return super().__new__(cls, text)
+
+    @classmethod
+    def accepts(cls, text: str) -> bool:
+        """Tell whether the text keeps this grammar."""
+        raise NotImplementedError
+
+
+class Digest(Text):
+    """The SHA-256 of some bytes, ``sha256:`` and 64 hexadecimal digits."""
+
+    kind = "digest"
+    example = "sha256: and 64 lower-case hexadecimal digits"
+    __slots__ = ()
+
+    @classmethod
+    def accepts(cls, text: str) -> bool:
+        return _DIGEST.fullmatch(text) is not None
+
+    @property
+    def hex(self) -> str:
+        """The 64 digits alone."""
+        return self.removeprefix("sha256:")
+
+
+class Tag(Text):
+    """An image tag."""
+
+    kind = "tag"
+    example = "1.2.3 or latest"
+    __slots__ = ()
+
+    @classmethod
+    def accepts(cls, text: str) -> bool:
+        return _TAG.fullmatch(text) is not None
+
+
+class Repository(Text):
+    """A registry's host and a path in it, ``ghcr.io/owner/name`` or ``localhost:5000/name``."""
+
+    kind = "repository"
+    example = "registry.example/owner/name"
+    __slots__ = ()
+
+    @classmethod
+    def accepts(cls, text: str) -> bool:
+        host, slash, path = text.partition("/")
+        return bool(slash) and _HOST.fullmatch(host) is not None and _PATH.fullmatch(path) is not None
+
+    @property
+    def host(self) -> str:
+        """The registry, with its port."""
+        return self.partition("/")[0]
+
+    @property
+    def path(self) -> str:
+        """The name inside the registry."""
+        return self.partition("/")[2]
+
+    def at(self, digest: Digest) -> str:
+        """Refer to one manifest."""
+        return f"{self}@{digest}"
+
+    def tagged(self, tag: Tag) -> str:
+        """Refer to a tag."""
+        return f"{self}:{tag}"
+
+
+@dataclass(frozen=True, order=True)
+class Platform:
+    """An operating system and an architecture as Go spells them, ``linux/arm64``."""
+
+    os: str
+    arch: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``os/arch``."""
+        match text.split("/"):
+            case [system, arch] if re.fullmatch(r"[a-z0-9]+", system) and re.fullmatch(r"[a-z0-9]+", arch):
+                return cls(system, arch)
+            case _:
+                raise UsageError(f"{text!r} is not a platform", next_step="write it as linux/amd64")
+
+    def __str__(self) -> str:
+        return f"{self.os}/{self.arch}"
+
+    @property
+    def slug(self) -> str:
+        """The platform as part of a file's name."""
+        return f"{self.os}-{self.arch}"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A semantic version, written without the tag's ``v``."""
+
+    number: semver.Version
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``1.2.3`` or ``v1.2.3``; build metadata cannot be a tag and is refused."""
+        try:
+            number = semver.Version.parse(text.removeprefix("v"))
+        except ValueError as error:
+            raise UsageError(f"{text!r} is not a semantic version", next_step="write it as 1.2.3") from error
+        if number.build:
+            raise UsageError(
+                f"{text!r} has build metadata",
+                means="a + cannot stand in an image tag",
+                next_step="leave +... out",
+            )
+        return cls(number)
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+    def __lt__(self, other: Version) -> bool:
+        return self.number < other.number
+
+    @property
+    def git_tag(self) -> str:
+        """The tag in git."""
+        return f"v{self.number}"
+
+    @property
+    def prerelease(self) -> bool:
+        """Whether it is one: such a version moves no other tag."""
+        return self.number.prerelease is not None
+
+    def next_patch(self) -> Version:
+        """Return the version that would come next."""
+        return Version(self.number.bump_patch())
+
+    @property
+    def version_tag(self) -> Tag:
+        """The tag that never moves."""
+        return Tag(str(self.number))
+
+    @property
+    def moving_tags(self) -> tuple[Tag, ...]:
+        """The tags that follow the newest release, closest first."""
+        if self.prerelease:
+            return ()
+        return Tag(f"{self.number.major}.{self.number.minor}"), Tag(str(self.number.major)), Tag("latest")

@@ -1,0 +1,179 @@
+"""Every external program is started here: resolved, timed, measured, and killed when we end.
+
+Output goes to files, never through pipes, so no program can fill one and hang.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sealift.errors import MissingProgramError, OutsideError
+
+TAIL = 4000
+KILL_AFTER = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """What a program said: its exit status and both streams, decoded as UTF-8."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """One program's run: monotonic start and end in seconds, CPU seconds, peak memory in bytes."""
+
+    argv0: str
+    start: float
+    end: float
+    cpu_seconds: float
+    max_rss_bytes: int
+
+
+@dataclass
+class Recorder:
+    """Collects the programs that one node of the line ran."""
+
+    runs: list[Ran] = field(default_factory=list)
+
+
+_recorder: contextvars.ContextVar[Recorder | None] = contextvars.ContextVar("recorder", default=None)
+_running: dict[int, subprocess.Popen[bytes]] = {}
+_lock = threading.Lock()
+_ending = threading.Event()
+
+
+class ProgramFailedError(OutsideError):
+    """A program ended with a status that its caller did not expect."""
+
+    def __init__(self, done: Completed, why: str = "") -> None:
+        self.done = done
+        said = "\n".join(s for s in (done.stdout[-TAIL:].strip(), done.stderr[-TAIL:].strip()) if s)
+        words = why or f"{Path(done.argv[0]).name} ended with status {done.returncode}"
+        super().__init__(f"{words}\n  command: {shlex.join(done.argv)}\n{_indent(said)}".rstrip())
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  | {line}" for line in text.splitlines())
+
+
+@contextmanager
+def recording() -> Iterator[Recorder]:
+    """Collect every program that this context runs."""
+    recorder = Recorder()
+    token = _recorder.set(recorder)
+    try:
+        yield recorder
+    finally:
+        _recorder.reset(token)
+
+
+def resolve(program: str, env: Mapping[str, str] | None = None) -> str:
+    """Return the program's full path, or raise MissingProgramError."""
+    found = shutil.which(program, path=(env or os.environ).get("PATH"))
+    if found is None:
+        raise MissingProgramError(f"the program {program} is not here", next_step="sealift doctor")
+    return found
+
+
+def run(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout: float = 900,
+    check: bool = True,
+) -> Completed:
+    """Run one program to its end.
+
+    ``env`` replaces the environment; ``timeout`` is in seconds; with ``check`` a status other than
+    zero raises ProgramFailedError, which shows the command, the status and both streams.
+    """
+    words = [os.fspath(a) for a in argv]
+    words[0] = resolve(words[0], env)
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(stdin)
+        given.seek(0)
+        start = time.monotonic()
+        with _lock:
+            if _ending.is_set():
+                raise OutsideError(f"{Path(words[0]).name} was not started: this run is ending")
+            child = subprocess.Popen(
+                words, cwd=cwd, env=env, stdin=given, stdout=out, stderr=err, start_new_session=True
+            )
+            _running[child.pid] = child
+        late = threading.Timer(timeout, kill_group, (child.pid, signal.SIGKILL))
+        late.daemon = True
+        late.start()
+        try:
+            # wait4 gives the child's own CPU time and peak memory; Popen.wait would not.
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            timed_out = not late.is_alive() and late.finished.is_set()
+            late.cancel()
+            with _lock:
+                _running.pop(child.pid, None)
+        end = time.monotonic()
+        if (recorder := _recorder.get()) is not None:
+            recorder.runs.append(
+                Ran(
+                    argv0=Path(words[0]).name,
+                    start=start,
+                    end=end,
+                    cpu_seconds=usage.ru_utime + usage.ru_stime,
+                    max_rss_bytes=usage.ru_maxrss * 1024,
+                )
+            )
+        out.seek(0)
+        err.seek(0)
+        done = Completed(
+            argv=tuple(words),
+            returncode=child.returncode,
+            stdout=out.read().decode(errors="replace"),
+            stderr=err.read().decode(errors="replace"),
+        )
+    if timed_out and done.returncode < 0:
+        raise ProgramFailedError(done, f"{Path(words[0]).name} did not end within {timeout:g} seconds")
+    if check and done.returncode != 0:
+        raise ProgramFailedError(done)
+    return done
+
+
+def kill_group(pid: int, sign: signal.Signals) -> None:
+    """Signal the process group that ``pid`` leads; one that is gone is no error."""
+    try:
+        os.killpg(pid, sign)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def end_all() -> None:
+    """End every program that is still running and start no more: the release is over."""
+    _ending.set()
+    with _lock:
+        pids = list(_running)
+    for pid in pids:
+        kill_group(pid, signal.SIGTERM)
+    deadline = time.monotonic() + KILL_AFTER
+    while _running and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for pid in list(_running):
+        kill_group(pid, signal.SIGKILL)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealift.errors import UsageError
+from sealift.model.names import Digest, Platform, Repository, Tag, Version
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_a_digest_is_its_text(raw: bytes) -> None:
+    digest = Digest("sha256:" + raw.hex())
+    assert digest.hex == raw.hex()
+    assert Digest(str(digest)) == digest
+
+
+@pytest.mark.parametrize("text", ["", "sha256:", "sha256:" + "A" * 64, "sha512:" + "a" * 64, "a" * 64])
+def test_what_is_not_a_digest_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a digest"):
+        Digest(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "path"),
+    [("ghcr.io/a/b-c", "ghcr.io", "a/b-c"), ("localhost:5000/x", "localhost:5000", "x")],
+)
+def test_a_repository_names_its_registry(text: str, host: str, path: str) -> None:
+    assert (Repository(text).host, Repository(text).path) == (host, path)
+
+
+@pytest.mark.parametrize("text", ["name", "ghcr.io/UPPER", "ghcr.io/", "ghcr.io/a:tag", "ghcr.io/a@x"])
+def test_what_is_not_a_repository_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        Repository(text)
+
+
+def test_a_platform_reads_and_writes_as_go_does() -> None:
+    assert str(Platform.parse("linux/arm64")) == "linux/arm64"
+    with pytest.raises(UsageError, match="linux/amd64"):
+        Platform.parse("linux")
+
+
+@pytest.mark.parametrize("text", ["1.2", "one", "v1", "1.2.3.4", "1.2.3+meta"])
+def test_what_is_not_a_version_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        Version.parse(text)
+
+
+def test_a_release_moves_three_tags_and_a_prerelease_none() -> None:
+    assert Version.parse("v1.2.3").moving_tags == (Tag("1.2"), Tag("1"), Tag("latest"))
+    assert Version.parse("1.2.3-rc.1").moving_tags == ()
+
+
+def test_versions_are_ordered_as_semver_says() -> None:
+    assert Version.parse("1.2.3-rc.1") < Version.parse("1.2.3") < Version.parse("1.10.0")
