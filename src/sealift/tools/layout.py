@@ -1,0 +1,162 @@
+"""Read an OCI image layout folder, believing nothing but hashes.
+
+Every blob is hashed when it is read, so what a caller gets is what the digest names.
+
+    layout = Layout(Path("build/release/latest/images/static"))
+    for platform, manifest in layout.platforms(layout.index()).items():
+        print(platform, layout.config(manifest)["config"]["User"])
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from sealift.errors import RefusedError, UsageError
+from sealift.model.names import Digest, Platform
+
+T = TypeVar("T")
+
+
+class _Platform(msgspec.Struct, frozen=True):
+    os: str
+    architecture: str
+
+
+class _Descriptor(msgspec.Struct, frozen=True, rename="camel"):
+    digest: str
+    size: int
+    media_type: str = ""
+    platform: _Platform | None = None
+
+
+class _Index(msgspec.Struct, frozen=True):
+    manifests: tuple[_Descriptor, ...]
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    config: _Descriptor
+    layers: tuple[_Descriptor, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerBlob:
+    """One layer as it lies in the folder: still compressed, and not yet hashed."""
+
+    digest: Digest
+    media_type: str
+    size: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An OCI image layout folder."""
+
+    root: Path
+
+    def index(self) -> Digest:
+        """Return the digest of the one image or index that index.json names.
+
+        More than one is refused: BuildKit appends to a folder that it finds, and which of them was
+        meant cannot be told.
+        """
+        path = self.root / "index.json"
+        try:
+            raw = path.read_bytes()
+        except OSError as err:
+            raise UsageError(
+                f"{self.root} is not an OCI image layout: {path.name} cannot be read ({err.strerror})",
+                next_step="sealift image",
+            ) from err
+        named = {entry.digest for entry in _decode(raw, _Index, str(path)).manifests}
+        if len(named) != 1:
+            listed = ", ".join(sorted(named)) or "nothing"
+            raise UsageError(
+                f"{path} names {len(named)} images, not one: {listed}",
+                means="which of them is meant cannot be told",
+                next_step=f"empty {self.root} and build the image again",
+            )
+        return Digest(named.pop())
+
+    def blob_path(self, digest: Digest) -> Path:
+        """Return where a blob lies; one that is not there is an error."""
+        path = self.root / "blobs" / "sha256" / digest.hex
+        if not path.is_file():
+            raise UsageError(
+                f"{self.root} lacks the blob {digest}",
+                means="the layout was not written to its end, or part of it was removed",
+                next_step=f"empty {self.root} and build the image again",
+            )
+        return path
+
+    def read(self, digest: Digest) -> bytes:
+        """Return a blob's bytes, which have that digest."""
+        path = self.blob_path(digest)
+        data = path.read_bytes()
+        found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if found != digest:
+            raise RefusedError(
+                f"the blob {digest} in {self.root} has other bytes: {found}",
+                means="the file was damaged or changed after it was written",
+                next_step=f"empty {self.root} and build the image again",
+            )
+        return data
+
+    def manifest(self, digest: Digest) -> dict[str, Any]:
+        """Return a manifest or an index as it was written."""
+        return _decode(self.read(digest), dict[str, Any], str(digest))
+
+    def platforms(self, index_digest: Digest) -> dict[Platform, Digest]:
+        """Return each platform's manifest; attestations are no platform, and a variant is not kept."""
+        index = _decode(self.read(index_digest), _Index, f"the index {index_digest}")
+        found: dict[Platform, Digest] = {}
+        for entry in index.manifests:
+            if entry.platform is None:
+                raise UsageError(f"the index {index_digest} lists {entry.digest} without a platform")
+            if (entry.platform.os, entry.platform.architecture) == ("unknown", "unknown"):
+                continue  # how BuildKit marks an attestation manifest
+            platform = Platform.parse(f"{entry.platform.os}/{entry.platform.architecture}")
+            if platform in found:
+                raise RefusedError(
+                    f"the index {index_digest} lists {platform} twice: {found[platform]} and {entry.digest}",
+                    means="which of them a machine starts would depend on its engine",
+                    next_step="build the image for each platform once",
+                )
+            found[platform] = Digest(entry.digest)
+        return found
+
+    def config(self, manifest_digest: Digest) -> dict[str, Any]:
+        """Return the image configuration that a manifest names."""
+        digest = Digest(self._image(manifest_digest).config.digest)
+        return _decode(self.read(digest), dict[str, Any], f"the configuration {digest}")
+
+    def layers(self, manifest_digest: Digest) -> tuple[LayerBlob, ...]:
+        """Return the layers of one platform's image, lowest first."""
+        return tuple(self._layer(entry) for entry in self._image(manifest_digest).layers)
+
+    def _image(self, digest: Digest) -> _Manifest:
+        return _decode(self.read(digest), _Manifest, f"the manifest {digest}")
+
+    def _layer(self, entry: _Descriptor) -> LayerBlob:
+        digest = Digest(entry.digest)
+        path = self.blob_path(digest)
+        if path.stat().st_size != entry.size:
+            raise RefusedError(
+                f"the layer {digest} in {self.root} has {path.stat().st_size} bytes, "
+                f"its manifest says {entry.size}",
+                means="the file was damaged or changed after it was written",
+                next_step=f"empty {self.root} and build the image again",
+            )
+        return LayerBlob(digest=digest, media_type=entry.media_type, size=entry.size, path=path)
+
+
+def _decode(raw: bytes, kind: type[T], what: str) -> T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as err:
+        raise UsageError(f"{what} is not what an OCI layout holds there: {err}") from err
