@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import semver
@@ -28,6 +28,11 @@ class Text(str):
         if not cls.accepts(text):
             raise UsageError(f"{text!r} is not a {cls.kind}", next_step=f"write it as {cls.example}")
         return super().__new__(cls, text)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the text, or raise UsageError."""
+        return cls(text)
 
     @classmethod
     def accepts(cls, text: str) -> bool:
@@ -95,24 +100,26 @@ class Repository(Text):
         return f"{self}:{tag}"
 
 
-@dataclass(frozen=True, order=True)
-class Platform:
+class Platform(Text):
     """An operating system and an architecture as Go spells them, ``linux/arm64``."""
 
-    os: str
-    arch: str
+    kind = "platform"
+    example = "linux/amd64"
+    __slots__ = ()
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``os/arch``."""
-        match text.split("/"):
-            case [system, arch] if re.fullmatch(r"[a-z0-9]+", system) and re.fullmatch(r"[a-z0-9]+", arch):
-                return cls(system, arch)
-            case _:
-                raise UsageError(f"{text!r} is not a platform", next_step="write it as linux/amd64")
+    def accepts(cls, text: str) -> bool:
+        return re.fullmatch(r"[a-z0-9]+/[a-z0-9]+", text) is not None
 
-    def __str__(self) -> str:
-        return f"{self.os}/{self.arch}"
+    @property
+    def os(self) -> str:
+        """The operating system."""
+        return self.partition("/")[0]
+
+    @property
+    def arch(self) -> str:
+        """The architecture, as GOARCH."""
+        return self.partition("/")[2]
 
     @property
     def slug(self) -> str:
@@ -120,11 +127,14 @@ class Platform:
         return f"{self.os}-{self.arch}"
 
 
-@dataclass(frozen=True)
+@functools.total_ordering
 class Version:
     """A semantic version, written without the tag's ``v``."""
 
-    number: semver.Version
+    __slots__ = ("number",)
+
+    def __init__(self, number: semver.Version) -> None:
+        self.number = number
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -143,6 +153,15 @@ class Version:
 
     def __str__(self) -> str:
         return str(self.number)
+
+    def __repr__(self) -> str:
+        return f"Version({self})"
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version) and self.number == other.number
 
     def __lt__(self, other: Version) -> bool:
         return self.number < other.number

@@ -1,0 +1,70 @@
+"""How values become JSON and come back: one library, one pair of hooks."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from sealift.errors import UsageError
+from sealift.model.names import Text, Version
+
+T = TypeVar("T")
+
+
+def enc_hook(value: Any) -> Any:
+    """Write our own names as their text."""
+    if isinstance(value, (Text, Version, Path)):
+        return str(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    raise NotImplementedError(f"no JSON form of {type(value)}")
+
+
+def dec_hook(kind: type, value: Any) -> Any:
+    """Read our own names from their text."""
+    if not isinstance(value, str):
+        raise ValueError(  # noqa: TRY004 - msgspec turns a ValueError into a ValidationError
+            f"expected text for {kind.__name__}, got {type(value).__name__}"
+        )
+    try:
+        if issubclass(kind, (Text, Version)):
+            return kind.parse(value)
+    except UsageError as error:
+        raise ValueError(error.happened) from error
+    if issubclass(kind, Path):
+        return Path(value)
+    raise NotImplementedError(f"no way to read a {kind}")
+
+
+def to_json(value: Any) -> bytes:
+    """Write a value as JSON for people and programs: sorted, indented, one line feed at the end."""
+    return (
+        msgspec.json.format(msgspec.json.encode(value, enc_hook=enc_hook, order="sorted"), indent=2) + b"\n"
+    )
+
+
+def from_json(raw: bytes, kind: type[T], *, source: str) -> T:
+    """Read a value; raise UsageError that names where it came from."""
+    try:
+        return msgspec.json.decode(raw, type=kind, dec_hook=dec_hook)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{source} cannot be read as {kind.__name__}: {error}") from error
+
+
+def publish(path: Path, data: bytes) -> None:
+    """Write a file by rename, so nothing half-done has a name that looks finished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(fd, "wb") as f:
+            f.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,135 @@
+"""What the stations leave behind: one file for each station and subject."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sealift.model.config import Strict
+from sealift.model.names import Digest, Platform, Repository, Tag
+
+Outcome = Literal["pass", "excused", "refused", "not-checked"]
+
+
+class Gate(Strict, frozen=True, kw_only=True):
+    """One thing that was looked at, and what was found."""
+
+    station: str
+    subject: str
+    verdict: Outcome
+    detail: str
+
+
+class Evidence(Strict, frozen=True, kw_only=True):
+    """The root of every station's evidence."""
+
+    gates: tuple[Gate, ...] = ()
+
+
+class Compiled(Evidence, frozen=True, kw_only=True):
+    """One cell's binary, by its path in the run folder and its hash."""
+
+    path: str
+    sha256: Digest
+    go_version: str
+    command: tuple[str, ...]
+
+
+class Proven(Evidence, frozen=True, kw_only=True):
+    """A binary that can start on its base."""
+
+    sha256: Digest
+    linkage: str
+    interpreter: str | None
+    libraries: tuple[str, ...]
+    go_version: str
+    modules: tuple[str, ...]
+    revision: str
+    modified: bool
+
+
+class BuiltPlatform(Strict, frozen=True, kw_only=True):
+    """One platform's manifest in an image index."""
+
+    digest: Digest
+    binary_sha256: Digest
+    compressed_bytes: int
+
+
+class Built(Evidence, frozen=True, kw_only=True):
+    """One variant's image: the index and its platforms, in an OCI layout of the run folder."""
+
+    layout: str
+    digest: Digest
+    platforms: dict[str, BuiltPlatform]
+    base_digest: Digest
+
+
+class Smoked(Evidence, frozen=True, kw_only=True):
+    """One cell that was started, asked, and stopped."""
+
+    digest: Digest
+    runtime: str
+    version_output: str
+    start_seconds: float
+    stop_seconds: float
+
+
+class Scanned(Evidence, frozen=True, kw_only=True):
+    """One cell's findings."""
+
+    digest: Digest
+    platform: Platform
+    report: str
+    predicate: str
+    database_updated: str
+
+
+class Listed(Evidence, frozen=True, kw_only=True):
+    """One cell's software bills of materials, by their paths in the run folder."""
+
+    digest: Digest
+    spdx: str
+    cyclonedx: str
+    go_modules: int
+    debian_packages: int
+
+
+class Pushed(Evidence, frozen=True, kw_only=True):
+    """One variant in the public registry, by digest."""
+
+    repository: Repository
+    digest: Digest
+
+
+class SignedEntry(Strict, frozen=True, kw_only=True):
+    """One statement in the registry; ``made`` tells whether this run made it."""
+
+    subject: str
+    predicate_type: str
+    made: bool
+
+
+class SignedAll(Evidence, frozen=True, kw_only=True):
+    """Every statement of the release."""
+
+    entries: tuple[SignedEntry, ...]
+
+
+class VerifiedAll(Evidence, frozen=True, kw_only=True):
+    """What two clients accepted, from the registry and the trust root alone."""
+
+    subjects: tuple[str, ...]
+
+
+class Drafted(Evidence, frozen=True, kw_only=True):
+    """The GitHub release as a draft."""
+
+    release_id: int
+    assets: dict[str, Digest]
+
+
+class Promoted(Evidence, frozen=True, kw_only=True):
+    """The tags that name the release now."""
+
+    tags: dict[str, tuple[Tag, ...]]
+    release_url: str
