@@ -1,0 +1,48 @@
+"""Compile: one binary for each cell, reproducibly, from a clean clone of the commit."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from sealift.model.evidence import Compiled
+from sealift.model.names import Digest
+from sealift.model.plan import Cell, Plan
+from sealift.model.run import RunFolder
+from sealift.tools import go as compiler
+
+
+def compile_cell(cell: Cell, plan: Plan, *, source: Path, go: Path, cache: Path, run: RunFolder) -> Compiled:
+    """Build the binary of one cell from ``source``, a clean clone; publish it by rename."""
+    variant, config = plan.variant(cell.variant), plan.config
+    final = run.binary(cell, config.service)
+    unfinished = run.root / "work" / f"{cell.slug}.unfinished"
+    command = compiler.build(
+        go,
+        compiler.GoBuildRequest(
+            module=source / config.go.module,
+            package=config.go.package,
+            variable=config.go.version_variable,
+            version=str(plan.version),
+            platform=cell.platform,
+            linkage=variant.linkage,
+            glibc=variant.glibc,
+            output=unfinished,
+            cache=cache,
+        ),
+    )
+    final.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.chmod(0o755)
+    unfinished.replace(final)
+    return Compiled(
+        path=str(final.relative_to(run.root)),
+        sha256=sha256(final),
+        go_version=compiler.version(go),
+        command=command,
+    )
+
+
+def sha256(path: Path) -> Digest:
+    """Hash a file's bytes."""
+    with path.open("rb") as f:
+        return Digest(f"sha256:{hashlib.file_digest(f, 'sha256').hexdigest()}")

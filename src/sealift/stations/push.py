@@ -1,0 +1,25 @@
+"""Push: what passed every gate goes to the public registry, by digest, and no tag moves."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sealift.model.evidence import Built, Pushed
+from sealift.model.names import Digest, Repository
+from sealift.stations.gate import Looks
+from sealift.tools.regctl import Registry
+
+
+def push(variant: str, built: Built, *, layout: Repository, target: Repository, registry: Registry) -> Pushed:
+    """Copy one variant's index with everything below it, then read back what the registry holds."""
+    looks = Looks("push", variant)
+    if registry.head(target.at(built.digest)) is None:
+        registry.copy(layout.at(built.digest), target.at(built.digest))
+    digests = {"index": built.digest} | {p: b.digest for p, b in built.platforms.items()}
+    for name, digest in digests.items():
+        held = hashlib.sha256(registry.manifest(target.at(digest))).hexdigest()
+        looks.equal(f"{name} in the registry", expected=digest, got=Digest(f"sha256:{held}"))
+    gates = looks.done(
+        means="the registry does not hold the bytes that passed the gates", next_step="run the release again"
+    )
+    return Pushed(gates=gates, repository=target, digest=built.digest)

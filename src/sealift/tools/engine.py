@@ -1,0 +1,85 @@
+"""A container engine, docker or podman: start an image hardened, ask where it listens, stop it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sealift import process
+from sealift.errors import MissingProgramError
+from sealift.model.names import Platform
+
+# What a careful operator would set; the image must start under it.
+HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65532:65532")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """An engine's command and the options that differ between engines."""
+
+    name: str
+    command: tuple[str, ...]
+    global_options: tuple[str, ...] = ()
+    pull_options: tuple[str, ...] = ()
+    run_options: tuple[str, ...] = ()
+
+    def call(self, *words: str, check: bool = True, timeout: float = 120) -> process.Completed:
+        """Run one of the engine's commands."""
+        return process.run([*self.command, *self.global_options, *words], check=check, timeout=timeout)
+
+    def pull(self, image: str, platform: Platform) -> None:
+        """Fetch an image of one platform."""
+        self.call("pull", "--quiet", f"--platform={platform}", *self.pull_options, image)
+
+    def once(
+        self, image: str, platform: Platform, words: Sequence[str], *, entrypoint: str = ""
+    ) -> process.Completed:
+        """Run a container to its end; any status is an answer."""
+        changed = (f"--entrypoint={entrypoint}",) if entrypoint else ()
+        options = ("--rm", "--network=none", f"--platform={platform}", *HARDENED, *self.run_options, *changed)
+        return self.call("run", *options, image, *words, check=False)
+
+    def start(self, image: str, platform: Platform, name: str, ports: Sequence[int]) -> dict[int, str]:
+        """Start a container and return where on loopback each of its ports answers, as host:port."""
+        published = [f"--publish=127.0.0.1::{port}" for port in ports]
+        options = (f"--name={name}", f"--platform={platform}", *HARDENED, *self.run_options, *published)
+        self.call("run", "--detach", *options, image)
+        return {port: self.call("port", name, f"{port}/tcp").stdout.split()[0] for port in ports}
+
+    def stop(self, name: str, seconds: int) -> int:
+        """Send SIGTERM, SIGKILL after ``seconds``, and return the container's exit status."""
+        self.call("stop", f"--time={seconds}", name)
+        return int(self.call("inspect", "--format={{.State.ExitCode}}", name).stdout)
+
+    def logs(self, name: str) -> str:
+        """Return the last lines a container wrote."""
+        done = self.call("logs", "--tail=40", name, check=False)
+        return done.stdout + done.stderr
+
+    def remove(self, *, container: str = "", image: str = "") -> None:
+        """Remove a container or an image; one that is not there is no error."""
+        if container:
+            self.call("rm", "--force", container, check=False)
+        if image:
+            self.call("rmi", image, check=False)
+
+
+def find() -> Engine:
+    """Return docker where an engine answers, else podman, else say what to install."""
+    if shutil.which("docker") and process.run(["docker", "version"], check=False, timeout=20).returncode == 0:
+        return Engine(name="docker", command=("docker",))
+    if shutil.which("podman"):
+        root = os.geteuid() == 0
+        # In a small VM crun meets hybrid cgroups and rlimits that it may not raise; runc does not.
+        return Engine(
+            name="podman",
+            command=("podman",) if root else ("sudo", "-n", "podman"),
+            global_options=("--runtime=runc", "--cgroup-manager=cgroupfs"),
+            pull_options=("--tls-verify=false",),
+            run_options=("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--pull=never"),
+        )
+    raise MissingProgramError(
+        "no container engine is here", next_step="sudo apt-get install -y podman runc netavark"
+    )
