@@ -1,0 +1,76 @@
+"""BuildKit as a service, and the buildx builder that speaks to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sealift.errors import UsageError
+from sealift.process import run
+from sealift.services.service import Service, SocketReady
+
+# sun_path in <linux/un.h>, with its final zero.
+_LONGEST_SOCKET = 107
+KEEP_BYTES = 10_000_000_000
+
+
+def buildkit(
+    root: Path, *, log: Path, keep_bytes: int = 10_000_000_000, registries: tuple[str, ...] = ()
+) -> Service:
+    """Return a BuildKit daemon with its state in ``root``; ``registries`` speak plain http.
+
+    Its socket is ``socket_of(root)``. It needs root's rights, to mount and to make namespaces.
+    """
+    socket = socket_of(root)
+    if len(str(socket)) > _LONGEST_SOCKET:
+        raise UsageError(
+            f"the path of BuildKit's socket is too long: {socket}",
+            means=f"Linux takes {_LONGEST_SOCKET} characters",
+            next_step="set SEALIFT_CACHE to a shorter folder",
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    config = root / "buildkitd.toml"
+    config.write_text(config_of(root, keep_bytes=keep_bytes, registries=registries), encoding="utf-8")
+    return Service(
+        name="buildkitd",
+        argv=("buildkitd", "--config", str(config)),
+        ready=SocketReady(socket),
+        log=log,
+        root=True,
+    )
+
+
+def socket_of(root: Path) -> Path:
+    """Return the socket of the daemon whose state is in ``root``."""
+    return root.absolute() / "buildkitd.sock"
+
+
+def config_of(root: Path, *, keep_bytes: int, registries: tuple[str, ...]) -> str:
+    """Write the daemon's configuration."""
+    return "\n".join(
+        [
+            f'root = "{root.absolute() / "state"}"',
+            "[grpc]",
+            f'address = ["unix://{socket_of(root)}"]',
+            "[worker.containerd]",
+            "enabled = false",
+            "[worker.oci]",
+            "enabled = true",
+            # The host's network: steps reach the registries on loopback, and no CNI plug-in is needed.
+            'networkMode = "host"',
+            "gc = true",
+            f"maxUsedSpace = {keep_bytes}",
+            *(line for host in registries for line in (f'[registry."{host}"]', "http = true")),
+            "",
+        ]
+    )
+
+
+def create_builder(socket: Path, name: str, *, env: Mapping[str, str]) -> None:
+    """Tell buildx of the daemon; ``env`` carries BUILDX_CONFIG, the folder that remembers it."""
+    # Naming the node lets the next run say the same again.
+    run(
+        ["docker-buildx", "create", "--name", name, "--node", name, "--driver=remote", f"unix://{socket}"],
+        env=env,
+        timeout=60,
+    )

@@ -1,0 +1,88 @@
+"""Ports on 127.0.0.1 that nobody else has."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sealift.errors import OutsideError
+
+LOOPBACK = "127.0.0.1"
+_LOWEST = 20000
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+class HeldPorts:
+    """Ports that stay bound until ``release``, so that two runs never choose the same."""
+
+    def __init__(self, sockets: Iterable[socket.socket]) -> None:
+        self._sockets = list(sockets)
+        self.numbers: tuple[int, ...] = tuple(s.getsockname()[1] for s in self._sockets)
+
+    def release(self) -> tuple[int, ...]:
+        """Let go of them, right before the services start, and return their numbers."""
+        while self._sockets:
+            self._sockets.pop().close()
+        return self.numbers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def free_ports(count: int) -> HeldPorts:
+    """Hold ``count`` free ports, below those that the kernel gives to outgoing connections.
+
+    A world keeps its ports over many runs; one from the kernel's own range would sooner or later be
+    some connection's when the world comes back.
+    """
+    held: list[socket.socket] = []
+    candidates = list(range(_LOWEST, _first_ephemeral()))
+    random.shuffle(candidates)
+    for port in candidates:
+        if len(held) == count:
+            break
+        if (bound := _bind(port)) is not None:
+            held.append(bound)
+    if len(held) < count:
+        HeldPorts(held).release()
+        raise OutsideError(
+            f"there are no {count} free ports between {_LOWEST} and {_first_ephemeral()}",
+            next_step="end what listens there: ss -ltn",
+        )
+    return HeldPorts(held)
+
+
+def port_is_taken(port: int) -> bool:
+    """Tell whether something on this machine listens on the port, or holds it."""
+    if (bound := _bind(port, reuse=True)) is None:
+        return True
+    bound.close()
+    return False
+
+
+def _bind(port: int, *, reuse: bool = False) -> socket.socket | None:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With it, as servers do, a port whose last connections are only fading away counts as free.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuse))
+    try:
+        bound.bind((LOOPBACK, port))
+    except OSError:
+        bound.close()
+        return None
+    return bound
+
+
+def _first_ephemeral() -> int:
+    try:
+        return int(_RANGE.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 32768
