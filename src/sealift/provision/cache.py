@@ -1,0 +1,65 @@
+"""The folder for what is made once: hashes, locks between processes, and clean-up.
+
+A killed run leaves files only in ``work/NAME``, whose next user empties it first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+
+def cache_folder() -> Path:
+    """Return ``$SEALIFT_CACHE``, or ``~/.cache/sealift``."""
+    chosen = os.environ.get("SEALIFT_CACHE")
+    return Path(chosen).absolute() if chosen else Path.home() / ".cache" / "sealift"
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file: 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def tree_sha256(folder: Path) -> str:
+    """Hash a folder's files, each with its name and whether it may be run."""
+    whole = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if not p.is_dir()):
+        kind = "link" if path.is_symlink() else "run" if os.access(path, os.X_OK) else "file"
+        content = str(path.readlink()) if path.is_symlink() else sha256_of(path)
+        whole.update(f"{path.relative_to(folder)}\0{kind}\0{content}\n".encode())
+    return whole.hexdigest()
+
+
+@contextmanager
+def workspace(cache: Path, name: str) -> Iterator[Path]:
+    """Give an empty folder that no other process has, and remove it afterwards."""
+    locks = cache / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    # thread_local=False: a lock made in one thread is never taken for one of another.
+    with filelock.FileLock(locks / f"{name}.lock", thread_local=False):
+        folder = cache / "work" / name
+        remove_tree(folder)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            remove_tree(folder)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, also one that Go's module cache made read-only; none is no error."""
+    if not folder.exists():
+        return
+    try:
+        shutil.rmtree(folder)
+    except PermissionError:
+        for inside in [folder, *(p for p in folder.rglob("*") if p.is_dir() and not p.is_symlink())]:
+            inside.chmod(0o700)
+        shutil.rmtree(folder)

