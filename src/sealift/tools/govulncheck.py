@@ -1,0 +1,128 @@
+"""govulncheck, asked about one Go binary of any platform: its weak modules and its weak functions.
+
+    for finding in scan(Path("dist/static/linux/arm64/service"), Path("go-advisories")):
+        print(finding.id, finding.module, finding.symbol_reached)
+
+The database is a folder; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from sealift import process
+from sealift.errors import OutsideError
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoFinding:
+    """One advisory about one module of a binary.
+
+    ``symbol_reached`` tells whether the binary holds an affected function. A stripped binary has no
+    symbols; govulncheck then counts every function of an affected package as held.
+    """
+
+    id: str
+    aliases: tuple[str, ...]
+    module: str
+    found: str
+    fixed: str | None
+    symbol_reached: bool
+    summary: str
+
+
+def scan(binary: Path, database: Path) -> tuple[GoFinding, ...]:
+    """Look one binary up in a database folder."""
+    if not (database / "index" / "modules.json").is_file():
+        raise OutsideError(
+            f"there is no Go advisory database in {database}",
+            means="nothing can be looked up, so nothing would be found",
+            next_step="sealift doctor",
+        )
+    with tempfile.TemporaryDirectory(prefix="govulncheck-") as home:
+        # With -json a finding does not change the exit status: anything but 0 is a failure.
+        done = process.run(
+            ["govulncheck", "-mode=binary", "-json", "-db", database.absolute().as_uri(), binary.absolute()],
+            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "GOTELEMETRY": "off"},
+            cwd=Path(home),
+        )
+    return read_messages(done.stdout)
+
+
+def read_messages(stdout: str) -> tuple[GoFinding, ...]:
+    """Read govulncheck's stream: one finding for each advisory and module, sorted."""
+    entries: dict[str, _Osv] = {}
+    findings: dict[tuple[str, str], GoFinding] = {}
+    scanned = False
+    for message in _messages(stdout):
+        scanned = scanned or message.sbom is not None
+        if message.osv is not None:
+            entries[message.osv.id] = message.osv
+        if message.finding is not None:
+            _merge(findings, message.finding, entries)
+    if not scanned:
+        raise OutsideError(
+            "govulncheck did not say what it looked at",
+            means="an empty answer is not a clean one",
+            next_step="sealift doctor",
+        )
+    return tuple(findings[key] for key in sorted(findings))
+
+
+def _messages(stdout: str) -> Iterator[_Message]:
+    """Split the stream, which is JSON objects one after another, each over many lines."""
+    # Every object begins at the start of a line; nothing inside one does.
+    for part in stdout.replace("\n{", "\0{").split("\0"):
+        if not part.strip():
+            continue
+        try:
+            yield msgspec.json.decode(part.encode(), type=_Message)
+        except msgspec.DecodeError as err:
+            raise OutsideError(f"govulncheck wrote something else than expected: {err}") from err
+
+
+def _merge(findings: dict[tuple[str, str], GoFinding], found: _Finding, entries: dict[str, _Osv]) -> None:
+    """Fold the module's, the package's and the functions' messages into one finding."""
+    frame = found.trace[0]
+    key = (found.osv, frame.module)
+    before = findings.get(key)
+    entry = entries.get(found.osv, _Osv(id=found.osv))
+    findings[key] = GoFinding(
+        id=found.osv,
+        aliases=entry.aliases,
+        module=frame.module,
+        found=frame.version,
+        fixed=found.fixed_version or None,
+        symbol_reached=bool(frame.function) or (before is not None and before.symbol_reached),
+        summary=entry.summary,
+    )
+
+
+class _Osv(msgspec.Struct, frozen=True):
+    id: str
+    aliases: tuple[str, ...] = ()
+    summary: str = ""
+
+
+class _Frame(msgspec.Struct, frozen=True):
+    module: str
+    version: str = ""
+    function: str = ""
+
+
+class _Finding(msgspec.Struct, frozen=True):
+    osv: str
+    trace: tuple[_Frame, ...]
+    fixed_version: str = ""
+
+
+class _Message(msgspec.Struct, frozen=True):
+    osv: _Osv | None = None
+    finding: _Finding | None = None
+    sbom: msgspec.Raw | None = msgspec.field(name="SBOM", default=None)
