@@ -1,0 +1,254 @@
+"""Let apt fetch the packages that a Debian suite has today.
+
+apt checks the archive's signature, the hash of the index that it signs, and each package's hash in that
+index. It works in a root of its own, so nothing of this machine's configuration changes and another
+architecture needs no ``dpkg --add-architecture``.
+
+    folder = fetch("bookworm", "arm64", ("libc6",), cache=Path("cache"))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock
+
+from sealift import process
+from sealift.console import say
+from sealift.errors import OutsideError
+from sealift.rehearsal.debian import Deb, stanzas
+
+DAY = 24 * 3600.0
+KEYRING = "debian-archive-keyring"
+KEYRINGS = Path("/usr/share/keyrings")
+APT = Path("/etc/apt")
+
+_ONE_LINE = re.compile(
+    r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)"
+)
+# Only these name Debian where an entry says nothing of its key.
+_DEBIAN = re.compile(
+    r"(?:buster|bullseye|bookworm|trixie|forky|duke|sid|(?:old)*stable|testing|unstable)(?:[-/].+)?"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One entry of apt's sources: where, which suites and components, and which key signs them."""
+
+    uri: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    signed_by: str = ""
+
+    @property
+    def debian(self) -> bool:
+        """Whether this is Debian's own main archive, by its key, else by its suites' names."""
+        if "main" not in self.components:
+            return False
+        return KEYRING in self.signed_by if self.signed_by else all(map(_DEBIAN.fullmatch, self.suites))
+
+    @property
+    def security(self) -> bool:
+        """Whether it holds the security updates."""
+        return all(suite.endswith(("-security", "/updates")) for suite in self.suites)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirror:
+    """Where this machine gets Debian from. The security updates have an archive of their own."""
+
+    archive: str
+    security: str | None
+    keyring: Path
+
+    def sources(self, codename: str) -> str:
+        """Write apt's sources for one suite with its updates."""
+        places = [(self.archive, f"{codename} {codename}-updates")]
+        if self.security:
+            places.append((self.security, f"{codename}-security"))
+        return "\n".join(
+            f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {self.keyring}\n"
+            for uri, suites in places
+        )
+
+
+class _Fetched(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What lies in the cache: when it was fetched, the folder, and each file's SHA-256."""
+
+    at: float
+    folder: str
+    names: tuple[str, ...]
+    files: dict[str, str]
+
+
+def one_line_sources(text: str) -> Iterator[Source]:
+    """Read a ``sources.list``."""
+    for line in text.splitlines():
+        entry = _ONE_LINE.fullmatch(line.partition("#")[0].strip())
+        if entry:
+            options = dict(o.split("=", 1) for o in (entry["options"] or "").split() if "=" in o)
+            yield Source(
+                uri=entry["uri"],
+                suites=(entry["suite"],),
+                components=tuple(entry["components"].split()),
+                signed_by=options.get("signed-by", ""),
+            )
+
+
+def deb822_sources(text: str) -> Iterator[Source]:
+    """Read a ``*.sources`` file."""
+    for fields in stanzas(text):
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":
+            continue
+        for uri in fields.get("uris", "").split():
+            yield Source(
+                uri=uri,
+                suites=tuple(fields.get("suites", "").split()),
+                components=tuple(fields.get("components", "").split()),
+                signed_by=fields.get("signed-by", ""),
+            )
+
+
+def read_sources(apt: Path = APT) -> tuple[Source, ...]:
+    """Read every entry of this machine's apt sources."""
+    lists = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]
+    found = [s for path in lists if path.is_file() for s in one_line_sources(path.read_text("utf-8"))]
+    for path in sorted((apt / "sources.list.d").glob("*.sources")):
+        found.extend(deb822_sources(path.read_text("utf-8")))
+    return tuple(found)
+
+
+def mirror(sources: Iterable[Source] | None = None, keyrings: Path = KEYRINGS) -> Mirror:
+    """Find where this machine gets Debian from; any suite that it names will do."""
+    debian = [s for s in (read_sources() if sources is None else sources) if s.debian]
+    archive = next((s for s in debian if not s.security), None)
+    if archive is None:
+        raise OutsideError(
+            "apt's sources on this machine name no Debian archive",
+            means="the stand-ins for the distroless bases are assembled from Debian's signed packages",
+            next_step="add a Debian entry to /etc/apt/sources.list.d, or run `sealift bases update`",
+        )
+    keyring = next((k for k in sorted(keyrings.glob(f"{KEYRING}.*")) if k.suffix in {".gpg", ".pgp"}), None)
+    if keyring is None:
+        raise OutsideError(
+            f"Debian's keys are not in {keyrings}",
+            means="without them apt cannot tell Debian's packages from anybody's",
+            next_step=f"apt-get install {KEYRING}",
+        )
+    security = next((s.uri for s in debian if s.security), None)
+    return Mirror(archive=archive.uri, security=security, keyring=keyring)
+
+
+def fetch(codename: str, arch: str, names: tuple[str, ...], cache: Path) -> Path:
+    """Return a folder with today's packages of these names, each file checked against its recorded hash.
+
+    What was fetched within a day is taken as it is. When the archive cannot be reached, an older set
+    serves, and a line says so: its packages were Debian's when they were fetched.
+    """
+    cache = cache.resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    record = cache / f"{codename}-{arch}.json"
+    with FileLock(cache / f"{codename}-{arch}.lock"):
+        known = _known(record, names)
+        if known and 0 <= time.time() - known.at < DAY:
+            return cache / known.folder
+        try:
+            return _fetch(record, codename, arch, names)
+        except OutsideError as err:
+            if not known:
+                raise
+            say(f"{err.happened.splitlines()[0]}: taking Debian's packages for {arch} as they were before")
+            return cache / known.folder
+
+
+def _known(record: Path, names: tuple[str, ...]) -> _Fetched | None:
+    try:
+        known = msgspec.json.decode(record.read_bytes(), type=_Fetched)
+        folder = record.parent / known.folder
+        found = {path.name: _sha256(path) for path in folder.glob("*.deb")}
+    except (OSError, msgspec.DecodeError):
+        return None
+    return known if known.names == names and found == known.files else None
+
+
+def _fetch(record: Path, codename: str, arch: str, names: tuple[str, ...]) -> Path:
+    cache = record.parent
+    say(f"fetching {len(names)} packages of Debian {codename} for {arch}; about ten seconds")
+    with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as temporary:
+        new = Path(temporary) / "debs"
+        new.mkdir()
+        env = _private_root(Path(temporary) / "root", mirror().sources(codename), arch)
+        _download(names, f"{codename} {arch}", new, env)
+        files = {path.name: _sha256(path) for path in new.glob("*.deb")}
+        # Named by its content: who still reads an older set is not disturbed.
+        digest = hashlib.sha256(msgspec.json.encode(files, order="sorted")).hexdigest()
+        folder = cache / f"{codename}-{arch}-{digest[:16]}"
+        if folder.exists():
+            shutil.rmtree(folder)
+        new.rename(folder)
+    _publish(record, _Fetched(at=time.time(), folder=folder.name, names=names, files=files))
+    return folder
+
+
+def _download(names: tuple[str, ...], what: str, to: Path, env: dict[str, str]) -> None:
+    try:
+        # Without this apt takes an archive that it cannot reach for a warning.
+        process.run(["apt-get", "-q", "update", "-o", "APT::Update::Error-Mode=any"], env=env, timeout=300)
+        process.run(["apt-get", "-q", "download", *names], env=env, cwd=to, timeout=300)
+    except process.ProgramFailedError as err:
+        raise OutsideError(
+            f"Debian's packages for {what} could not be fetched\n{err}",
+            means="the stand-ins for the distroless bases are assembled from them, and apt reached no "
+            "mirror, or did not believe what it got",
+            next_step="check that `apt-get update` works on this machine, then run this again",
+        ) from err
+    got = {Deb.read(path).name for path in to.glob("*.deb")}
+    if got != set(names):
+        raise OutsideError(
+            f"apt was asked for {', '.join(sorted(names))} and fetched {', '.join(sorted(got)) or 'nothing'}",
+            next_step="run this again",
+        )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _publish(path: Path, value: msgspec.Struct) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(msgspec.json.encode(value))
+    temporary.replace(path)
+
+
+def _private_root(root: Path, sources: str, arch: str) -> dict[str, str]:
+    """Make a root for apt and return the environment in which apt works there."""
+    for part in (
+        "etc/apt/sources.list.d",
+        "etc/apt/apt.conf.d",
+        "etc/apt/preferences.d",
+        "etc/apt/trusted.gpg.d",
+        "var/lib/apt/lists/partial",
+        "var/cache/apt/archives/partial",
+        "var/lib/dpkg",
+    ):
+        (root / part).mkdir(parents=True, exist_ok=True)
+    (root / "var/lib/dpkg/status").touch()
+    (root / "etc/apt/sources.list.d/debian.sources").write_text(sources)
+    # How this machine gets out (proxies, certificates, retries) holds for us too; its hooks do not.
+    acquire = process.run(["apt-config", "dump", "Acquire"]).stdout
+    settings = root / "apt.conf"
+    settings.write_text(
+        f'{acquire}\nDir "{root}";\nDir::State::status "{root}/var/lib/dpkg/status";\n'
+        f'APT::Architecture "{arch}";\nAPT::Architectures:: "{arch}";\nAcquire::Languages "none";\n'
+    )
+    return {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C"}

@@ -1,0 +1,145 @@
+"""Read Debian's packages and its ``Field: value`` paragraphs.
+
+deb = Deb.read(Path("libc6_2.36-9+deb12u14_amd64.deb"))
+with deb.files() as files:
+print(deb.name, deb.version, files.getnames())
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import lzma
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealift.errors import DefectError, OutsideError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deb:
+    """One binary package: its control file as it is, and its files."""
+
+    path: Path
+    sha256: str
+    control: bytes
+    md5sums: bytes | None
+    packed: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> Deb:
+        """Read a .deb; its files stay packed until they are asked for."""
+        raw = path.read_bytes()
+        members = dict(_members(raw, path))
+        with _unpack(_part(members, "control.tar", path), path) as control:
+            found = {m.name.removeprefix("./"): m for m in control.getmembers() if m.isreg()}
+            texts = {name: contents(control, found[name]) for name in ("control", "md5sums") if name in found}
+        if "control" not in texts:
+            raise _broken(path, "it has no control file")
+        return cls(
+            path=path,
+            sha256=hashlib.sha256(raw).hexdigest(),
+            control=texts["control"],
+            md5sums=texts.get("md5sums"),
+            packed=_part(members, "data.tar", path),
+        )
+
+    @property
+    def name(self) -> str:
+        """The package's name."""
+        return self._field("package")
+
+    @property
+    def version(self) -> str:
+        """The package's version, with an epoch where it has one."""
+        return self._field("version")
+
+    @property
+    def source(self) -> str:
+        """The source package, which a binary package leaves out where both have one name."""
+        return stanzas(self.control.decode())[0].get("source", self.name).split()[0]
+
+    def files(self) -> tarfile.TarFile:
+        """Open the files that it installs."""
+        return _unpack(self.packed, self.path)
+
+    def _field(self, key: str) -> str:
+        try:
+            return stanzas(self.control.decode())[0][key]
+        except (LookupError, UnicodeDecodeError) as err:
+            raise _broken(self.path, f"its control file names no {key}") from err
+
+
+def contents(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Return the bytes of a regular file in a tar."""
+    stream = tar.extractfile(member)
+    if stream is None:
+        raise DefectError(f"{member.name} is not a regular file")
+    return stream.read()
+
+
+def _broken(path: Path, why: str) -> OutsideError:
+    return OutsideError(
+        f"{path} is not a Debian package that can be read: {why}",
+        means="it was not downloaded to its end, or is packed in a way that is new to sealift",
+        next_step=f"rm {path}, then run this again",
+    )
+
+
+def _members(raw: bytes, path: Path) -> Iterator[tuple[str, bytes]]:
+    """Read an ar archive: https://manpages.debian.org/deb.5."""
+    if not raw.startswith(b"!<arch>\n"):
+        raise _broken(path, "it is no ar archive")
+    at = 8
+    while at < len(raw):
+        head = raw[at : at + 60]
+        if len(head) < 60 or head[58:] != b"`\n" or not head[48:58].strip().isdigit():  # noqa: PLR2004 - ar's header
+            raise _broken(path, f"no member begins at byte {at}")
+        size = int(head[48:58])
+        data = raw[at + 60 : at + 60 + size]
+        if len(data) < size:
+            raise _broken(path, "its last member is cut short")
+        yield head[:16].decode("ascii", "replace").strip().rstrip("/"), data
+        at += 60 + size + size % 2
+
+
+def _part(members: Mapping[str, bytes], stem: str, path: Path) -> bytes:
+    for name, data in members.items():
+        if name == stem or name.startswith(f"{stem}."):
+            return data
+    raise _broken(path, f"it has no {stem}")
+
+
+def _unpack(data: bytes, path: Path) -> tarfile.TarFile:
+    try:
+        if data.startswith(b"\xfd7zXZ\0"):
+            data = lzma.decompress(data)
+        elif data.startswith(b"\x1f\x8b"):
+            data = zlib.decompress(data, wbits=31)
+        return tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8")
+    except (lzma.LZMAError, zlib.error, tarfile.TarError) as err:
+        raise _broken(path, str(err)) from err
+
+
+def stanzas(text: str) -> list[dict[str, str]]:
+    """Read Debian's ``Field: value`` paragraphs; fields in lower case, continued lines joined by newlines."""
+    found: list[dict[str, str]] = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        fields: dict[str, str] = {}
+        key = ""
+        for line in paragraph.splitlines():
+            if line.startswith("#"):
+                continue
+            if line[:1].isspace():
+                fields[key] = f"{fields.get(key, '')}\n{line.strip()}"
+            elif ":" in line:
+                key, _, value = line.partition(":")
+                key = key.strip().lower()
+                fields[key] = value.strip()
+        if fields:
+            found.append(fields)
+    return found
