@@ -59,7 +59,7 @@ class Looks:
         self._add("not-checked", detail)
 
     def done(self, *, means: str, next_step: str, allow_not_checked: bool = False) -> tuple[Gate, ...]:
-        """Return what was looked at; raise GateRefusedError if anything is wrong, or nothing was looked at."""
+        """Return what was looked at; raise GateRefusedError when it is wrong, or was nothing."""
         gates = tuple(self.gates)
         bad = {"refused"} if allow_not_checked else {"refused", "not-checked"}
         if not gates:

@@ -49,8 +49,8 @@ def test_finds_platforms_config_and_layers(tmp_path: Path) -> None:
         tmp_path, amd | {"platform": AMD64}, arm | {"platform": ARM64}, amd | {"platform": UNKNOWN}
     )
     found = built.platforms(built.index())
-    assert found == {Platform("linux", "amd64"): amd["digest"], Platform("linux", "arm64"): arm["digest"]}
-    arm_digest = found[Platform("linux", "arm64")]
+    assert found == {Platform("linux/amd64"): amd["digest"], Platform("linux/arm64"): arm["digest"]}
+    arm_digest = found[Platform("linux/arm64")]
     assert built.config(arm_digest)["config"]["User"] == "65532"
     assert built.manifest(arm_digest)["layers"][0]["size"] == 5
     lower, upper = built.layers(arm_digest)
