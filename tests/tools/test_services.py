@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -297,7 +299,6 @@ def test_a_registry_without_referrers(tmp_path: Path, port: int) -> None:
 def test_buildkit_builds_and_the_registry_serves_it(tmp_path: Path, port: int) -> None:
     context, layouts = tmp_path / "context", tmp_path / "layouts"
     context.mkdir()
-    (context / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n", encoding="utf-8")
     env = {**os.environ, "BUILDX_CONFIG": str(tmp_path / "buildx")}
     daemon = buildkit(tmp_path / "kit", log=tmp_path / "kit.log", registries=(f"localhost:{port}",))
     with Supervised(log=tmp_path / "supervisor.log") as services:
@@ -306,7 +307,15 @@ def test_buildkit_builds_and_the_registry_serves_it(tmp_path: Path, port: int) -
         # Once more, as the next run in the same world does.
         create_builder(socket_of(tmp_path / "kit"), "ours", env=env)
         build = ["docker-buildx", "build", "--builder", "ours", "--provenance=false"]
-        run([*build, f"--output=type=oci,tar=false,dest={layouts / 'image'}", str(context)], env=env)
-        index = json.loads((layouts / "image" / "index.json").read_text(encoding="utf-8"))
-        assert get(port, f"/v2/image/manifests/{index['manifests'][0]['digest']}") == 200
+        # The second time, the registry has the first layout open.
+        for line in ("FROM scratch", "# changed"):
+            with (context / "Dockerfile").open("a", encoding="utf-8") as dockerfile:
+                dockerfile.write(f"{line}\nCOPY Dockerfile /\n")
+            shutil.rmtree(layouts / "image", ignore_errors=True)
+            run([*build, f"--output=type=oci,tar=false,dest={layouts / 'image'}", str(context)], env=env)
+            built = json.loads((layouts / "image" / "index.json").read_text(encoding="utf-8"))["manifests"][0]
+            image = ["crane", "manifest", f"localhost:{port}/image@{built['digest']}"]
+            # olareg looks at an index it has open once a second.
+            assert eventually(lambda image=image: run(image, check=False).returncode == 0)  # type: ignore[misc]
+            assert "sha256:" + hashlib.sha256(run(image).stdout.encode()).hexdigest() == built["digest"]
     assert not SocketReady(socket_of(tmp_path / "kit")).answers()

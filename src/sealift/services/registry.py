@@ -11,7 +11,8 @@ from sealift.services.service import HttpReady, Service
 def layouts_registry(folder: Path, port: int, *, log: Path) -> Service:
     """Serve the layouts in ``folder`` as ``localhost:port/NAME``, for reading only.
 
-    The gates read the images there before anything is pushed, so nothing may change them.
+    The gates read the images there before anything is pushed, so nothing may change them. A layout that
+    is written again under a name that was read before is noticed within a second, not at once.
     """
     return _olareg("layouts-registry", folder, port, log, "--store-ro", "--api-push=false")
 
