@@ -1,0 +1,172 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Problems is everything that is wrong with a configuration, each with the path of its field.
+type Problems []string
+
+func (p Problems) Error() string { return strings.Join(p, "\n") }
+
+// add keeps the first problem of each field: what follows from it would only distract.
+func (p *Problems) add(path, format string, args ...any) {
+	for _, known := range *p {
+		if strings.HasPrefix(known, path+": ") {
+			return
+		}
+	}
+	*p = append(*p, path+": "+fmt.Sprintf(format, args...))
+}
+
+// object is a JSON object that is read field by field. encoding/json alone stops at the first
+// unknown field, takes names in any case, and lets the last of two equal fields win.
+type object struct {
+	path     string
+	fields   map[string]json.RawMessage
+	known    []string
+	problems *Problems
+}
+
+func readObject(path string, content []byte, problems *Problems) (*object, bool) {
+	o := &object{path: path, fields: map[string]json.RawMessage{}, problems: problems}
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		problems.add(o.name(), "must be an object { ... }")
+		return nil, false
+	}
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			problems.add(o.name(), "%v", err)
+			return nil, false
+		}
+		name, _ := key.(string)
+		if _, twice := o.fields[name]; twice {
+			problems.add(o.at(name), "is written twice")
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			problems.add(o.at(name), "%v", err)
+			return nil, false
+		}
+		o.fields[name] = value
+	}
+	return o, true
+}
+
+func (o *object) name() string {
+	if o.path == "" {
+		return "config"
+	}
+	return o.path
+}
+
+func (o *object) at(field string) string {
+	if o.path == "" {
+		return field
+	}
+	return o.path + "." + field
+}
+
+// field reads one field into its place; where it is absent the default stays.
+func field[T any](o *object, name string, into *T) {
+	o.known = append(o.known, name)
+	raw, ok := o.fields[name]
+	if !ok {
+		return
+	}
+	value := *new(T)
+	if string(raw) == "null" {
+		o.problems.add(o.at(name), "must not be null; leave it out for the default")
+		return
+	}
+	if err := json.Unmarshal(raw, &value); err != nil {
+		o.problems.add(o.at(name), "%s", plain(err))
+		return
+	}
+	*into = value
+}
+
+// plain says a decoder's error without Go's type names.
+func plain(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err.Error()
+	}
+	words := map[string]string{"int": "a whole number", "bool": "true or false", "string": "text in quotes"}
+	want, ok := words[wrong.Type.Kind().String()]
+	if !ok {
+		want = "a list or an object of another shape"
+	}
+	return fmt.Sprintf("must be %s, not %s", want, wrong.Value)
+}
+
+// done refuses the fields that nobody asked for.
+func (o *object) done() {
+	for _, name := range slices.Sorted(maps.Keys(o.fields)) {
+		if !slices.Contains(o.known, name) {
+			o.problems.add(o.at(name), "unknown field%s", o.nearest(name))
+		}
+	}
+}
+
+func (o *object) nearest(name string) string {
+	best, distance := "", 3
+	for _, known := range o.known {
+		if d := editDistance(name, known); d < distance {
+			best, distance = known, d
+		}
+	}
+	if best == "" {
+		return "; known are " + strings.Join(o.known, ", ")
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// wellFormed finds broken JSON and anything after the value, and says the line.
+func wellFormed(content []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	var value json.RawMessage
+	err := decoder.Decode(&value)
+	if err == nil {
+		if _, more := decoder.Token(); errors.Is(more, io.EOF) {
+			return nil
+		}
+		err = errors.New("there is something after the end of the object")
+	}
+	at := decoder.InputOffset()
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		at = syntax.Offset
+	}
+	line := 1 + bytes.Count(content[:min(int(at), len(content))], []byte("\n"))
+	return fmt.Errorf("line %d: not JSON: %w", line, err)
+}

@@ -1,0 +1,177 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Parse reads a configuration. Its error is Problems: all of them, not the first.
+func Parse(content []byte) (Config, error) {
+	var problems Problems
+	read := Default()
+	if err := wellFormed(content); err != nil {
+		return Config{}, append(problems, err.Error())
+	}
+	root, ok := readObject("", content, &problems)
+	if !ok {
+		return Config{}, problems
+	}
+	var endpoints []json.RawMessage
+	field(root, "web_port", &read.WebPort)
+	field(root, "metrics_port", &read.MetricsPort)
+	field(root, "max_concurrent", &read.MaxConcurrent)
+	field(root, "history", &read.History)
+	field(root, "allowed_origins", &read.AllowedOrigins)
+	field(root, "endpoints", &endpoints)
+	root.done()
+	read.check(&problems)
+
+	first := map[string]string{}
+	for i, raw := range endpoints {
+		path := fmt.Sprintf("endpoints[%d]", i)
+		one := parseEndpoint(path, raw, &problems)
+		if other, used := first[one.Name]; used && one.Name != "" {
+			problems.add(path+".name", "%q is already used by %s", one.Name, other)
+		} else {
+			first[one.Name] = path
+		}
+		read.Endpoints = append(read.Endpoints, one)
+	}
+	if len(problems) > 0 {
+		return Config{}, problems
+	}
+	return read, nil
+}
+
+func (c *Config) check(problems *Problems) {
+	for name, port := range map[string]int{"web_port": c.WebPort, "metrics_port": c.MetricsPort} {
+		if port < 0 || port > 65535 {
+			problems.add(name, "%d is not a port (0 to 65535)", port)
+		}
+	}
+	if c.WebPort == c.MetricsPort && c.WebPort != 0 {
+		problems.add("metrics_port", "%d is already the web_port", c.MetricsPort)
+	}
+	between(problems, "max_concurrent", c.MaxConcurrent, 1, 10_000)
+	between(problems, "history", c.History, 1, 10_000)
+}
+
+func between(problems *Problems, path string, value, low, high int) {
+	if value < low || value > high {
+		problems.add(path, "must be from %d to %d, not %d", low, high, value)
+	}
+}
+
+func parseEndpoint(path string, raw json.RawMessage, problems *Problems) Endpoint {
+	e := defaultEndpoint()
+	o, ok := readObject(path, raw, problems)
+	if !ok {
+		return e
+	}
+	interval, timeout := duration(e.Interval), duration(e.Timeout)
+	field(o, "name", &e.Name)
+	field(o, "url", &e.URL)
+	field(o, "method", &e.Method)
+	field(o, "headers", &e.Headers)
+	field(o, "body", &e.Body)
+	field(o, "interval", &interval)
+	field(o, "timeout", &timeout)
+	field(o, "expect_status", &e.ExpectStatus)
+	field(o, "expect_text", &e.ExpectText)
+	field(o, "follow_redirects", &e.FollowRedirects)
+	field(o, "failures_to_down", &e.FailuresToDown)
+	field(o, "successes_to_up", &e.SuccessesToUp)
+	field(o, "labels", &e.Labels)
+	o.done()
+	e.Interval, e.Timeout = time.Duration(interval), time.Duration(timeout)
+	if _, set := o.fields["timeout"]; !set {
+		e.Timeout = min(e.Timeout, max(e.Interval, 1))
+	}
+	e.check(o)
+	return e
+}
+
+var (
+	token     = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+	labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+)
+
+func (e *Endpoint) check(o *object) {
+	problems := o.problems
+	if why := badName(e.Name); why != "" {
+		problems.add(o.at("name"), "%s", why)
+	}
+	if why := badURL(e.URL); why != "" {
+		problems.add(o.at("url"), "%s", why)
+	}
+	if !token.MatchString(e.Method) {
+		problems.add(o.at("method"), "%q is not an HTTP method", e.Method)
+	}
+	for _, name := range sortedKeys(e.Headers) {
+		if !token.MatchString(name) || strings.ContainsAny(e.Headers[name], "\r\n\x00") {
+			problems.add(o.at("headers."+name), "is not a valid HTTP header")
+		}
+	}
+	for _, name := range sortedKeys(e.Labels) {
+		if !labelName.MatchString(name) {
+			problems.add(o.at("labels."+name), "a label's name has letters, digits and _, and starts with a letter")
+		}
+	}
+	e.checkTimes(o)
+	between(problems, o.at("failures_to_down"), e.FailuresToDown, 1, 1000)
+	between(problems, o.at("successes_to_up"), e.SuccessesToUp, 1, 1000)
+}
+
+func (e *Endpoint) checkTimes(o *object) {
+	if e.Interval < time.Second {
+		o.problems.add(o.at("interval"), "must be 1s or longer, not %v", e.Interval)
+	}
+	if e.Timeout <= 0 {
+		o.problems.add(o.at("timeout"), "must be longer than nothing, not %v", e.Timeout)
+	}
+	if e.Timeout > e.Interval {
+		o.problems.add(o.at("timeout"), "%v is above the interval of %v", e.Timeout, e.Interval)
+	}
+}
+
+func badName(name string) string {
+	switch {
+	case name == "":
+		return "is needed"
+	case len(name) > 100 || strings.TrimSpace(name) != name || name == "." || name == "..",
+		strings.ContainsFunc(name, func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }):
+		return fmt.Sprintf("%q is not a name (up to 100 printable characters without /)", name)
+	}
+	return ""
+}
+
+func badURL(text string) string {
+	if text == "" {
+		return "is needed"
+	}
+	parsed, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return "is not a URL" // the parser's own words could repeat a password
+	case parsed.Scheme != "http" && parsed.Scheme != "https":
+		return fmt.Sprintf("must start with http:// or https://, not %q", parsed.Scheme)
+	case parsed.Hostname() == "":
+		return "names no host"
+	}
+	return ""
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,188 @@
+// Package monitor checks every endpoint on its interval and remembers how it is.
+package monitor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sealift/health-caretaker/internal/config"
+	"github.com/sealift/health-caretaker/internal/probe"
+)
+
+// ErrUnknown is the answer for a name that is not watched.
+var ErrUnknown = errors.New("no endpoint of this name")
+
+// Checker asks one endpoint once.
+type Checker interface {
+	Check(ctx context.Context, e config.Endpoint) probe.Result
+}
+
+// Monitor watches endpoints. Each has a goroutine of its own; slots bound how many ask at once.
+type Monitor struct {
+	checker Checker
+	log     *slog.Logger
+	slots   chan struct{}
+	alive   context.Context
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.RWMutex
+	watches map[string]*watch
+	order   []string
+	changed func(name string)
+}
+
+// New makes a Monitor that asks at most atOnce endpoints at the same time.
+func New(checker Checker, atOnce int, log *slog.Logger) *Monitor {
+	alive, end := context.WithCancel(context.Background())
+	return &Monitor{
+		checker: checker, log: log, slots: make(chan struct{}, atOnce), alive: alive, end: end,
+		watches: map[string]*watch{}, changed: func(string) {},
+	}
+}
+
+// OnChange names the one who is told after each check. Call it before Apply.
+func (m *Monitor) OnChange(tell func(name string)) { m.changed = tell }
+
+// Apply takes a configuration over. An endpoint that stays keeps its state and history,
+// and a check that is under way is finished.
+func (m *Monitor) Apply(c config.Config) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.watches
+	m.watches, m.order = map[string]*watch{}, nil
+	for _, e := range c.Endpoints {
+		w, known := before[e.Name]
+		if known {
+			delete(before, e.Name)
+			w.update(e, c.History)
+		} else {
+			w = newWatch(m.alive, e, c.History)
+			m.running.Go(func() { m.follow(w, firstDelay(e.Interval, len(c.Endpoints))) })
+		}
+		m.watches[e.Name] = w
+		m.order = append(m.order, e.Name)
+	}
+	for _, gone := range before {
+		gone.end()
+	}
+	slices.Sort(m.order)
+}
+
+// Stop ends all checks and waits for them.
+func (m *Monitor) Stop() {
+	m.end()
+	m.running.Wait()
+}
+
+// firstDelay spreads the first round, so that a thousand endpoints are not asked in one moment.
+func firstDelay(interval time.Duration, endpoints int) time.Duration {
+	return rand.N(min(interval, time.Duration(endpoints)*10*time.Millisecond) + 1)
+}
+
+// jittered is the interval, up to a tenth shorter or longer.
+func jittered(interval time.Duration) time.Duration {
+	return interval - interval/10 + rand.N(interval/5+1)
+}
+
+func (m *Monitor) follow(w *watch, first time.Duration) {
+	timer := time.NewTimer(first)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.alive.Done():
+			return
+		case <-w.updated:
+			timer.Reset(firstDelay(time.Second, 1))
+		case <-timer.C:
+			next := time.Now().Add(jittered(w.definition().Interval))
+			m.check(w.alive, w)
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// check waits for its turn and a slot with wait, but asks with the Monitor's own life:
+// a check that has begun is finished even where its endpoint or its caller has gone.
+func (m *Monitor) check(wait context.Context, w *watch) {
+	for _, gate := range []chan struct{}{w.turn, m.slots} {
+		select {
+		case gate <- struct{}{}:
+			defer func() { <-gate }()
+		case <-wait.Done():
+			return
+		}
+	}
+	e := w.definition()
+	result := m.checker.Check(m.alive, e)
+	if m.alive.Err() != nil {
+		return
+	}
+	if from, to := w.record(result); from != to {
+		m.log.Info("state changed", "endpoint", e.Name, "from", from, "to", to, "error", result.Error)
+	}
+	m.changed(e.Name)
+}
+
+// CheckNow asks an endpoint out of turn.
+func (m *Monitor) CheckNow(ctx context.Context, name string) (View, error) {
+	w, err := m.find(name)
+	if err != nil {
+		return View{}, err
+	}
+	m.check(ctx, w)
+	return w.view(), ctx.Err()
+}
+
+func (m *Monitor) find(name string) (*watch, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if w, ok := m.watches[name]; ok {
+		return w, nil
+	}
+	return nil, ErrUnknown
+}
+
+// Endpoint is how one endpoint is.
+func (m *Monitor) Endpoint(name string) (View, error) {
+	w, err := m.find(name)
+	if err != nil {
+		return View{}, err
+	}
+	return w.view(), nil
+}
+
+// Endpoints is how all of them are, by name.
+func (m *Monitor) Endpoints() []View {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	views := make([]View, len(m.order))
+	for i, name := range m.order {
+		views[i] = m.watches[name].view()
+	}
+	return views
+}
+
+// History is the last results of an endpoint, oldest first.
+func (m *Monitor) History(name string) ([]probe.Result, error) {
+	w, err := m.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return w.results(), nil
+}
+
+// Checked says whether every endpoint has been asked at least once.
+func (m *Monitor) Checked() bool {
+	for _, v := range m.Endpoints() {
+		if v.Last == nil {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,151 @@
+package monitor
+
+import (
+	"context"
+	"maps"
+	"net/url"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/sealift/health-caretaker/internal/config"
+	"github.com/sealift/health-caretaker/internal/probe"
+)
+
+// State is how an endpoint is.
+type State string
+
+// The states. Unknown holds until the first threshold is reached.
+const (
+	Unknown State = "unknown"
+	Up      State = "up"
+	Down    State = "down"
+)
+
+// View is an endpoint as others see it: without its headers and body, which may be secret.
+type View struct {
+	Name            string            `json:"name"`
+	URL             string            `json:"url"`
+	Method          string            `json:"method"`
+	Labels          map[string]string `json:"labels"`
+	IntervalSeconds float64           `json:"interval_seconds"`
+	State           State             `json:"state"`
+	Since           time.Time         `json:"since"`
+	Last            *probe.Result     `json:"last"`
+	CertificateEnd  *time.Time        `json:"certificate_end,omitempty"`
+	CertificateDays *float64          `json:"certificate_days,omitempty"`
+	Checks          map[string]uint64 `json:"-"`
+	Changes         map[State]uint64  `json:"-"`
+}
+
+type watch struct {
+	alive   context.Context
+	end     context.CancelFunc
+	turn    chan struct{} // held by the one check that runs
+	updated chan struct{}
+
+	mu       sync.Mutex
+	endpoint config.Endpoint
+	state    State
+	since    time.Time
+	streak   int // equal results in a row
+	last     *probe.Result
+	certEnd  time.Time
+	ring     ring
+	checks   map[string]uint64
+	changes  map[State]uint64
+}
+
+func newWatch(parent context.Context, e config.Endpoint, history int) *watch {
+	alive, end := context.WithCancel(parent)
+	return &watch{
+		alive: alive, end: end, turn: make(chan struct{}, 1), updated: make(chan struct{}, 1),
+		endpoint: e, state: Unknown, since: time.Now(), ring: ring{size: history},
+		checks: map[string]uint64{}, changes: map[State]uint64{},
+	}
+}
+
+func (w *watch) definition() config.Endpoint {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.endpoint
+}
+
+// update takes a new definition and has it checked soon, if it differs.
+func (w *watch) update(e config.Endpoint, history int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ring.resize(history)
+	if reflect.DeepEqual(w.endpoint, e) {
+		return
+	}
+	if w.endpoint.URL != e.URL {
+		w.certEnd = time.Time{}
+	}
+	w.endpoint = e
+	select {
+	case w.updated <- struct{}{}:
+	default:
+	}
+}
+
+// record remembers a result and moves the state when enough equal ones came in a row.
+func (w *watch) record(result probe.Result) (from, to State) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last != nil && w.last.OK() == result.OK() {
+		w.streak++
+	} else {
+		w.streak = 1
+	}
+	w.last = &result
+	w.ring.add(result)
+	if !result.CertEnd.IsZero() {
+		w.certEnd = result.CertEnd
+	}
+	w.checks[result.Kind]++
+	from, to = w.state, Down
+	needed := w.endpoint.FailuresToDown
+	if result.OK() {
+		to, needed = Up, w.endpoint.SuccessesToUp
+	}
+	if from == to || w.streak < needed {
+		return from, from
+	}
+	w.state, w.since = to, result.At
+	w.changes[to]++
+	return from, to
+}
+
+func (w *watch) results() []probe.Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ring.all()
+}
+
+func (w *watch) view() View {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v := View{
+		Name: w.endpoint.Name, URL: redacted(w.endpoint.URL), Method: w.endpoint.Method,
+		Labels: w.endpoint.Labels, IntervalSeconds: w.endpoint.Interval.Seconds(),
+		State: w.state, Since: w.since, Last: w.last,
+		Checks: maps.Clone(w.checks), Changes: maps.Clone(w.changes),
+	}
+	if v.Labels == nil {
+		v.Labels = map[string]string{}
+	}
+	if end := w.certEnd; !end.IsZero() {
+		days := time.Until(end).Hours() / 24
+		v.CertificateEnd, v.CertificateDays = &end, &days
+	}
+	return v
+}
+
+func redacted(text string) string {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return parsed.Redacted()
+}

@@ -1,0 +1,88 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"net/http/httptrace"
+	"sync"
+	"time"
+)
+
+// Phases is where the time of a check went. After a redirect they are the last request's.
+type Phases struct {
+	DNS       time.Duration
+	Connect   time.Duration
+	TLS       time.Duration
+	FirstByte time.Duration
+	Total     time.Duration
+}
+
+// Seconds gives the phases by name; all of it is "total".
+func (p Phases) Seconds() map[string]float64 {
+	return map[string]float64{
+		"dns":        p.DNS.Seconds(),
+		"connect":    p.Connect.Seconds(),
+		"tls":        p.TLS.Seconds(),
+		"first_byte": p.FirstByte.Seconds(),
+		"total":      p.Total.Seconds(),
+	}
+}
+
+// MarshalJSON writes the phases as seconds.
+func (p Phases) MarshalJSON() ([]byte, error) { return json.Marshal(p.Seconds()) }
+
+// stopwatch is written by the transport's goroutines, of which some may outlive the request.
+type stopwatch struct {
+	mu     sync.Mutex
+	start  time.Time
+	begun  time.Time
+	phase  string
+	phases Phases
+}
+
+func newStopwatch() *stopwatch {
+	now := time.Now()
+	return &stopwatch{start: now, begun: now, phase: "connecting"}
+}
+
+func (s *stopwatch) begin(phase string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.phase, s.begun = phase, time.Now()
+}
+
+func (s *stopwatch) end(into *time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*into = time.Since(s.begun)
+}
+
+func (s *stopwatch) waitingFor() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase
+}
+
+func (s *stopwatch) stop() Phases {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.phases.Total = time.Since(s.start)
+	return s.phases
+}
+
+func (s *stopwatch) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart:          func(httptrace.DNSStartInfo) { s.begin("looking up the name") },
+		DNSDone:           func(httptrace.DNSDoneInfo) { s.end(&s.phases.DNS) },
+		ConnectStart:      func(string, string) { s.begin("connecting") },
+		ConnectDone:       func(string, string, error) { s.end(&s.phases.Connect) },
+		TLSHandshakeStart: func() { s.begin("the TLS handshake") },
+		TLSHandshakeDone:  func(tls.ConnectionState, error) { s.end(&s.phases.TLS) },
+		WroteRequest:      func(httptrace.WroteRequestInfo) { s.begin("the first byte") },
+		GotFirstResponseByte: func() {
+			s.end(&s.phases.FirstByte)
+			s.begin("the rest of the answer")
+		},
+	})
+}

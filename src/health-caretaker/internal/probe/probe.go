@@ -1,0 +1,102 @@
+// Package probe asks one endpoint once and says how it went.
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sealift/health-caretaker/internal/config"
+)
+
+const maxBody = 1 << 20
+
+// Result is one check.
+type Result struct {
+	At      time.Time `json:"at"`
+	Kind    string    `json:"result"`          // "ok", or what failed: see Kinds
+	Error   string    `json:"error,omitempty"` // in plain words; empty when ok
+	Status  int       `json:"status,omitempty"`
+	Phases  Phases    `json:"seconds"`
+	CertEnd time.Time `json:"-"`
+}
+
+// OK says whether the endpoint answered as expected.
+func (r Result) OK() bool { return r.Kind == OK }
+
+// Prober makes checks. Each uses a new connection, so that every phase is measured every time.
+type Prober struct {
+	transport *http.Transport
+	agent     string
+}
+
+// New makes a Prober that trusts the system's certificates, or those of trust.
+func New(agent string, trust *tls.Config) *Prober {
+	return &Prober{agent: agent, transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		TLSClientConfig:        trust,
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: 64 << 10,
+	}}
+}
+
+// Check asks an endpoint once.
+func (p *Prober) Check(ctx context.Context, e config.Endpoint) Result {
+	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
+	defer cancel()
+	clock := newStopwatch()
+	result := Result{At: clock.start}
+	response, err := p.send(clock.trace(ctx), e)
+	if err == nil {
+		defer response.Body.Close()
+		result.Status = response.StatusCode
+		result.Kind, result.Error, err = judge(response, e)
+	}
+	if err != nil {
+		result.Kind, result.Error = explain(err, clock.waitingFor(), e.Timeout)
+	}
+	result.Phases = clock.stop()
+	result.CertEnd = certEnd(response, err)
+	return result
+}
+
+func (p *Prober) send(ctx context.Context, e config.Endpoint) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, e.Method, e.URL, strings.NewReader(e.Body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", p.agent)
+	for name, value := range e.Headers {
+		request.Header.Set(name, value)
+		if strings.EqualFold(name, "Host") {
+			request.Host = value
+		}
+	}
+	client := http.Client{Transport: p.transport}
+	if !e.FollowRedirects {
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	return client.Do(request)
+}
+
+func judge(response *http.Response, e config.Endpoint) (kind, words string, err error) {
+	if !e.ExpectStatus.Contain(response.StatusCode) {
+		return Status, fmt.Sprintf("answered %d %s, expected %s",
+			response.StatusCode, http.StatusText(response.StatusCode), e.ExpectStatus), nil
+	}
+	if e.ExpectText == "" {
+		return OK, "", nil
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if err != nil {
+		return "", "", err
+	}
+	if !strings.Contains(string(body), e.ExpectText) {
+		return Text, fmt.Sprintf("the answer does not contain %q", e.ExpectText), nil
+	}
+	return OK, "", nil
+}
