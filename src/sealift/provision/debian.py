@@ -1,0 +1,112 @@
+"""Programs that come as Debian packages: found, or installed by apt, or the line to type.
+
+ensure(["runc", "qemu-aarch64-static"])
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from sealift import console
+from sealift.errors import MissingProgramError
+from sealift.process import ProgramFailedError, run
+from sealift.provision.root import root_prefix
+
+# Which packages give a program. What podman uses on the way is named too: with
+# --no-install-recommends nothing else would bring it.
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "file": ("file",),
+    "git": ("git",),
+    "podman": ("podman", "iptables", "netavark"),
+    "qemu-aarch64-static": ("qemu-user-static",),
+    "runc": ("runc",),
+}
+# A user's PATH lacks these on Debian; runc and iptables live there.
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+LOCK_SECONDS = 300
+
+
+def find(program: str) -> Path | None:
+    """Return the program's path, also from the system administrator's folders."""
+    folders = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
+    found = shutil.which(program, path=folders)
+    return Path(found) if found else None
+
+
+def missing(programs: Collection[str]) -> tuple[str, ...]:
+    """Name the programs that are not here."""
+    return tuple(p for p in sorted(set(programs)) if find(p) is None)
+
+
+def install_line(programs: Collection[str]) -> str:
+    """Return what a person types to install these programs."""
+    return f"sudo apt-get install -y --no-install-recommends {' '.join(_packages(programs))}"
+
+
+def version_of(package: str) -> str:
+    """Return an installed package's version, or an empty text."""
+    if shutil.which("dpkg-query") is None:
+        return ""
+    return run(["dpkg-query", "-W", "-f", "${Version}", package], check=False, timeout=60).stdout
+
+
+def ensure(programs: Collection[str]) -> dict[str, Path]:
+    """Return each program's path, after installing the packages of those that were not here."""
+    if absent := missing(programs):
+        _install(absent)
+    if still := missing(programs):
+        raise MissingProgramError(
+            f"{', '.join(still)}: installed, and still not found",
+            means="the package has another file of that name, or dpkg was told to leave it out",
+            next_step=f"dpkg -L {' '.join(_packages(still))}",
+        )
+    return {p: path for p in programs if (path := find(p)) is not None}
+
+
+def _packages(programs: Collection[str]) -> list[str]:
+    return sorted({package for p in programs for package in PACKAGES[p]})
+
+
+def _install(absent: Collection[str]) -> None:
+    names = ", ".join(absent)
+    if shutil.which("apt-get") is None:
+        raise MissingProgramError(
+            f"{names}: not here, and this system has no apt-get",
+            next_step=f"install what Debian calls {' '.join(_packages(absent))}",
+        )
+    prefix = root_prefix()
+    if prefix is None:
+        raise MissingProgramError(
+            f"{names}: not here",
+            means="installing needs root; this user has none and sudo asks for a password",
+            next_step=install_line(absent),
+        )
+    try:
+        _apt(prefix, _packages(absent))
+    except ProgramFailedError as error:
+        raise MissingProgramError(
+            f"{names}: could not be installed\n{error}",
+            next_step=f"sudo apt-get update && {install_line(absent)}",
+        ) from error
+
+
+def _apt(prefix: tuple[str, ...], packages: list[str]) -> None:
+    """Install; the lists are fetched only when they are empty or too old for the mirror."""
+    apt = [
+        *prefix,
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "-o",
+        f"DPkg::Lock::Timeout={LOCK_SECONDS}",
+    ]
+    install = [*apt, "install", "-y", "-qq", "--no-install-recommends", *packages]
+    console.say(f"installing Debian packages (about 30 s): {shlex.join(packages)}")
+    if run(install, check=False).returncode != 0:
+        console.say("refreshing apt's lists and trying again")
+        run([*apt, "update", "-qq"])
+        run(install)
