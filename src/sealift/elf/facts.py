@@ -1,0 +1,246 @@
+"""What an ELF file says of itself, read as the kernel and the dynamic loader read it.
+
+They look at the program headers and never at the sections, which a program may have lost, so neither do
+these facts.
+
+    facts = read_elf(Path("dist/static/linux/amd64/health-caretaker"))
+    print(facts.arch, facts.linkage, facts.needed)
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from elftools.common.utils import parse_cstring_from_stream, struct_parse
+from elftools.elf.dynamic import Dynamic
+from elftools.elf.elffile import ELFFile
+from elftools.elf.segments import InterpSegment
+
+from sealift.errors import UsageError
+
+Kind = Literal["exec", "dyn"]
+Endianness = Literal["little", "big"]
+
+# (machine, bits, endianness) -> GOARCH; what is not here, Go does not build for on Linux.
+ARCHITECTURES: Mapping[tuple[str, int, Endianness], str] = {
+    ("EM_386", 32, "little"): "386",
+    ("EM_X86_64", 64, "little"): "amd64",
+    ("EM_ARM", 32, "little"): "arm",
+    ("EM_AARCH64", 64, "little"): "arm64",
+    ("EM_LOONGARCH", 64, "little"): "loong64",
+    ("EM_MIPS", 32, "big"): "mips",
+    ("EM_MIPS", 32, "little"): "mipsle",
+    ("EM_MIPS", 64, "big"): "mips64",
+    ("EM_MIPS", 64, "little"): "mips64le",
+    ("EM_PPC64", 64, "big"): "ppc64",
+    ("EM_PPC64", 64, "little"): "ppc64le",
+    ("EM_RISCV", 64, "little"): "riscv64",
+    ("EM_S390", 64, "big"): "s390x",
+}
+
+# How files begin that people take for Linux programs.
+OTHER_FORMATS: Mapping[bytes, str] = {
+    b"#!": "a script, which needs the interpreter that its first line names",
+    b"MZ": "a Windows program",
+    b"\xcf\xfa\xed\xfe": "a macOS program",
+    b"\xca\xfe\xba\xbe": "a macOS program for several machines, or a Java class",
+    b"!<arch>": "an archive of object files",
+    b"\x1f\x8b": "a gzip file",
+    b"PK": "a zip file",
+}
+
+KINDS: Mapping[str, Kind] = {"ET_EXEC": "exec", "ET_DYN": "dyn"}
+# Flags of one version: a weak need may stay unmet; a base definition is the file's own name.
+VERSION_IS_WEAK = 0x2
+VERSION_IS_BASE = 0x1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElfFacts:
+    """One program or shared library."""
+
+    arch: str
+    bits: int
+    endianness: Endianness
+    kind: Kind
+    interpreter: str | None = None
+    needed: tuple[str, ...] = ()
+    rpath: tuple[str, ...] = ()
+    runpath: tuple[str, ...] = ()
+    soname: str | None = None
+    required_versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    defined_versions: tuple[str, ...] = ()
+
+    @property
+    def linkage(self) -> Literal["static", "dynamic"]:
+        """Whether it starts alone; a static-pie relocates itself and still needs nothing."""
+        return "static" if self.interpreter is None and not self.needed else "dynamic"
+
+
+def read_elf(source: bytes | Path) -> ElfFacts:
+    """Read the facts; anything but a whole ELF program or library raises UsageError."""
+    if isinstance(source, bytes):
+        return _read(io.BytesIO(source), len(source), "the file")
+    try:
+        with source.open("rb") as stream:
+            return _read(stream, source.stat().st_size, str(source))
+    except OSError as err:
+        raise UsageError(f"{source} cannot be read: {err.strerror}") from err
+
+
+def _read(stream: IO[bytes], size: int, name: str) -> ElfFacts:
+    start = stream.read(16)
+    if not start.startswith(b"\x7fELF"):
+        raise _not_elf(start, name)
+    try:
+        elf = ELFFile(stream)
+        _check_whole(elf, size, name)
+        return _facts(elf, name)
+    except UsageError:
+        raise
+    except Exception as err:  # pyelftools meets damage with many kinds of exception, few of its own
+        raise UsageError(
+            f"{name} is a damaged or cut off ELF file",
+            means="it begins as a program, but its headers make no sense",
+            next_step="build or fetch it again",
+        ) from err
+
+
+def _check_whole(elf: ELFFile, size: int, name: str) -> None:
+    for end in _ends(elf):
+        if end > size:
+            raise UsageError(
+                f"{name} is cut off: it has {size} bytes, its headers speak of {end}",
+                means="it was not copied or written to its end",
+                next_step="build or fetch it again",
+            )
+
+
+def _not_elf(start: bytes, name: str) -> UsageError:
+    if not start:
+        return UsageError(f"{name} is empty", next_step="build or fetch it again")
+    known = next((words for magic, words in OTHER_FORMATS.items() if start.startswith(magic)), "")
+    return UsageError(
+        f"{name} is not a Linux program" + (f": it looks like {known}" if known else ""),
+        means="Linux starts ELF files, which begin with 7f 45 4c 46; this one begins with "
+        + start[:4].hex(" "),
+    )
+
+
+def _ends(elf: ELFFile) -> Iterator[int]:
+    """Say how long the file must be to hold each thing that its headers name."""
+    header = elf.header
+    yield header["e_shoff"] + header["e_shnum"] * header["e_shentsize"]
+    for segment in elf.iter_segments():
+        yield segment["p_offset"] + segment["p_filesz"]
+    for section in elf.iter_sections():
+        if section["sh_type"] not in ("SHT_NOBITS", "SHT_NULL"):
+            yield section["sh_offset"] + section["sh_size"]
+
+
+def _facts(elf: ELFFile, name: str) -> ElfFacts:
+    machine, bits = elf.header["e_machine"], elf.elfclass
+    endianness: Endianness = "little" if elf.little_endian else "big"
+    arch = ARCHITECTURES.get((machine, bits, endianness))
+    if arch is None:
+        raise UsageError(
+            f"{name} is for a machine that Go does not know: {machine}, {bits} bits, {endianness}"
+        )
+    kind = KINDS.get(elf.header["e_type"])
+    if kind is None:
+        raise UsageError(
+            f"{name} is neither a program nor a library: its ELF type is {elf.header['e_type']}",
+            means="an object file must be linked before it can be started",
+        )
+    interpreters = [s.get_interp_name() for s in elf.iter_segments() if isinstance(s, InterpSegment)]
+    table = _Table.of(elf)
+    return ElfFacts(
+        arch=arch,
+        bits=bits,
+        endianness=endianness,
+        kind=kind,
+        interpreter=interpreters[0] if interpreters else None,
+        needed=table.strings("DT_NEEDED"),
+        rpath=_folders(table.strings("DT_RPATH")),
+        runpath=_folders(table.strings("DT_RUNPATH")),
+        soname=next(iter(table.strings("DT_SONAME")), None),
+        required_versions=table.required_versions(),
+        defined_versions=table.defined_versions(),
+    )
+
+
+def _folders(paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(folder for path in paths for folder in path.split(":") if folder)
+
+
+class _Table:
+    """The dynamic table: tags by name, and the file offsets they lead to."""
+
+    def __init__(self, elf: ELFFile, tags: list[tuple[str, int]]) -> None:
+        self._elf = elf
+        self._tags = tags
+
+    @classmethod
+    def of(cls, elf: ELFFile) -> _Table:
+        segment = next(iter(elf.iter_segments("PT_DYNAMIC")), None)
+        if segment is None or segment["p_filesz"] == 0:
+            return cls(elf, [])
+        dynamic = Dynamic(elf.stream, elf, None, segment["p_offset"], empty=False)
+        raw = list(dynamic._iter_tags())  # noqa: SLF001 - iter_tags would insist on strings we may not need
+        return cls(elf, [(tag["d_tag"], tag["d_val"]) for tag in raw])
+
+    def strings(self, tag: str) -> tuple[str, ...]:
+        return tuple(self._string(value) for name, value in self._tags if name == tag)
+
+    def required_versions(self) -> dict[str, tuple[str, ...]]:
+        """Return the versions that must be there, by the library that must define them."""
+        found: dict[str, tuple[str, ...]] = {}
+        for offset, entry in self._chain("DT_VERNEED", self._elf.structs.Elf_Verneed, "vn_next"):
+            auxiliary = _follow(
+                self._elf, offset + entry["vn_aux"], self._elf.structs.Elf_Vernaux, "vna_next"
+            )
+            names = [
+                self._string(aux["vna_name"])
+                for _, aux in auxiliary
+                if not aux["vna_flags"] & VERSION_IS_WEAK
+            ]
+            library = self._string(entry["vn_file"])
+            found[library] = found.get(library, ()) + tuple(sorted(names))
+        return found
+
+    def defined_versions(self) -> tuple[str, ...]:
+        names = []
+        for offset, entry in self._chain("DT_VERDEF", self._elf.structs.Elf_Verdef, "vd_next"):
+            first = struct_parse(self._elf.structs.Elf_Verdaux, self._elf.stream, offset + entry["vd_aux"])
+            if not entry["vd_flags"] & VERSION_IS_BASE:
+                names.append(self._string(first["vda_name"]))
+        return tuple(sorted(names))
+
+    def _chain(self, tag: str, struct: Any, link: str) -> Iterator[tuple[int, Any]]:
+        offset = self._offset(tag)
+        return iter(()) if offset is None else _follow(self._elf, offset, struct, link)
+
+    def _offset(self, tag: str) -> int | None:
+        address = next((value for name, value in self._tags if name == tag), None)
+        return None if address is None else next(self._elf.address_offsets(address))
+
+    def _string(self, offset: int) -> str:
+        table = self._offset("DT_STRTAB")
+        raw = None if table is None else parse_cstring_from_stream(self._elf.stream, table + offset)
+        if raw is None:
+            raise ValueError("a string lies outside the file")
+        return raw.decode()
+
+
+def _follow(elf: ELFFile, offset: int, struct: Any, link: str) -> Iterator[tuple[int, Any]]:
+    """Walk a list whose entries say how far the next one is; the loader goes by that, not by the counts."""
+    while True:
+        entry = struct_parse(struct, elf.stream, offset)
+        yield offset, entry
+        if entry[link] == 0:
+            return
+        offset += entry[link]

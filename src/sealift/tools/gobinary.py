@@ -1,0 +1,124 @@
+"""What a Go program was built from, as ``go version -m`` reads it; the program is not started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from sealift.errors import UsageError
+from sealift.process import ProgramFailedError, run
+
+
+class _Module(msgspec.Struct, frozen=True, rename="pascal"):
+    path: str = ""
+    version: str = ""
+    sum: str = ""
+    replace: _Module | None = None
+
+
+class _Setting(msgspec.Struct, frozen=True, rename="pascal"):
+    key: str = ""
+    value: str = ""
+
+
+class _BuildInfo(msgspec.Struct, frozen=True, rename="pascal"):
+    go_version: str
+    path: str = ""
+    main: _Module = _Module()
+    deps: tuple[_Module, ...] = ()
+    settings: tuple[_Setting, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """A Go module whose code is in the program; where one was replaced, the replacement."""
+
+    path: str
+    version: str
+    sum: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildInfo:
+    """What the Go linker wrote into a program."""
+
+    go_version: str
+    path: str
+    main_module: Module
+    modules: tuple[Module, ...]
+    settings: Mapping[str, str]
+
+    @property
+    def vcs_revision(self) -> str | None:
+        """The commit, None when the build was not stamped."""
+        return self.settings.get("vcs.revision")
+
+    @property
+    def vcs_modified(self) -> bool | None:
+        """Whether the tree differed from the commit, None when the build was not stamped."""
+        return _flag(self.settings.get("vcs.modified"), {"true": True, "false": False})
+
+    @property
+    def cgo_enabled(self) -> bool | None:
+        """Whether C code could be linked in."""
+        return _flag(self.settings.get("CGO_ENABLED"), {"1": True, "0": False})
+
+    @property
+    def goos(self) -> str | None:
+        """The operating system that it was built for."""
+        return self.settings.get("GOOS")
+
+    @property
+    def goarch(self) -> str | None:
+        """The architecture that it was built for."""
+        return self.settings.get("GOARCH")
+
+
+def read_build_info(path: Path) -> BuildInfo:
+    """Read the build info of one program; one that Go did not make raises UsageError."""
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file", next_step="sealift compile")
+    # A machine's own Go settings must not change the answer, nor fetch another Go to give it.
+    env = os.environ | {"GOENV": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
+    done = run(["go", "version", "-m", "-json", path.absolute()], env=env, check=False)
+    words = done.stderr.strip()
+    # Of a damaged file without the executable bit it says nothing at all.
+    if done.returncode == 1 and (not words or "could not read Go build info" in words):
+        raise UsageError(
+            f"{path} has no Go build info" + (f": {words.rpartition(': ')[2]}" if words else ""),
+            means="it was not built by Go, or the file is damaged",
+            next_step="sealift compile",
+        )
+    if done.returncode != 0:
+        raise ProgramFailedError(done)
+    return parse_build_info(done.stdout.encode(), str(path))
+
+
+def parse_build_info(raw: bytes, name: str) -> BuildInfo:
+    """Read what ``go version -m -json`` printed for the program called ``name``."""
+    try:
+        info = msgspec.json.decode(raw, type=_BuildInfo)
+    except msgspec.DecodeError as err:
+        raise UsageError(
+            f"go version -m -json printed something else for {name}: {err}", next_step="sealift doctor"
+        ) from err
+    return BuildInfo(
+        go_version=info.go_version,
+        path=info.path,
+        main_module=_module(info.main),
+        modules=tuple(_module(module) for module in info.deps),
+        settings={setting.key: setting.value for setting in info.settings},
+    )
+
+
+def _module(module: _Module) -> Module:
+    built = module.replace or module
+    return Module(path=built.path, version=built.version, sum=built.sum)
+
+
+def _flag(text: str | None, values: Mapping[str, bool]) -> bool | None:
+    return None if text is None else values.get(text)

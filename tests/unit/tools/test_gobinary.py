@@ -1,0 +1,41 @@
+"""What ``go version -m -json`` prints, read without it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sealift.errors import UsageError
+from sealift.tools.gobinary import Module, parse_build_info
+
+
+def test_reads_modules_and_replacements() -> None:
+    printed = {
+        "GoVersion": "go1.26.8",
+        "Path": "example.com/hello/cmd/hello",
+        "Main": {"Path": "example.com/hello", "Version": "v1.0.0+dirty"},
+        "Deps": [
+            {"Path": "example.com/a", "Version": "v1.2.3", "Sum": "h1:a"},
+            {"Path": "b", "Version": "v1", "Replace": {"Path": "c", "Version": "v2", "Sum": "h1:c"}},
+        ],
+        "Settings": [{"Key": "CGO_ENABLED", "Value": "1"}, {"Key": "-race"}],
+    }
+    info = parse_build_info(json.dumps(printed).encode(), "hello")
+    assert info.modules == (
+        Module(path="example.com/a", version="v1.2.3", sum="h1:a"),
+        Module(path="c", version="v2", sum="h1:c"),
+    )
+    assert (info.main_module.version, info.cgo_enabled, info.vcs_modified) == ("v1.0.0+dirty", True, None)
+    assert info.settings["-race"] == ""
+
+
+def test_a_program_outside_a_module() -> None:
+    info = parse_build_info(b'{"GoVersion": "go1.26.8", "Main": {}}', "hello")
+    assert (info.main_module.path, info.modules, info.goos) == ("", (), None)
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"GoVersion": 1}'])
+def test_anything_else_is_a_plain_error(raw: bytes) -> None:
+    with pytest.raises(UsageError, match="printed something else for hello"):
+        parse_build_info(raw, "hello")
