@@ -1,0 +1,199 @@
+"""The GitHub release: a draft with every asset as built, then published once.
+
+    words = {"title": "health-caretaker 1.2.3", "notes": notes}
+    state = draft(github, tag="v1.2.3", commit=commit, **words, prerelease=False, assets=files)
+    published = publish(github, state)
+
+What is there is looked at first, so running again is the resume.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from sealift.errors import RefusedError, UsageError
+from sealift.model.config import Strict
+from sealift.model.names import Digest, Version
+from sealift.tools.github import Asset, GitHub, Release
+
+# GitHub renames a file with any other character, or with a dot at an end.
+_NAME = re.compile(r"[A-Za-z0-9_+@-](?:[A-Za-z0-9_.+@-]*[A-Za-z0-9_+@-])?")
+
+
+class DraftState(Strict, frozen=True, kw_only=True):
+    """A release whose assets were downloaded and are as built. ``uploaded`` names what this run added."""
+
+    tag: str
+    commit: str
+    release_id: int
+    url: str
+    published: bool
+    prerelease: bool
+    assets: dict[str, Digest]
+    uploaded: tuple[str, ...]
+
+
+class PublishedRelease(Strict, frozen=True, kw_only=True):
+    """A published release; ``made`` tells whether this run published it."""
+
+    tag: str
+    release_id: int
+    url: str
+    immutable: bool
+    made: bool
+
+
+def draft(
+    github: GitHub,
+    *,
+    tag: str,
+    commit: str,
+    title: str,
+    notes: str,
+    prerelease: bool,
+    assets: Mapping[str, Path],
+) -> DraftState:
+    """Find or make the draft of a tag, and bring its assets to exactly ``assets`` (name to file)."""
+    for name in assets:
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} cannot name an asset", means="GitHub would keep it under another name"
+            )
+    wanted = {name: _digest(path.read_bytes()) for name, path in assets.items()}
+    _tag_names(github, tag, commit)
+    release = github.find_release(tag)
+    if release is None:
+        release = github.create_draft(tag, commit, title, notes, prerelease=prerelease)
+    elif release.draft:
+        release = _reworded(github, release, title=title, notes=notes, prerelease=prerelease)
+    elif release.prerelease != prerelease:
+        raise RefusedError(
+            f"the release {tag} is published with prerelease={release.prerelease}, not {prerelease}",
+            means="somebody released this tag as something else",
+            next_step=f"look at {release.url}",
+        )
+    _nothing_else(release, wanted)
+    uploaded = _upload_missing(github, release, assets, wanted) if release.draft else ()
+    release = _looked_again(github, release)
+    _as_built(github, release, wanted)
+    return DraftState(
+        tag=tag,
+        commit=commit,
+        release_id=release.id,
+        url=release.url,
+        published=not release.draft,
+        prerelease=prerelease,
+        assets=wanted,
+        uploaded=uploaded,
+    )
+
+
+def publish(github: GitHub, state: DraftState) -> PublishedRelease:
+    """Publish a draft, after its tag and every asset were looked at once more."""
+    _tag_names(github, state.tag, state.commit)
+    release = github.find_release(state.tag)
+    if release is None or release.id != state.release_id or release.prerelease != state.prerelease:
+        raise RefusedError(
+            f"the draft of {state.tag} is not the one that was checked",
+            means="it was deleted, replaced or changed since",
+            next_step="sealift draft",
+        )
+    _as_built(github, release, state.assets)
+    made = release.draft
+    if made:
+        github.publish(release, make_latest=_moves_latest(github, state))
+        release = _looked_again(github, release)
+        _as_built(github, release, state.assets)
+        if release.draft:
+            raise RefusedError(f"the release {state.tag} is still a draft after it was published")
+    return PublishedRelease(
+        tag=state.tag, release_id=release.id, url=release.url, immutable=release.immutable, made=made
+    )
+
+
+def _tag_names(github: GitHub, tag: str, commit: str) -> None:
+    """Refuse a tag that is missing: publishing would make it, and nobody would have pushed it."""
+    found = github.tag_commit(tag)
+    if found == commit:
+        return
+    where = "is not on GitHub" if found is None else f"names {found} on GitHub"
+    raise RefusedError(
+        f"the tag {tag} {where}; this release was built from {commit}",
+        means="a release must show the source that it was built from",
+        next_step=f"push the tag for {commit}, or release the commit that it names",
+    )
+
+
+def _reworded(github: GitHub, release: Release, *, title: str, notes: str, prerelease: bool) -> Release:
+    if (release.title, release.body, release.prerelease) == (title, notes, prerelease):
+        return release
+    return github.update(release, title=title, body=notes, prerelease=prerelease)
+
+
+def _nothing_else(release: Release, wanted: Mapping[str, Digest]) -> None:
+    if foreign := sorted({a.name for a in release.assets} - set(wanted)):
+        raise RefusedError(
+            f"the release {release.tag} has assets that were not built here: {', '.join(foreign)}",
+            means="what is published must be what was proven",
+            next_step=f"find out who added them, then delete them: {release.url}",
+        )
+
+
+def _upload_missing(
+    github: GitHub, release: Release, assets: Mapping[str, Path], wanted: Mapping[str, Digest]
+) -> tuple[str, ...]:
+    known = {a.name: a for a in release.assets}
+    uploaded = []
+    for name, path in assets.items():
+        if (old := known.get(name)) is not None:
+            if _is(github, old, wanted[name]):
+                continue
+            github.delete_asset(old)
+        github.upload(release, path, name)
+        uploaded.append(name)
+    return tuple(uploaded)
+
+
+def _looked_again(github: GitHub, release: Release) -> Release:
+    found = github.find_release(release.tag)
+    if found is None or found.id != release.id:
+        raise RefusedError(
+            f"the release {release.tag} changed while it was written", next_step="sealift draft"
+        )
+    return found
+
+
+def _as_built(github: GitHub, release: Release, wanted: Mapping[str, Digest]) -> None:
+    _nothing_else(release, wanted)
+    known = {a.name: a for a in release.assets}
+    wrong = [n for n, digest in wanted.items() if n not in known or not _is(github, known[n], digest)]
+    if wrong:
+        kind = "draft" if release.draft else "published release"
+        raise RefusedError(
+            f"the {kind} {release.tag} lacks, or has with other bytes: {', '.join(sorted(wrong))}",
+            means="people would not get what was built",
+            next_step="sealift draft" if release.draft else f"release a new version; look at {release.url}",
+        )
+
+
+def _is(github: GitHub, asset: Asset, digest: Digest) -> bool:
+    return asset.uploaded and _digest(github.download(asset)) == digest
+
+
+def _moves_latest(github: GitHub, state: DraftState) -> bool:
+    """Move GitHub's own ``latest`` only forward: a backport must not become it."""
+    if state.prerelease:
+        return False
+    latest = github.latest_tag()
+    try:
+        return latest is None or not Version.parse(state.tag) < Version.parse(latest)
+    except UsageError:
+        # A release that was not made here has a name of its own; it is not newer than a version.
+        return True
+
+
+def _digest(data: bytes) -> Digest:
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")

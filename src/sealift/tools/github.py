@@ -1,0 +1,269 @@
+"""The releases of one GitHub repository, through PyGithub.
+
+    github = GitHub("https://api.github.com", token, "owner/name")
+    draft = github.find_release("v1.2.3")
+    if draft is None:
+        draft = github.create_draft("v1.2.3", commit, "health-caretaker 1.2.3", notes, prerelease=False)
+    asset = github.upload(draft, Path("sbom.spdx.json"), "sbom.spdx.json")
+    assert github.download(asset) == Path("sbom.spdx.json").read_bytes()
+
+GitHub and its stand-in are one client with another address.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sealift.errors import DefectError, OutsideError, RefusedError, SealiftError, UsageError
+
+if TYPE_CHECKING:
+    from github.GithubException import GithubException
+    from github.GitRelease import GitRelease
+    from github.GitReleaseAsset import GitReleaseAsset
+
+PER_PAGE = 100
+CHUNK = 1 << 20
+TIMEOUT = 60
+BINARY = "application/octet-stream"
+RIGHT = "contents: write (permissions: in the workflow)"
+
+# What GitHub's refusals mean, and what helps.
+REFUSALS: dict[int, tuple[type[SealiftError], str, str]] = {
+    401: (UsageError, "the token is wrong or has ended", f"give a valid token with {RIGHT}"),
+    403: (UsageError, "the token lacks a right", f"give it {RIGHT}"),
+    404: (
+        UsageError,
+        "it is not there, or this token may not see it",
+        f"check the repository's name, and that the token has {RIGHT}",
+    ),
+    409: (RefusedError, "what is there contradicts what was asked", "sealift status"),
+    422: (RefusedError, "what is there contradicts what was asked", "sealift status"),
+    429: (OutsideError, "too many requests", "wait some minutes, then try again"),
+}
+UNKNOWN: tuple[type[SealiftError], str, str] = (DefectError, "sealift asked what GitHub does not know", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How fast to ask, in seconds between requests, and how often to read again after a failure.
+
+    The defaults are PyGithub's pauses, which GitHub asks for:
+    https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+    """
+
+    between_requests: float = 0.25
+    between_writes: float = 1.0
+    retries: int = 5
+
+
+AT_ONCE = Pace(between_requests=0, between_writes=0, retries=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset:
+    """One file of a release. ``uploaded`` is false for what an upload that broke off has left."""
+
+    id: int
+    name: str
+    size: int
+    uploaded: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """One release, or a draft of it."""
+
+    id: int
+    tag: str
+    title: str
+    body: str
+    draft: bool
+    prerelease: bool
+    immutable: bool
+    url: str
+    assets: tuple[Asset, ...]
+
+
+class GitHub:
+    """One repository's releases and tags."""
+
+    def __init__(self, base_url: str, token: str, repository: str, *, pace: Pace | None = None) -> None:
+        import github
+        from github.GithubRetry import GithubRetry
+
+        pace = pace or Pace()
+        self.repository = repository
+        self._token = token
+        # Only reading is repeated: a second POST could make a second draft.
+        retry = GithubRetry(
+            total=pace.retries, backoff_factor=1, allowed_methods={"GET"}, max_rate_limit_wait=TIMEOUT
+        )
+        self._client = github.Github(
+            auth=github.Auth.Token(token),
+            base_url=base_url.rstrip("/"),
+            timeout=TIMEOUT,
+            per_page=PER_PAGE,
+            retry=retry,
+            seconds_between_requests=pace.between_requests,
+            seconds_between_writes=pace.between_writes,
+            lazy=True,
+        )
+        self._repo = self._client.get_repo(repository)
+
+    def find_release(self, tag: str) -> Release | None:
+        """Find the release or the draft of a tag; two of them are refused."""
+        with self._border(f"look for the release {tag}"):
+            # A draft is not found by its tag, so the list is read.
+            found = [_release(r) for r in self._repo.get_releases() if r.tag_name == tag]
+        if len(found) > 1:
+            raise RefusedError(
+                f"{self.repository} has {len(found)} releases or drafts of {tag}",
+                means="which one is meant cannot be told",
+                next_step=f"delete all but one: {', '.join(r.url for r in found)}",
+            )
+        return found[0] if found else None
+
+    def latest_tag(self) -> str | None:
+        """Tell which release is shown as the latest one."""
+        import github
+
+        with self._border("look for the latest release"):
+            try:
+                return str(self._repo.get_latest_release().tag_name)
+            except github.UnknownObjectException:
+                self._repo.complete()
+                return None
+
+    def tag_commit(self, tag: str) -> str | None:
+        """Tell which commit a tag in git names, through an annotated tag too."""
+        import github
+
+        with self._border(f"look for the tag {tag}"):
+            try:
+                named = self._repo.get_git_ref(f"tags/{tag}").object
+            except github.UnknownObjectException:
+                # The same answer hides a repository that this token may not see.
+                self._repo.complete()
+                return None
+            while named.type == "tag":
+                named = self._repo.get_git_tag(named.sha).object
+            return str(named.sha)
+
+    def create_draft(self, tag: str, commit: str, title: str, body: str, *, prerelease: bool) -> Release:
+        """Create a draft that nobody else sees yet."""
+        with self._border(f"create the draft {tag}"):
+            return _release(
+                self._repo.create_git_release(
+                    tag, title, body, draft=True, prerelease=prerelease, target_commitish=commit
+                )
+            )
+
+    def update(self, release: Release, *, title: str, body: str, prerelease: bool) -> Release:
+        """Change the words of a release, and whether it is a prerelease; all else stays."""
+        with self._border(f"update the release {release.tag}"):
+            changed = self._get(release).update_release(
+                title, body, draft=release.draft, prerelease=prerelease, tag_name=release.tag
+            )
+            return _release(changed)
+
+    def publish(self, release: Release, *, make_latest: bool) -> Release:
+        """Publish a draft. It cannot be taken back where releases are immutable."""
+        with self._border(f"publish the release {release.tag}"):
+            published = self._get(release).update_release(
+                release.title,
+                release.body,
+                draft=False,
+                prerelease=release.prerelease,
+                tag_name=release.tag,
+                make_latest="true" if make_latest else "false",
+            )
+            return _release(published)
+
+    def upload(self, release: Release, path: Path, name: str) -> Asset:
+        """Add a file to a release."""
+        if path.stat().st_size == 0:
+            raise UsageError(f"{path} is empty", means="GitHub keeps no empty file", next_step="leave it out")
+        kind = mimetypes.guess_type(name)[0] or BINARY
+        # PyGithub leaves a file open when the upload of a path fails; this one is ours to close.
+        with self._border(f"upload {name} to {release.tag}"), path.open("rb") as file:
+            target = self._get(release)
+            return _asset(target.upload_asset_from_memory(file, path.stat().st_size, name, content_type=kind))
+
+    def download(self, asset: Asset) -> bytes:
+        """Read an asset's bytes as the outside would get them."""
+        with self._border(f"download {asset.name}"):
+            _, _, chunks = self._repo.get_release_asset(asset.id).download_asset(chunk_size=CHUNK)
+            return b"".join(chunks)
+
+    def delete_asset(self, asset: Asset) -> None:
+        """Remove a file from a draft."""
+        with self._border(f"delete {asset.name}"):
+            self._repo.get_release_asset(asset.id).delete_asset()
+
+    def _get(self, release: Release) -> GitRelease:
+        return self._repo.get_release(release.id)
+
+    @contextmanager
+    def _border(self, doing: str) -> Iterator[None]:
+        import github
+        import requests
+
+        try:
+            yield
+        except github.GithubException as error:
+            raise self._translated(error, doing) from error
+        except (requests.RequestException, RuntimeError, ValueError, github.BadAttributeException) as error:
+            # RuntimeError: a redirect to another host; ValueError: an answer that is not JSON.
+            raise OutsideError(
+                f"could not {doing}: {self._clean(str(error))}",
+                means="GitHub did not answer, or not as GitHub does",
+                next_step="try again; what is done is found again",
+            ) from error
+
+    def _translated(self, error: GithubException, doing: str) -> SealiftError:
+        import github
+
+        said = self._clean(_words(error))
+        if isinstance(error, github.RateLimitExceededException):
+            kind, means, next_step = REFUSALS[429]
+        elif error.status >= 500:  # noqa: PLR2004 - 5xx is a class of answers
+            kind, means, next_step = OutsideError, "GitHub failed", "try again; what is done is found again"
+        else:
+            kind, means, next_step = REFUSALS.get(error.status, UNKNOWN)
+        happened = f"could not {doing} in {self.repository}: GitHub answered {error.status}: {said}"
+        return kind(happened, means=means, next_step=next_step)
+
+    def _clean(self, text: str) -> str:
+        return text.replace(self._token, "***")
+
+
+def _words(error: GithubException) -> str:
+    data = error.data if isinstance(error.data, dict) else {}
+    words = [str(data.get("message") or error.message or "nothing")]
+    details = [d for d in data.get("errors") or () if isinstance(d, dict)]
+    words += [" ".join(str(d[k]) for k in ("field", "code", "message") if k in d) for d in details]
+    return "; ".join(words)
+
+
+def _release(found: GitRelease) -> Release:
+    return Release(
+        id=found.id,
+        tag=found.tag_name,
+        title=found.name or "",
+        body=found.body or "",
+        draft=found.draft,
+        prerelease=found.prerelease,
+        immutable=bool(found.immutable),
+        url=found.html_url,
+        # The list inside a release is not promised to be whole.
+        assets=tuple(_asset(a) for a in found.get_assets()),
+    )
+
+
+def _asset(found: GitReleaseAsset) -> Asset:
+    return Asset(id=found.id, name=found.name, size=found.size, uploaded=found.state == "uploaded")
