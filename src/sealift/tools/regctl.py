@@ -194,6 +194,24 @@ class Registry:
             )
         return self.blob(repository, Digest(layers[0].digest))
 
+    def bundles(
+        self, repository: Repository, digest: Digest
+    ) -> tuple[tuple[Digest, bytes | RefusedError], ...]:
+        """Return every bundle attached to a manifest, by its own manifest's digest.
+
+        One that is not in the form of a bundle comes as the error that says so: anyone who may write
+        can attach anything, and a good one beside it still counts.
+        """
+        return tuple(
+            (r.digest, self._bundle(repository, r.digest)) for r in self.referrers(repository, digest)
+        )
+
+    def _bundle(self, repository: Repository, digest: Digest) -> bytes | RefusedError:
+        try:
+            return self.artifact_get(repository, digest)
+        except RefusedError as err:
+            return err
+
     def _regctl(self, *words: str, stdin: bytes = b"") -> Completed:
         hosts = [word for host in self.plain_http for word in ("--host", f"reg={host},tls=disabled")]
         argv = ["regctl", *hosts, *words]

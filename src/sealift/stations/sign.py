@@ -1,0 +1,173 @@
+"""Sign: one certificate for everything that is not signed yet, attached to digests.
+
+The outside is asked first. What is there with the right subject, type, identity and content is not made
+again, so running this station again is how it resumes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sealift.console import say
+from sealift.errors import OutsideError, RefusedError, SealiftError
+from sealift.model.evidence import SignedAll, SignedEntry
+from sealift.model.names import Digest
+from sealift.model.statements import PredicateType, Statement, Subject
+from sealift.stations.together import together
+from sealift.tools.regctl import Registry
+from sealift.tools.sigstore_client import Attested, BundleVerifier
+
+PATIENCE = 300.0
+_LONGEST_PAUSE = 30.0
+
+
+class Signer(Protocol):
+    """Whoever makes bundles: the sigstore library in one batch, or cosign with a key or a KMS."""
+
+    def sign_batch(self, statements: Sequence[Statement]) -> list[bytes]:
+        """Return one bundle for each statement, in their order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """One statement in the registry, by the manifest that carries it; ``made`` by this run or found."""
+
+    subject: Subject
+    predicate_type: PredicateType
+    digest: Digest
+    made: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a valid bundle in the registry says, and the manifest that carries it."""
+
+    digest: Digest
+    said: Attested
+
+
+def sign(
+    wanted: Sequence[Statement],
+    *,
+    registry: Registry,
+    signer: Signer,
+    verifier: BundleVerifier,
+    patience: float = PATIENCE,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Signed, ...]:
+    """Have every statement signed and attached to its subject.
+
+    Whatever fails outside is tried again with longer and longer pauses, for ``patience`` seconds.
+    """
+    made: set[Digest] = set()
+    deadline, pause = time.monotonic() + patience, 1.0
+    while True:
+        try:
+            return _once(wanted, registry=registry, signer=signer, verifier=verifier, made=made)
+        except SealiftError as err:
+            if err.exit_code != OutsideError.exit_code or time.monotonic() + pause > deadline:
+                raise
+            say(f"signing failed outside, again in {pause:g} s: {err}")
+        sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def evidence(signed: Sequence[Signed]) -> SignedAll:
+    """Write down what is signed, for the jobs that come after."""
+    return SignedAll(
+        entries=tuple(
+            SignedEntry(subject=str(s.subject), predicate_type=s.predicate_type, made=s.made) for s in signed
+        )
+    )
+
+
+def _once(
+    wanted: Sequence[Statement],
+    *,
+    registry: Registry,
+    signer: Signer,
+    verifier: BundleVerifier,
+    made: set[Digest],
+) -> tuple[Signed, ...]:
+    subjects = tuple(dict.fromkeys(s.subject for s in wanted))
+    there = _look(subjects, registry, verifier)
+    missing = [s for s in wanted if _find(s, there) is None]
+    if missing:
+        _attach(missing, signer.sign_batch(missing), registry, verifier, made)
+        # The fallback tag is read, changed and written: another writer may have undone ours.
+        there |= _look(tuple(dict.fromkeys(s.subject for s in missing)), registry, verifier)
+    signed = []
+    for statement in wanted:
+        if (found := _find(statement, there)) is None:
+            raise OutsideError(
+                f"{statement.predicate_type} was attached to {statement.subject} and is not listed there",
+                means="another writer was at work, or the registry shows its writes late",
+                next_step="run again",
+            )
+        signed.append(
+            Signed(
+                subject=statement.subject,
+                predicate_type=statement.predicate_type,
+                digest=found.digest,
+                made=found.digest in made,
+            )
+        )
+    return tuple(signed)
+
+
+def _look(
+    subjects: Sequence[Subject], registry: Registry, verifier: BundleVerifier
+) -> dict[Subject, tuple[Found, ...]]:
+    """Hash again what the registry holds, and read every valid bundle attached to it."""
+
+    def one(subject: Subject) -> tuple[Found, ...]:
+        registry.manifest(str(subject))
+        return tuple(_valid(subject, registry, verifier))
+
+    return dict(zip(subjects, together(one, subjects), strict=True))
+
+
+def _valid(subject: Subject, registry: Registry, verifier: BundleVerifier) -> list[Found]:
+    """Return the bundles on a subject that the verifier accepts; others are somebody else's matter."""
+    valid = []
+    for digest, bundle in registry.bundles(subject.repository, subject.digest):
+        if isinstance(bundle, bytes):
+            try:
+                said = verifier.read(bundle, digest=subject.digest)
+            except RefusedError:
+                continue
+            valid.append(Found(digest=digest, said=said))
+    return valid
+
+
+def _find(statement: Statement, there: dict[Subject, tuple[Found, ...]]) -> Found | None:
+    for candidate in there[statement.subject]:
+        said = candidate.said
+        if said.predicate_type == statement.predicate_type and statement.says_the_same(said.predicate):
+            return candidate
+    return None
+
+
+def _attach(
+    statements: Sequence[Statement],
+    bundles: Sequence[bytes],
+    registry: Registry,
+    verifier: BundleVerifier,
+    made: set[Digest],
+) -> None:
+    """Attach the bundles: one after another on a subject, subjects in parallel."""
+    queues: dict[Subject, list[tuple[Statement, bytes]]] = {}
+    for statement, bundle in zip(statements, bundles, strict=True):
+        # What a verifier would not accept is not published.
+        verifier.verify(bundle, digest=statement.subject.digest, predicate_type=statement.predicate_type)
+        queues.setdefault(statement.subject, []).append((statement, bundle))
+
+    def one(subject: Subject) -> None:
+        for statement, bundle in queues[subject]:
+            made.add(registry.attach(subject.repository, subject.digest, bundle, statement.predicate_type))
+
+    together(one, tuple(queues))

@@ -1,0 +1,233 @@
+"""Verify: look at everything again as a stranger would, from the registry and the trust root alone.
+
+Two clients that share nothing must agree: the sigstore library and cosign. Only this module can make a
+``Verified``, and promotion takes nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn, final
+
+from sealift.errors import DefectError, OutsideError, RefusedError
+from sealift.model.evidence import Gate, VerifiedAll
+from sealift.model.statements import (
+    JSON,
+    ON_INDEX,
+    ON_PLATFORM,
+    PredicateType,
+    Statement,
+    Subject,
+    provenance_problem,
+)
+from sealift.stations.gate import GateRefusedError, Looks
+from sealift.stations.together import together
+from sealift.tools.cosign import Cosign
+from sealift.tools.regctl import Registry
+from sealift.tools.sigstore_client import Attested, BundleVerifier
+
+STATION = "verify"
+_MADE_HERE = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What must be attached to a subject; with ``predicate``, with this content."""
+
+    subject: Subject
+    predicate_type: PredicateType
+    predicate: JSON | None = None
+
+
+class NotCheckedError(OutsideError):
+    """The registry could not be read: nothing was found wrong, and nothing was found right."""
+
+    def __init__(self, gates: tuple[Gate, ...]) -> None:
+        lines = "\n".join(f"  {g.verdict}: {g.subject}: {g.detail}" for g in gates if g.verdict != "pass")
+        super().__init__(
+            f"signatures were not checked\n{lines}",
+            means="this is not the same as unsigned: the registry or the trust root could not be read",
+            next_step="run again when it answers: sealift verify",
+        )
+        self.gates = gates
+
+
+@final
+class Verified:
+    """Proof that every expected statement was accepted, in this process, just now."""
+
+    __slots__ = ("_gates", "_subjects")
+
+    def __init__(
+        self, *, subjects: tuple[Subject, ...], gates: tuple[Gate, ...], made_by: object = None
+    ) -> None:
+        if made_by is not _MADE_HERE:
+            raise DefectError("only verify makes a Verified")
+        object.__setattr__(self, "_subjects", subjects)
+        object.__setattr__(self, "_gates", gates)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise DefectError("a Verified does not change")
+
+    def __reduce__(self) -> NoReturn:
+        raise DefectError("a Verified is not written to a file, nor read from one")
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """The manifests that were looked at."""
+        return self._subjects  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """Everything that was looked at."""
+        return self._gates  # type: ignore[attr-defined,no-any-return]
+
+    def covers(self, subject: Subject) -> bool:
+        """Tell whether this manifest was verified."""
+        return subject in self.subjects
+
+    def evidence(self) -> VerifiedAll:
+        """Write down what was accepted; reading it back gives a claim, never a Verified."""
+        return VerifiedAll(gates=self.gates, subjects=tuple(str(s) for s in self.subjects))
+
+
+def expected(index: Subject, platforms: Sequence[Subject]) -> tuple[Expected, ...]:
+    """List what must be attached to an image: signature and provenance everywhere, lists on platforms."""
+    return (
+        *(Expected(subject=index, predicate_type=kind) for kind in ON_INDEX),
+        *(Expected(subject=s, predicate_type=kind) for s in platforms for kind in ON_PLATFORM),
+    )
+
+
+def verify(
+    wanted: Sequence[Expected], *, registry: Registry, verifier: BundleVerifier, cosign: Cosign
+) -> Verified:
+    """Accept a release, or refuse it with everything that is wrong.
+
+    Raises GateRefusedError when something is missing or wrong, and NotCheckedError when nothing is but
+    not all could be read.
+    """
+    gates = look(wanted, registry=registry, verifier=verifier, cosign=cosign)
+    verdicts = {g.verdict for g in gates}
+    if "refused" in verdicts or not gates:
+        raise GateRefusedError(
+            gates or (Gate(station=STATION, subject="-", verdict="refused", detail="nothing was expected"),),
+            means="a stranger would not accept this release",
+            next_step="sealift sign",
+        )
+    if verdicts != {"pass"}:
+        raise NotCheckedError(gates)
+    subjects = tuple(dict.fromkeys(e.subject for e in wanted))
+    return Verified(subjects=subjects, gates=gates, made_by=_MADE_HERE)
+
+
+def look(
+    wanted: Sequence[Expected], *, registry: Registry, verifier: BundleVerifier, cosign: Cosign
+) -> tuple[Gate, ...]:
+    """Look at every expected statement, and say of each what was found."""
+    subjects = tuple(dict.fromkeys(e.subject for e in wanted))
+
+    def one(subject: Subject) -> tuple[Gate, ...]:
+        looks = Looks(STATION, str(subject))
+        mine = [e for e in wanted if e.subject == subject]
+        try:
+            _look_children(looks, subject, subjects, registry)
+            read = _read(subject, registry, verifier)
+        except OutsideError as err:
+            for e in mine:
+                looks.not_checked(f"{e.predicate_type}: {err}")
+        except RefusedError as err:
+            looks.refused(str(err))
+        else:
+            for e in mine:
+                if _look_library(looks, e, read, verifier):
+                    _look_cosign(looks, e, registry, cosign)
+        return tuple(looks.gates)
+
+    return tuple(gate for gates in together(one, subjects) for gate in gates)
+
+
+def _look_children(looks: Looks, subject: Subject, subjects: Sequence[Subject], registry: Registry) -> None:
+    """Hash the manifest again; what an index names must be expected too, or it would ship unsigned."""
+    manifest = json.loads(registry.manifest(str(subject)))
+    children = {str(child.get("digest")) for child in manifest.get("manifests", [])}
+    if strangers := children - {s.digest for s in subjects if s.repository == subject.repository}:
+        looks.refused(f"the index names manifests that nobody vouches for: {', '.join(sorted(strangers))}")
+    else:
+        looks.passed(f"the registry holds {subject.digest}")
+
+
+def _read(
+    subject: Subject, registry: Registry, verifier: BundleVerifier
+) -> tuple[Attested | RefusedError, ...]:
+    def one(bundle: bytes | RefusedError) -> Attested | RefusedError:
+        if isinstance(bundle, RefusedError):
+            return bundle
+        try:
+            return verifier.read(bundle, digest=subject.digest)
+        except RefusedError as err:
+            return err
+
+    return tuple(one(b) for _, b in registry.bundles(subject.repository, subject.digest))
+
+
+def _look_library(
+    looks: Looks, wanted: Expected, read: Sequence[Attested | RefusedError], verifier: BundleVerifier
+) -> bool:
+    """Look with the sigstore library; a good bundle counts even when a stranger's lies beside it."""
+    what = f"{wanted.predicate_type} by the sigstore library"
+    accepted = [r for r in read if isinstance(r, Attested)]
+    problems = [str(r) for r in read if isinstance(r, RefusedError)]
+    for said in accepted:
+        if said.predicate_type == wanted.predicate_type:
+            if (problem := _content(wanted, said.predicate, verifier)) is None:
+                looks.passed(f"{what}: accepted")
+                return True
+            problems.append(problem)
+    types = ", ".join(sorted({said.predicate_type for said in accepted})) or "none"
+    looks.refused("; ".join([f"{what}: missing, accepted types: {types}", *problems]))
+    return False
+
+
+def _content(wanted: Expected, predicate: JSON, verifier: BundleVerifier) -> str | None:
+    if wanted.predicate is not None:
+        asked = Statement(
+            subject=wanted.subject, predicate_type=wanted.predicate_type, predicate=wanted.predicate
+        )
+        if not asked.says_the_same(predicate):
+            return "its content is not the expected one"
+    if wanted.predicate_type is PredicateType.PROVENANCE:
+        builder, commit = verifier.identity.san, verifier.claims.commit
+        return provenance_problem(predicate, builder=builder, commit=commit)
+    return None
+
+
+def _look_cosign(looks: Looks, wanted: Expected, registry: Registry, cosign: Cosign) -> None:
+    """Look with cosign, which must come to the same result."""
+    what = f"{wanted.predicate_type} by cosign"
+    try:
+        if wanted.predicate_type is PredicateType.SIGNATURE:
+            cosign.verify(wanted.subject)
+        else:
+            cosign.verify_attestation(wanted.subject, wanted.predicate_type)
+    except OutsideError as err:
+        looks.not_checked(f"{what}: {err}")
+    except RefusedError as err:
+        # cosign takes a registry that fails for one without signatures.
+        if readable(wanted.subject, registry):
+            looks.refused(f"{what}: {err}")
+        else:
+            looks.not_checked(f"{what}: {err}")
+    else:
+        looks.passed(f"{what}: accepted")
+
+
+def readable(subject: Subject, registry: Registry) -> bool:
+    """Tell whether the registry answers, when asked what refers to a subject."""
+    try:
+        registry.referrers(subject.repository, subject.digest)
+    except OutsideError:
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""cosign, the client that most people verify with."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sealift.errors import OutsideError, RefusedError
+from sealift.model.statements import Claims, Identity, PredicateType, Subject
+from sealift.process import Completed, ProgramFailedError, run
+
+# Every COSIGN_* and SIGSTORE_* variable could change what is accepted: none of them passes.
+_PASSED_ON = (
+    "PATH", "HOME", "TMPDIR", "DOCKER_CONFIG", "TUF_ROOT",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
+
+# What go-containerregistry and Go's network say when no answer came. cosign also answers "no signatures
+# found" when the Referrers API fails, so an absence that only cosign reports is no proof of one.
+_OUTSIDE = re.compile(
+    r"unexpected status code (?:401|403|408|429|5\d\d)|dial tcp|i/o timeout|connection re(?:fused|set)"
+    r"|no such host|context deadline exceeded|TLS handshake|unexpected EOF"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosign:
+    """cosign with one trust root (None: the public instance's, by TUF) and one accepted identity."""
+
+    trusted_root: Path | None
+    identity: Identity
+    claims: Claims = field(default_factory=Claims)
+    env: Mapping[str, str] | None = None
+    timeout: float = 300
+
+    def verify(self, subject: Subject) -> None:
+        """Accept an image that carries a signature.
+
+        ``cosign verify`` alone would accept any attestation of this identity, so the type that it
+        found is looked at as well.
+        """
+        done = self._cosign("verify", subject)
+        types = {_signature_type(entry) for entry in _entries(done)}
+        if PredicateType.SIGNATURE not in types:
+            raise RefusedError(
+                f"{subject} is not signed",
+                means=f"cosign verify: expected the type {PredicateType.SIGNATURE}, got {_listed(types)}",
+            )
+
+    def verify_attestation(self, subject: Subject, predicate_type: PredicateType) -> None:
+        """Accept an image that carries an attestation of this type."""
+        self._cosign("verify-attestation", subject, "--type", predicate_type.alias)
+
+    def _cosign(self, verb: str, subject: Subject, *words: str) -> Completed:
+        argv = ["cosign", verb, *words, *self._trust(), *self._claims(), str(subject)]
+        done = run(argv, env=clean_env(self.env), timeout=self.timeout, check=False)
+        if done.returncode == 0:
+            return done
+        failed, said = ProgramFailedError(done), _words(done)
+        if _OUTSIDE.search(said):
+            raise OutsideError(
+                f"cosign {verb} could not look at {subject}", means=said, next_step="run again"
+            ) from failed
+        raise RefusedError(f"cosign {verb} refused {subject}", means=said) from failed
+
+    def _trust(self) -> tuple[str, ...]:
+        identity = (
+            "--certificate-identity", self.identity.san,
+            "--certificate-oidc-issuer", self.identity.issuer,
+        )  # fmt: skip
+        return (
+            identity if self.trusted_root is None else ("--trusted-root", str(self.trusted_root), *identity)
+        )
+
+    def _claims(self) -> tuple[str, ...]:
+        asked = {
+            "repository": self.claims.repository,
+            "sha": self.claims.commit,
+            "ref": self.claims.ref,
+            "name": self.claims.workflow,
+            "trigger": self.claims.trigger,
+        }
+        return tuple(
+            word
+            for name, value in asked.items()
+            if value is not None
+            for word in (f"--certificate-github-workflow-{name}", value)
+        )
+
+
+def clean_env(env: Mapping[str, str] | None) -> dict[str, str]:
+    """Keep what cosign needs to run and to reach a registry."""
+    told = os.environ if env is None else env
+    return {name: told[name] for name in _PASSED_ON if name in told}
+
+
+def _entries(done: Completed) -> list[Any]:
+    try:
+        entries = msgspec.json.decode(done.stdout)
+    except msgspec.MsgspecError as err:
+        raise OutsideError(f"cosign said something else than JSON: {err}") from ProgramFailedError(done)
+    return entries if isinstance(entries, list) else []
+
+
+def _signature_type(entry: Any) -> str:
+    match entry:
+        case {"critical": {"type": str(kind)}}:
+            return kind
+        case _:
+            return ""
+
+
+def _listed(types: set[str]) -> str:
+    return ", ".join(sorted(t for t in types if t)) or "none"
+
+
+def _words(done: Completed) -> str:
+    """Return the last thing cosign said, without the words it puts before every error."""
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    last = lines[-1] if lines else f"status {done.returncode}"
+    return last.removeprefix("error during command execution: ").strip()
