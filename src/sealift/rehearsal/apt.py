@@ -55,7 +55,9 @@ class Source:
         """Whether this is Debian's own main archive, by its key, else by its suites' names."""
         if "main" not in self.components:
             return False
-        return KEYRING in self.signed_by if self.signed_by else all(map(_DEBIAN.fullmatch, self.suites))
+        if self.signed_by:
+            return "debian-archive-" in self.signed_by
+        return bool(self.suites) and all(map(_DEBIAN.fullmatch, self.suites))
 
     @property
     def security(self) -> bool:
@@ -244,11 +246,13 @@ def _private_root(root: Path, sources: str, arch: str) -> dict[str, str]:
         (root / part).mkdir(parents=True, exist_ok=True)
     (root / "var/lib/dpkg/status").touch()
     (root / "etc/apt/sources.list.d/debian.sources").write_text(sources)
-    # How this machine gets out (proxies, certificates, retries) holds for us too; its hooks do not.
-    acquire = process.run(["apt-config", "dump", "Acquire"]).stdout
+    # How this machine gets out holds for us too; its hooks and its leave to take unsigned archives do not.
+    ways_out = process.run(
+        ["apt-config", "dump", "Acquire::http", "Acquire::https", "Acquire::Retries"]
+    ).stdout
     settings = root / "apt.conf"
     settings.write_text(
-        f'{acquire}\nDir "{root}";\nDir::State::status "{root}/var/lib/dpkg/status";\n'
+        f'{ways_out}\nDir "{root}";\nDir::State::status "{root}/var/lib/dpkg/status";\n'
         f'APT::Architecture "{arch}";\nAPT::Architectures:: "{arch}";\nAcquire::Languages "none";\n'
     )
     return {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C"}

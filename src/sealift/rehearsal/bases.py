@@ -37,9 +37,8 @@ from sealift.rehearsal.distroless import (
     Suite,
     SuiteName,
     Tree,
-    base_trees,
-    static_trees,
     suite_of,
+    trees,
 )
 from sealift.rehearsal.oci_writer import Packed, digest_of, writing
 from sealift.tools.layout import Layout
@@ -90,8 +89,8 @@ def assemble(
 ) -> AssembledBase:
     """Assemble one image for several platforms from folders of packages."""
     chosen = suite_of(suite)
-    read = _read(chosen, {platform: debs[platform] for platform in platforms})
-    return _write(kind, chosen, read, _layers(chosen, read), out)
+    read = _read(chosen, {platform: debs[platform] for platform in sorted(set(platforms))})
+    return _write(kind, chosen, read, _layers(kind, chosen, read), out)
 
 
 def assemble_all(
@@ -102,6 +101,7 @@ def assemble_all(
     What was assembled before from the same packages is copied from the cache.
     """
     chosen = suite_of(suite)
+    platforms = sorted(set(platforms))  # so that their order does not change the index
     fetched = _at_once(partial(fetch_debs, suite, platform, cache) for platform in platforms)
     folders = dict(zip(platforms, fetched, strict=True))
     read = _read(chosen, folders)
@@ -111,8 +111,13 @@ def assemble_all(
         taken = {kind: _take(kept / kind, out / kind) for kind in KINDS}
         if all(taken.values()):
             return {k: _assembled(k, chosen, read, out / k, digest) for k, digest in taken.items() if digest}
-        layers = _layers(chosen, read)
-        made = {kind: _write(kind, chosen, read, layers, out / kind) for kind in KINDS}
+        layers = _layers("base", chosen, read)
+        # base is static and a few more, so that each layer is made once.
+        static = {platform: of_platform[: -len(chosen.base)] for platform, of_platform in layers.items()}
+        made: dict[Kind, AssembledBase] = {
+            "static": _write("static", chosen, read, static, out / "static"),
+            "base": _write("base", chosen, read, layers, out / "base"),
+        }
         for kind in KINDS:
             _take(out / kind, kept / kind)
     return made
@@ -165,20 +170,16 @@ def _take(source: Path, to: Path) -> Digest | None:
                 new.blob(data, "")
             for name in ("oci-layout", "index.json"):
                 shutil.copyfile(source / name, new.root / name)
-    except (SealiftError, OSError):
+    except (SealiftError, OSError, KeyError, TypeError):
         return None
     return digest
 
 
 def _write(
-    kind: Kind,
-    suite: Suite,
-    debs: Debs,
-    layers: Mapping[Platform, Mapping[Kind, Sequence[Packed]]],
-    out: Path,
+    kind: Kind, suite: Suite, debs: Debs, layers: Mapping[Platform, Sequence[Packed]], out: Path
 ) -> AssembledBase:
     with writing(out) as layout:
-        images = [layout.image(p, layers[p][kind], CONFIG, ANNOTATIONS) for p in debs]
+        images = [layout.image(platform, layers[platform], CONFIG, ANNOTATIONS) for platform in debs]
         digest = layout.index(images, "nonroot")
     return _assembled(kind, suite, debs, out, digest)
 
@@ -193,12 +194,10 @@ def _package(deb: Deb) -> Package:
     return Package(name=deb.name, version=deb.version, source=deb.source, sha256=deb.sha256)
 
 
-def _layers(suite: Suite, debs: Debs) -> dict[Platform, dict[Kind, list[Packed]]]:
-    """Make every layer once: base is static and a few more."""
-    trees = {p: [*static_trees(suite, found), *base_trees(suite, found)] for p, found in debs.items()}
-    made = iter(_at_once(partial(_pack, tree) for of_platform in trees.values() for tree in of_platform))
-    layers = {p: [next(made) for _ in of_platform] for p, of_platform in trees.items()}
-    return {p: {"static": all_of[: -len(suite.base)], "base": all_of} for p, all_of in layers.items()}
+def _layers(kind: Kind, suite: Suite, debs: Debs) -> dict[Platform, list[Packed]]:
+    planned = {platform: trees(kind, suite, found) for platform, found in debs.items()}
+    made = iter(_at_once(partial(_pack, tree) for of_platform in planned.values() for tree in of_platform))
+    return {platform: [next(made) for _ in of_platform] for platform, of_platform in planned.items()}
 
 
 def _pack(tree: Tree) -> Packed:

@@ -87,8 +87,8 @@ def suite_of(name: str) -> Suite:
         ) from err
 
 
-def static_trees(suite: Suite, debs: Mapping[str, Deb]) -> list[Tree]:
-    """Say what each layer of static holds, lowest first."""
+def trees(kind: Kind, suite: Suite, debs: Mapping[str, Deb]) -> list[Tree]:
+    """Say what each layer of an image holds, lowest first."""
     return [
         *(partial(_package_tree, debs[name]) for name in suite.static),
         lambda: LayerTar().directory(""),
@@ -99,12 +99,8 @@ def static_trees(suite: Suite, debs: Mapping[str, Deb]) -> list[Tree]:
         lambda: LayerTar().file("etc/nsswitch.conf", _nsswitch(), mtime=NSSWITCH_TIME),
         lambda: LayerTar().file("usr/lib/os-release", _os_release(suite), 0o555),
         lambda: _certificates_tree(debs[CERTIFICATES]),
+        *(partial(_package_tree, debs[name]) for name in (suite.base if kind == "base" else ())),
     ]
-
-
-def base_trees(suite: Suite, debs: Mapping[str, Deb]) -> list[Tree]:
-    """Say what base adds on top of static."""
-    return [partial(_package_tree, debs[name]) for name in suite.base]
 
 
 def _package_tree(deb: Deb) -> LayerTar:
