@@ -114,6 +114,13 @@ class Advisories(_Fact, frozen=True, kw_only=True):
     go: tuple[GoAdvisory, ...] = ()
     debian: tuple[DebianAdvisory, ...] = ()
 
+    def __post_init__(self) -> None:
+        seen = [a.id for a in self.go] + [f"{a.cve} of {a.package}" for a in self.debian]
+        twice = sorted({name for name in seen if seen.count(name) > 1})
+        if twice:
+            # One would silently take the other's place in the database.
+            raise ValueError(f"named twice: {', '.join(twice)}")
+
     def plus(self, *more: GoAdvisory | DebianAdvisory) -> Advisories:
         """Return these and more."""
         return msgspec.structs.replace(

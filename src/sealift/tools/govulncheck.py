@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +46,25 @@ def scan(binary: Path, database: Path) -> tuple[GoFinding, ...]:
             means="nothing can be looked up, so nothing would be found",
             next_step="sealift doctor",
         )
-    with tempfile.TemporaryDirectory(prefix="govulncheck-") as home:
+    with _clean_home() as home:
         # With -json a finding does not change the exit status: anything but 0 is a failure.
         done = process.run(
             ["govulncheck", "-mode=binary", "-json", "-db", database.absolute().as_uri(), binary.absolute()],
-            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "GOTELEMETRY": "off"},
-            cwd=Path(home),
+            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home)},
+            cwd=home,
         )
     return read_messages(done.stdout)
+
+
+@contextmanager
+def _clean_home() -> Iterator[Path]:
+    """Give a home in which Go's counters are off: a child of govulncheck writes them after its end."""
+    with tempfile.TemporaryDirectory(prefix="govulncheck-") as name:
+        # https://go.dev/doc/telemetry: the mode is a file, no variable turns it off.
+        mode = Path(name, ".config", "go", "telemetry", "mode")
+        mode.parent.mkdir(parents=True)
+        mode.write_text("off")
+        yield Path(name)
 
 
 def read_messages(stdout: str) -> tuple[GoFinding, ...]:
@@ -122,7 +134,11 @@ class _Finding(msgspec.Struct, frozen=True):
     fixed_version: str = ""
 
 
+class _Scanned(msgspec.Struct, frozen=True):
+    go_version: str = ""
+
+
 class _Message(msgspec.Struct, frozen=True):
     osv: _Osv | None = None
     finding: _Finding | None = None
-    sbom: msgspec.Raw | None = msgspec.field(name="SBOM", default=None)
+    sbom: _Scanned | None = msgspec.field(name="SBOM", default=None)
