@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,14 +39,14 @@ class HeldPorts:
         self.release()
 
 
-def free_ports(count: int) -> HeldPorts:
+def free_ports(count: int, *, avoid: Iterable[int] = ()) -> HeldPorts:
     """Hold ``count`` free ports, below those that the kernel gives to outgoing connections.
 
     A world keeps its ports over many runs; one from the kernel's own range would sooner or later be
     some connection's when the world comes back.
     """
     held: list[socket.socket] = []
-    candidates = list(range(_LOWEST, _first_ephemeral()))
+    candidates = list(set(range(_LOWEST, _first_ephemeral())).difference(avoid))
     random.shuffle(candidates)
     for port in candidates:
         if len(held) == count:
@@ -59,6 +60,20 @@ def free_ports(count: int) -> HeldPorts:
             next_step="end what listens there: ss -ltn",
         )
     return HeldPorts(held)
+
+
+def lasting_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
+    """Return a port for each name: what the file remembers, and new ones for names that are new."""
+    known: dict[str, int] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    missing = [name for name in names if name not in known]
+    if missing:
+        with free_ports(len(missing), avoid=known.values()) as held:
+            known |= dict(zip(missing, held.numbers, strict=True))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            fresh = file.with_name(f".{file.name}.new")
+            fresh.write_text(json.dumps(known, indent=1), encoding="utf-8")
+            fresh.replace(file)
+    return {name: known[name] for name in names}
 
 
 def port_is_taken(port: int) -> bool:

@@ -57,12 +57,7 @@ def draft(
     assets: Mapping[str, Path],
 ) -> DraftState:
     """Find or make the draft of a tag, and bring its assets to exactly ``assets`` (name to file)."""
-    for name in assets:
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                f"{name!r} cannot name an asset", means="GitHub would keep it under another name"
-            )
-    wanted = {name: _digest(path.read_bytes()) for name, path in assets.items()}
+    wanted = _digests(assets)
     _tag_names(github, tag, commit)
     release = github.find_release(tag)
     if release is None:
@@ -77,7 +72,7 @@ def draft(
         )
     _nothing_else(release, wanted)
     uploaded = _upload_missing(github, release, assets, wanted) if release.draft else ()
-    release = _looked_again(github, release)
+    release = github.get_release(release.id)
     _as_built(github, release, wanted)
     return DraftState(
         tag=tag,
@@ -105,13 +100,37 @@ def publish(github: GitHub, state: DraftState) -> PublishedRelease:
     made = release.draft
     if made:
         github.publish(release, make_latest=_moves_latest(github, state))
-        release = _looked_again(github, release)
+        release = github.get_release(release.id)
         _as_built(github, release, state.assets)
         if release.draft:
             raise RefusedError(f"the release {state.tag} is still a draft after it was published")
     return PublishedRelease(
         tag=state.tag, release_id=release.id, url=release.url, immutable=release.immutable, made=made
     )
+
+
+def _digests(assets: Mapping[str, Path]) -> dict[str, Digest]:
+    """Hash the files, and refuse before anything is made what GitHub would refuse or rename."""
+    if not assets:
+        raise UsageError(
+            "the release would have no assets",
+            means="nobody could check what it holds",
+            next_step="run the stations before draft",
+        )
+    wanted = {}
+    for name, path in assets.items():
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"the asset {name} cannot be read: {path}: {error.strerror}") from error
+        if not data:
+            raise UsageError(f"the asset {name} is empty: {path}", means="GitHub keeps no empty file")
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} cannot name an asset", means="GitHub would keep it under another name"
+            )
+        wanted[name] = _digest(data)
+    return wanted
 
 
 def _tag_names(github: GitHub, tag: str, commit: str) -> None:
@@ -155,15 +174,6 @@ def _upload_missing(
         github.upload(release, path, name)
         uploaded.append(name)
     return tuple(uploaded)
-
-
-def _looked_again(github: GitHub, release: Release) -> Release:
-    found = github.find_release(release.tag)
-    if found is None or found.id != release.id:
-        raise RefusedError(
-            f"the release {release.tag} changed while it was written", next_step="sealift draft"
-        )
-    return found
 
 
 def _as_built(github: GitHub, release: Release, wanted: Mapping[str, Digest]) -> None:

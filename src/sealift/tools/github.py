@@ -31,6 +31,8 @@ CHUNK = 1 << 20
 TIMEOUT = 60
 BINARY = "application/octet-stream"
 RIGHT = "contents: write (permissions: in the workflow)"
+# How PyGithub says that it was sent to another host, and that an answer is not JSON of the right shape.
+STRANGE = (AssertionError, RuntimeError, ValueError, TypeError, AttributeError, KeyError)
 
 # What GitHub's refusals mean, and what helps.
 REFUSALS: dict[int, tuple[type[SealiftError], str, str]] = {
@@ -96,12 +98,19 @@ class GitHub:
         import github
         from github.GithubRetry import GithubRetry
 
+        if not token:
+            raise UsageError("there is no token for GitHub", next_step=f"give a token with {RIGHT}")
         pace = pace or Pace()
         self.repository = repository
         self._token = token
         # Only reading is repeated: a second POST could make a second draft.
         retry = GithubRetry(
-            total=pace.retries, backoff_factor=1, allowed_methods={"GET"}, max_rate_limit_wait=TIMEOUT
+            total=pace.retries,
+            backoff_factor=1,
+            allowed_methods={"GET"},
+            raise_on_status=False,
+            retry_after_max=TIMEOUT,
+            max_rate_limit_wait=TIMEOUT,
         )
         self._client = github.Github(
             auth=github.Auth.Token(token),
@@ -127,6 +136,11 @@ class GitHub:
                 next_step=f"delete all but one: {', '.join(r.url for r in found)}",
             )
         return found[0] if found else None
+
+    def get_release(self, number: int) -> Release:
+        """Read one release or draft by its id, which is never out of date as a list may be."""
+        with self._border(f"read the release with the id {number}"):
+            return _release(self._repo.get_release(number))
 
     def latest_tag(self) -> str | None:
         """Tell which release is shown as the latest one."""
@@ -217,8 +231,7 @@ class GitHub:
             yield
         except github.GithubException as error:
             raise self._translated(error, doing) from error
-        except (requests.RequestException, RuntimeError, ValueError, github.BadAttributeException) as error:
-            # RuntimeError: a redirect to another host; ValueError: an answer that is not JSON.
+        except (requests.RequestException, github.BadAttributeException, *STRANGE) as error:
             raise OutsideError(
                 f"could not {doing}: {self._clean(str(error))}",
                 means="GitHub did not answer, or not as GitHub does",
