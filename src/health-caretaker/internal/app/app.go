@@ -8,7 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"strconv"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sealift/health-caretaker/internal/config"
@@ -46,14 +50,11 @@ func (o Options) Ports(c config.Config) (web, metrics int) {
 
 // Run serves until the context ends. It returns nil after a clean end.
 func Run(ctx context.Context, o Options) error {
-	file, err := config.Load(o.ConfigPath)
+	keeper, err := config.NewKeeper(o.ConfigPath, o.Log)
 	if err != nil {
 		return fmt.Errorf("%s is refused:\n%w", o.ConfigPath, err)
 	}
-	if !file.Exists {
-		o.Log.Warn("no configuration, so nothing is watched", "path", o.ConfigPath)
-	}
-	webPort, metricsPort := o.Ports(file.Config)
+	webPort, metricsPort := o.Ports(keeper.Config())
 	webListener, err := listen(ctx, "web", webPort)
 	if err != nil {
 		return err
@@ -65,19 +66,45 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer metricsListener.Close()
 
-	watching := monitor.New(probe.New("health-caretaker/"+o.Info.Version, nil), file.Config.MaxConcurrent, o.Log)
-	defer watching.Stop()
-	watching.Apply(file.Config)
-	site := &web.Server{Monitor: watching, Log: o.Log}
-	servers := map[net.Listener]*http.Server{
-		webListener:     o.server(site.Handler()),
-		metricsListener: o.server(metrics.Handler(watching, o.Info)),
-	}
-	o.Log.Info("listening", "web", webListener.Addr().String(), "metrics", metricsListener.Addr().String(), "version", o.Info.Version)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	o.Log.Info("listening", "version", o.Info.Version,
+		"web", webListener.Addr().String(), "metrics", metricsListener.Addr().String())
 	if o.Listening != nil {
 		o.Listening(webListener.Addr(), metricsListener.Addr())
 	}
-	return serve(ctx, servers)
+	return o.together(ctx, keeper, hangup, webListener, metricsListener)
+}
+
+// together runs the parts, and returns when all of them have ended.
+func (o Options) together(
+	ctx context.Context, keeper *config.Keeper, hangup <-chan os.Signal, webListener, metricsListener net.Listener,
+) error {
+	ctx, end := context.WithCancel(ctx)
+	checks := monitor.New(probe.New("health-caretaker/"+o.Info.Version, nil), keeper.Config().MaxConcurrent, o.Log)
+	site := web.New(checks, keeper, o.Info, o.Log)
+	numbers := metrics.Sources{Monitor: checks, Config: keeper.Status, Sockets: site.Hub.Counts, Info: o.Info}
+
+	checks.OnChange(site.Hub.Changed)
+	keeper.OnReload(func(c config.Config) {
+		checks.Apply(c)
+		site.Hub.Reset()
+	})
+	checks.Apply(keeper.Config())
+
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer checks.Stop()
+	defer end()
+	parts.Go(func() { site.Hub.Run(ctx) })
+	parts.Go(func() { keeper.Watch(ctx, hangup) })
+	// Checks that are under way would hold up the requests which wait for them.
+	defer context.AfterFunc(ctx, checks.Interrupt)()
+	return serve(ctx, map[net.Listener]*http.Server{
+		webListener:     o.server(site.Handler()),
+		metricsListener: o.server(metrics.Handler(numbers)),
+	})
 }
 
 func listen(ctx context.Context, what string, port int) (net.Listener, error) {

@@ -3,9 +3,11 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -57,6 +59,12 @@ func (c *Config) check(problems *Problems) {
 	}
 	if c.WebPort == c.MetricsPort && c.WebPort != 0 {
 		problems.add("metrics_port", "%d is already the web_port", c.MetricsPort)
+	}
+	for i, origin := range c.AllowedOrigins {
+		parsed, err := url.Parse(origin)
+		if err != nil || parsed.Host == "" || parsed.Scheme+"://"+parsed.Host != origin || strings.ContainsAny(origin, "*?") {
+			problems.add(fmt.Sprintf("allowed_origins[%d]", i), "%q is not an origin such as https://status.example.org", origin)
+		}
 	}
 	between(problems, "max_concurrent", c.MaxConcurrent, 1, 10_000)
 	between(problems, "history", c.History, 1, 10_000)
@@ -113,12 +121,12 @@ func (e *Endpoint) check(o *object) {
 	if !token.MatchString(e.Method) {
 		problems.add(o.at("method"), "%q is not an HTTP method", e.Method)
 	}
-	for _, name := range sortedKeys(e.Headers) {
+	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
 		if !token.MatchString(name) || strings.ContainsAny(e.Headers[name], "\r\n\x00") {
 			problems.add(o.at("headers."+name), "is not a valid HTTP header")
 		}
 	}
-	for _, name := range sortedKeys(e.Labels) {
+	for _, name := range slices.Sorted(maps.Keys(e.Labels)) {
 		if !labelName.MatchString(name) {
 			problems.add(o.at("labels."+name), "a label's name has letters, digits and _, and starts with a letter")
 		}
@@ -163,15 +171,13 @@ func badURL(text string) string {
 		return fmt.Sprintf("must start with http:// or https://, not %q", parsed.Scheme)
 	case parsed.Hostname() == "":
 		return "names no host"
+	case parsed.Port() != "" && !isPort(parsed.Port()):
+		return fmt.Sprintf("%s is not a port", parsed.Port())
 	}
 	return ""
 }
 
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
+func isPort(text string) bool {
+	number, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && number > 0
 }

@@ -3,11 +3,13 @@ package metrics
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sealift/health-caretaker/internal/config"
 	"github.com/sealift/health-caretaker/internal/monitor"
 	"github.com/sealift/health-caretaker/internal/probe"
 	"github.com/sealift/health-caretaker/internal/version"
@@ -23,59 +25,95 @@ var (
 	checks   = describe("endpoint_checks_total", "Checks by result.", "endpoint", "result")
 	changes  = describe("endpoint_state_changes_total", "Changes of state by the state they led to.", "endpoint", "to")
 	certEnd  = describe("endpoint_certificate_end_timestamp_seconds", "When the certificate of the endpoint ends.", "endpoint")
-	build    = describe("build_info", "The build of this program; always 1.", "version", "commit", "go_version")
+
+	reloads  = describe("config_reloads_total", "Attempts to load a new configuration by result.", "result")
+	loaded   = describe("config_last_reload_successful", "Whether the last configuration was loaded (1) or refused (0).")
+	loadedAt = describe("config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded.")
+
+	sockets        = describe("websocket_clients", "WebSocket clients that are connected.")
+	droppedSockets = describe("websocket_dropped_clients_total", "WebSocket clients that did not keep up.")
+
+	build = describe("build_info", "The build of this program; always 1.", "version", "commit", "go_version")
 )
 
-// collector reads the monitor at each scrape, so an endpoint that was removed leaves nothing behind.
-type collector struct {
-	monitor *monitor.Monitor
-	info    version.Info
+// Sources is what the metrics are read from, at each scrape: an endpoint that was removed leaves nothing behind.
+type Sources struct {
+	Monitor *monitor.Monitor
+	Config  func() config.Status
+	Sockets func() (open int, dropped uint64)
+	Info    version.Info
 }
 
 // Handler answers on the metrics port.
-func Handler(m *monitor.Monitor, info version.Info) http.Handler {
+func Handler(s Sources) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(s), promhttp.HandlerOpts{}))
+	return mux
+}
+
+func registry(s Sources) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		collector{monitor: m, info: info},
+		s,
 	)
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	return mux
+	return registry
 }
 
-func (c collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{up, duration, checks, changes, certEnd, build} {
+// Describe lists the metrics.
+func (s Sources) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		up, duration, checks, changes, certEnd, reloads, loaded, loadedAt, sockets, droppedSockets, build,
+	} {
 		out <- d
 	}
 }
 
-func (c collector) Collect(out chan<- prometheus.Metric) {
+// Collect reads them.
+func (s Sources) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	count := func(d *prometheus.Desc, value uint64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}
-	gauge(build, 1, c.info.Version, c.info.Commit, c.info.Go)
-	for _, e := range c.monitor.Endpoints() {
+	status := s.Config()
+	open, dropped := s.Sockets()
+	gauge(build, 1, s.Info.Version, s.Info.Commit, s.Info.Go)
+	count(reloads, status.Reloads, "loaded")
+	count(reloads, status.Refusals, "refused")
+	gauge(loaded, number(status.Valid))
+	gauge(loadedAt, seconds(status.LoadedAt))
+	gauge(sockets, float64(open))
+	count(droppedSockets, dropped)
+	for _, e := range s.Monitor.Endpoints() {
 		if e.State != monitor.Unknown {
-			gauge(up, map[monitor.State]float64{monitor.Up: 1}[e.State], e.Name)
+			gauge(up, number(e.State == monitor.Up), e.Name)
 		}
 		if e.Last != nil {
-			for phase, seconds := range e.Last.Phases.Seconds() {
-				gauge(duration, seconds, e.Name, phase)
+			for phase, took := range e.Last.Phases.Seconds() {
+				gauge(duration, took, e.Name, phase)
 			}
 		}
 		if e.CertificateEnd != nil {
-			gauge(certEnd, float64(e.CertificateEnd.Unix()), e.Name)
+			gauge(certEnd, seconds(*e.CertificateEnd), e.Name)
 		}
+		byResult, byState := s.Monitor.Totals(e.Name)
 		for _, kind := range probe.Kinds {
-			count(checks, e.Checks[kind], e.Name, kind)
+			count(checks, byResult[kind], e.Name, kind)
 		}
 		for _, to := range []monitor.State{monitor.Up, monitor.Down} {
-			count(changes, e.Changes[to], e.Name, string(to))
+			count(changes, byState[to], e.Name, string(to))
 		}
 	}
 }
+
+func number(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -8,14 +8,18 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealift/health-caretaker/internal/config"
 	"github.com/sealift/health-caretaker/internal/probe"
 )
 
-// ErrUnknown is the answer for a name that is not watched.
-var ErrUnknown = errors.New("no endpoint of this name")
+// What can stop a request for one endpoint.
+var (
+	ErrUnknown = errors.New("no endpoint has this name")
+	ErrBusy    = errors.New("too many checks are under way; try again soon")
+)
 
 // Checker asks one endpoint once.
 type Checker interface {
@@ -30,6 +34,7 @@ type Monitor struct {
 	alive   context.Context
 	end     context.CancelFunc
 	running sync.WaitGroup
+	ready   atomic.Bool
 
 	mu      sync.RWMutex
 	watches map[string]*watch
@@ -74,6 +79,9 @@ func (m *Monitor) Apply(c config.Config) {
 	slices.Sort(m.order)
 }
 
+// Interrupt ends all checks. Stop also waits for them.
+func (m *Monitor) Interrupt() { m.end() }
+
 // Stop ends all checks and waits for them.
 func (m *Monitor) Stop() {
 	m.end()
@@ -109,34 +117,37 @@ func (m *Monitor) follow(w *watch, first time.Duration) {
 
 // check waits for its turn and a slot with wait, but asks with the Monitor's own life:
 // a check that has begun is finished even where its endpoint or its caller has gone.
-func (m *Monitor) check(wait context.Context, w *watch) {
+func (m *Monitor) check(wait context.Context, w *watch) bool {
 	for _, gate := range []chan struct{}{w.turn, m.slots} {
 		select {
 		case gate <- struct{}{}:
 			defer func() { <-gate }()
 		case <-wait.Done():
-			return
+			return false
 		}
 	}
 	e := w.definition()
 	result := m.checker.Check(m.alive, e)
 	if m.alive.Err() != nil {
-		return
+		return false
 	}
 	if from, to := w.record(result); from != to {
 		m.log.Info("state changed", "endpoint", e.Name, "from", from, "to", to, "error", result.Error)
 	}
 	m.changed(e.Name)
+	return true
 }
 
-// CheckNow asks an endpoint out of turn.
+// CheckNow asks an endpoint out of turn, unless no slot comes free before the context ends.
 func (m *Monitor) CheckNow(ctx context.Context, name string) (View, error) {
 	w, err := m.find(name)
 	if err != nil {
 		return View{}, err
 	}
-	m.check(ctx, w)
-	return w.view(), ctx.Err()
+	if !m.check(ctx, w) {
+		return View{}, ErrBusy
+	}
+	return w.view(), nil
 }
 
 func (m *Monitor) find(name string) (*watch, error) {
@@ -177,12 +188,25 @@ func (m *Monitor) History(name string) ([]probe.Result, error) {
 	return w.results(), nil
 }
 
-// Checked says whether every endpoint has been asked at least once.
-func (m *Monitor) Checked() bool {
+// Totals counts the checks of an endpoint by their result, and its changes by the state they led to.
+func (m *Monitor) Totals(name string) (checks map[string]uint64, changes map[State]uint64) {
+	w, err := m.find(name)
+	if err != nil {
+		return nil, nil
+	}
+	return w.totals()
+}
+
+// Ready says whether the first round is done. It stays true when a reload adds endpoints.
+func (m *Monitor) Ready() bool {
+	if m.ready.Load() {
+		return true
+	}
 	for _, v := range m.Endpoints() {
 		if v.Last == nil {
 			return false
 		}
 	}
+	m.ready.Store(true)
 	return true
 }

@@ -29,13 +29,12 @@ type View struct {
 	Method          string            `json:"method"`
 	Labels          map[string]string `json:"labels"`
 	IntervalSeconds float64           `json:"interval_seconds"`
+	TimeoutSeconds  float64           `json:"timeout_seconds"`
 	State           State             `json:"state"`
 	Since           time.Time         `json:"since"`
 	Last            *probe.Result     `json:"last"`
 	CertificateEnd  *time.Time        `json:"certificate_end,omitempty"`
 	CertificateDays *float64          `json:"certificate_days,omitempty"`
-	Checks          map[string]uint64 `json:"-"`
-	Changes         map[State]uint64  `json:"-"`
 }
 
 type watch struct {
@@ -123,14 +122,20 @@ func (w *watch) results() []probe.Result {
 	return w.ring.all()
 }
 
+func (w *watch) totals() (checks map[string]uint64, changes map[State]uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.checks), maps.Clone(w.changes)
+}
+
 func (w *watch) view() View {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v := View{
 		Name: w.endpoint.Name, URL: redacted(w.endpoint.URL), Method: w.endpoint.Method,
 		Labels: w.endpoint.Labels, IntervalSeconds: w.endpoint.Interval.Seconds(),
-		State: w.state, Since: w.since, Last: w.last,
-		Checks: maps.Clone(w.checks), Changes: maps.Clone(w.changes),
+		TimeoutSeconds: w.endpoint.Timeout.Seconds(),
+		State:          w.state, Since: w.since, Last: w.last,
 	}
 	if v.Labels == nil {
 		v.Labels = map[string]string{}

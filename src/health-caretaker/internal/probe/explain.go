@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -62,7 +63,6 @@ func explainTLS(err error) string {
 		expired x509.CertificateInvalidError
 		name    x509.HostnameError
 		unknown x509.UnknownAuthorityError
-		alert   tls.AlertError
 		record  tls.RecordHeaderError
 	)
 	switch {
@@ -75,10 +75,10 @@ func explainTLS(err error) string {
 		return "the certificate is signed by an authority that is not trusted here"
 	case errors.As(err, &verify):
 		return fmt.Sprintf("the certificate is not valid: %v", verify.Err)
-	case errors.As(err, &alert):
-		return fmt.Sprintf("the server refused the TLS handshake: %v", alert)
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "the server does not speak TLS on this port"
+	case strings.Contains(bare(err).Error(), "tls: "): // alerts have no type of their own
+		return fmt.Sprintf("the TLS handshake failed: %v", bare(err))
 	}
 	return ""
 }

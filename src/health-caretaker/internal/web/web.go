@@ -1,18 +1,41 @@
-// Package web is what people and programs see on the first port.
+// Package web is what people and programs see on the first port: page, API, WebSocket and health.
 package web
 
 import (
+	"embed"
 	"encoding/json"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"time"
 
+	"github.com/sealift/health-caretaker/internal/config"
 	"github.com/sealift/health-caretaker/internal/monitor"
+	"github.com/sealift/health-caretaker/internal/version"
 )
+
+//go:embed static
+var embedded embed.FS
 
 // Server answers on the web port.
 type Server struct {
-	Monitor *monitor.Monitor
-	Log     *slog.Logger
+	monitor *monitor.Monitor
+	keeper  *config.Keeper
+	info    version.Info
+	log     *slog.Logger
+	started time.Time
+	guard   *http.CrossOriginProtection
+	Hub     *Hub
+}
+
+// New makes a Server. Its Hub needs to be told of changes and to be run.
+func New(m *monitor.Monitor, k *config.Keeper, info version.Info, log *slog.Logger) *Server {
+	s := &Server{
+		monitor: m, keeper: k, info: info, log: log,
+		started: time.Now(), guard: http.NewCrossOriginProtection(),
+	}
+	s.Hub = newHub(s.snapshot, s.changes, log)
+	return s
 }
 
 // Handler routes every address of the port.
@@ -20,7 +43,32 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return mux
+	mux.HandleFunc("GET /api/v1/status", s.status)
+	mux.HandleFunc("GET /api/v1/endpoints", s.endpoints)
+	mux.HandleFunc("GET /api/v1/endpoints/{name}", s.endpoint)
+	mux.HandleFunc("GET /api/v1/endpoints/{name}/history", s.history)
+	mux.HandleFunc("POST /api/v1/endpoints/{name}/check", s.check)
+	mux.HandleFunc("GET /ws", s.live)
+	files, err := fs.Sub(embedded, "static")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	mux.Handle("GET /api/v1/openapi.json", http.StripPrefix("/api/v1", http.FileServerFS(files)))
+	mux.Handle("GET /", http.FileServerFS(files))
+	return careful(mux)
+}
+
+// careful lets the page load nothing from elsewhere, and lets nobody else frame it.
+func careful(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; "+
+			"img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-cache")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // healthz says that the process answers, whatever the endpoints do.
@@ -28,19 +76,24 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	s.reply(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// readyz says whether every endpoint has been asked once.
+// readyz says whether the first round is done. The configuration in force is always a valid one;
+// that a newer file is refused is told, but takes nobody out of service.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	if !s.Monitor.Checked() {
-		s.reply(w, http.StatusServiceUnavailable, map[string]string{"status": "first round is under way"})
+	if !s.monitor.Ready() {
+		s.reply(w, http.StatusServiceUnavailable, map[string]string{"status": "the first round is under way"})
 		return
 	}
-	s.reply(w, http.StatusOK, map[string]string{"status": "ready"})
+	answer := map[string]string{"status": "ready"}
+	if status := s.keeper.Status(); !status.Valid {
+		answer["config"] = "the new file is refused, the old configuration stays"
+	}
+	s.reply(w, http.StatusOK, answer)
 }
 
 func (s *Server) reply(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(value); err != nil {
-		s.Log.Debug("a client went away", "error", err)
+		s.log.Debug("a client went away", "error", err)
 	}
 }
