@@ -43,15 +43,16 @@ class Proven(Evidence, frozen=True, kw_only=True):
     libraries: tuple[str, ...]
     go_version: str
     modules: tuple[str, ...]
+    main_module: str
     revision: str
     modified: bool
 
 
 class BuiltPlatform(Strict, frozen=True, kw_only=True):
-    """One platform's manifest in an image index."""
+    """One platform's manifest in an image index; ``binary_sha256`` is in hexadecimal digits."""
 
     digest: Digest
-    binary_sha256: Digest
+    binary_sha256: str
     compressed_bytes: int
 
 

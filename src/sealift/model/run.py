@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from sealift.errors import UsageError
 from sealift.model.codec import from_json, publish, to_json
-from sealift.model.evidence import Evidence
+from sealift.model.evidence import Evidence, Gate
 from sealift.model.plan import Cell, Plan
 
 E = TypeVar("E", bound=Evidence)
@@ -19,6 +21,23 @@ class RunFolder:
     """``build/release/<version>/``: the plan, the evidence, and what was built."""
 
     root: Path
+
+    @classmethod
+    def open(cls, root: Path, plan: Plan) -> Self:
+        """Return a plan's folder, below ``build/release`` of ``root``, and name it the latest.
+
+        What another commit or a changed tree left in it is removed; what the same commit made stays.
+        """
+        releases = root / "build" / "release"
+        run = cls(releases / str(plan.version))
+        if run.root.exists() and not run._belongs_to(plan):
+            shutil.rmtree(run.root)
+        run.write_plan(plan)
+        fresh = releases / f".latest.{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(run.root.name)
+        fresh.replace(releases / "latest")
+        return run
 
     @property
     def plan_file(self) -> Path:
@@ -32,6 +51,11 @@ class RunFolder:
     def dist(self, variant: str) -> Path:
         """Every binary of one variant: the folder that the Dockerfile's last stage copies from."""
         return self.root / "dist" / variant
+
+    @property
+    def work(self) -> Path:
+        """What is not finished yet; nothing in it outlives a run."""
+        return self.root / "work"
 
     @property
     def images(self) -> Path:
@@ -54,10 +78,30 @@ class RunFolder:
         """Publish one station's evidence."""
         publish(self.evidence_file(station, subject), to_json(evidence))
 
+    def refuse(self, station: str, subject: str, gates: tuple[Gate, ...]) -> None:
+        """Publish what a gate refused; a station that passes later removes it."""
+        publish(self._refusal(station, subject), to_json(Evidence(gates=gates)))
+
+    def forget(self, station: str, subject: str) -> None:
+        """Remove what an earlier run said, so that nothing stands on it."""
+        self.evidence_file(station, subject).unlink(missing_ok=True)
+        self._refusal(station, subject).unlink(missing_ok=True)
+
     def read(self, station: str, subject: str, kind: type[E]) -> E:
         """Read one station's evidence, or say which station makes it."""
         path = self.evidence_file(station, subject)
         return from_json(self._bytes(path, f"sealift {station}"), kind, source=str(path))
+
+    def _belongs_to(self, plan: Plan) -> bool:
+        try:
+            before = self.read_plan()
+        except UsageError:
+            return False
+        # A changed tree has no name that would tell whether it is the same one.
+        return before == plan and not plan.modified
+
+    def _refusal(self, station: str, subject: str) -> Path:
+        return self.evidence_file(station, subject).with_suffix(".refused.json")
 
     def _bytes(self, path: Path, maker: str) -> bytes:
         try:

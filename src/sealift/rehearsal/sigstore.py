@@ -57,7 +57,9 @@ _GITHUB_EXTENSIONS = {
     "build-config-uri": "{{ .url }}/{{ .workflow_ref }}",
     "build-config-digest": "workflow_sha",
     "build-trigger": "event_name",
-    "run-invocation-uri": "{{ .url }}/{{ .repository }}/actions/runs/{{ .run_id }}/attempts/{{ .run_attempt }}",
+    "run-invocation-uri": (
+        "{{ .url }}/{{ .repository }}/actions/runs/{{ .run_id }}/attempts/{{ .run_attempt }}"
+    ),
     "source-repository-visibility-at-signing": "repository_visibility",
     "deployment-environment": "environment",
 }
@@ -199,7 +201,8 @@ def _issuer(
         name,
         f"{url(port)}/.well-known/openid-configuration",
         *(sys.executable, "-m", "sealift.rehearsal.issuer", "--port", port),
-        *("--key", keys / key, "--request-token-file", keys / token, *who),
+        *("--key", keys / key, "--request-token-file", keys / token),
+        *who,
     )
 
 

@@ -16,7 +16,7 @@ def compile_cell(cell: Cell, plan: Plan, *, source: Path, go: Path, cache: Path,
     """Build the binary of one cell from ``source``, a clean clone; publish it by rename."""
     variant, config = plan.variant(cell.variant), plan.config
     final = run.binary(cell, config.service)
-    unfinished = run.root / "work" / f"{cell.slug}.unfinished"
+    unfinished = run.work / f"{cell.slug}.unfinished"
     command = compiler.build(
         go,
         compiler.GoBuildRequest(

@@ -38,6 +38,13 @@ def plan(root: Path, *, version: str | None = None, dirty: bool = False, tagged:
             means="production releases what a tag names, nothing else",
             next_step=f"git tag {chosen.git_tag} && git push origin {chosen.git_tag}",
         )
+    named = git.tag_commit(root, chosen.git_tag)
+    if named not in (None, commit):
+        raise UsageError(
+            f"the tag {chosen.git_tag} names {named}, and this is {commit}",
+            means="a version is one commit for ever",
+            next_step=f"git checkout {chosen.git_tag}, or plan another version",
+        )
     changed = git.changed(root)
     if tagged and (changed or dirty):
         raise UsageError(f"the tree has changes: {', '.join(changed)}", next_step="git status")

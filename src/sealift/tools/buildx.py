@@ -12,7 +12,10 @@ from sealift.model.names import Platform
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """One build. ``contexts`` replaces stages by name; ``epoch`` is the time of every file, in seconds."""
+    """One build. ``contexts`` replaces stages by name; ``epoch`` is the time of every file, in seconds.
+
+    Without a ``builder`` it is the one that buildx has selected.
+    """
 
     builder: str
     dockerfile: Path
@@ -35,10 +38,14 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
     output = f"type=oci,tar=false,dest={request.output},rewrite-timestamp=true,name={request.name}"
     process.run(
         [
-            *("docker-buildx", "build", "--builder", request.builder, "--progress=plain"),
+            *("docker-buildx", "build", *_builder(request.builder), "--progress=plain"),
             *("--file", request.dockerfile, "--platform", ",".join(request.platforms)),
             *options,
             *("--provenance=false", "--sbom=false", f"--output={output}", request.context),
         ],
         env={**env, "SOURCE_DATE_EPOCH": str(request.epoch)},
     )
+
+
+def _builder(name: str) -> tuple[str, ...]:
+    return ("--builder", name) if name else ()

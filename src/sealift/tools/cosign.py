@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ _OUTSIDE = re.compile(
     r"|no such host|context deadline exceeded|TLS handshake|unexpected EOF"
 )
 
+# What a signature calls itself: in a bundle, and in the form before, which distroless' makers may use.
+BUNDLED_SIGNATURE = frozenset[str]({PredicateType.SIGNATURE})
+ANY_SIGNATURE = BUNDLED_SIGNATURE | {"cosign container image signature"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cosign:
@@ -39,18 +43,18 @@ class Cosign:
     env: Mapping[str, str] | None = None
     timeout: float = 300
 
-    def verify(self, subject: Subject) -> None:
-        """Accept an image that carries a signature.
+    def verify(self, subject: Subject, accepted: frozenset[str] = BUNDLED_SIGNATURE) -> None:
+        """Accept an image that carries a signature of an accepted type.
 
         ``cosign verify`` alone would accept any attestation of this identity, so the type that it
         found is looked at as well.
         """
         done = self._cosign("verify", subject)
         types = {_signature_type(entry) for entry in _entries(done)}
-        if PredicateType.SIGNATURE not in types:
+        if not types & accepted:
             raise RefusedError(
                 f"{subject} is not signed",
-                means=f"cosign verify: expected the type {PredicateType.SIGNATURE}, got {_listed(types)}",
+                means=f"cosign verify: expected the type {_listed(accepted)}, got {_listed(types)}",
             )
 
     def verify_attestation(self, subject: Subject, predicate_type: PredicateType) -> None:
@@ -116,7 +120,7 @@ def _signature_type(entry: Any) -> str:
             return ""
 
 
-def _listed(types: set[str]) -> str:
+def _listed(types: Collection[str]) -> str:
     return ", ".join(sorted(t for t in types if t)) or "none"
 
 

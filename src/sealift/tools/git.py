@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,16 @@ def git(root: Path, *words: str) -> str:
     """Run git in a checkout; safe.directory lets root read a tree that belongs to somebody else."""
     argv = ["git", "-c", f"safe.directory={root}", "-C", str(root), *words]
     return process.run(argv).stdout
+
+
+def top(folder: Path) -> Path:
+    """Return the root of the checkout that a folder lies in."""
+    try:
+        return Path(git(folder, "rev-parse", "--show-toplevel").strip())
+    except process.ProgramFailedError as error:
+        raise UsageError(
+            f"{folder} is not in a git checkout", next_step="run this inside a clone of the repository"
+        ) from error
 
 
 def head(root: Path) -> str:
@@ -35,6 +46,24 @@ def changed(root: Path) -> tuple[str, ...]:
     """Return the files that differ from HEAD, new ones too, ignored ones not."""
     out = git(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
     return tuple(sorted(entry[3:] for entry in out.split("\0") if entry))
+
+
+def fingerprint(root: Path, commit: str, changed: tuple[str, ...]) -> str:
+    """Name a tree: by its commit when nothing differs from it, else by a hash of what does."""
+    if not changed:
+        return commit
+    whole = hashlib.sha256(commit.encode())
+    for name in changed:
+        path = root / name
+        whole.update(f"\0{name}\0".encode())
+        whole.update(path.read_bytes() if path.is_file() else b"gone")
+    return whole.hexdigest()
+
+
+def tag_commit(root: Path, tag: str) -> str | None:
+    """Return the commit that a tag names, or None when there is no such tag."""
+    said = git(root, "for-each-ref", "--format=%(objectname) %(*objectname)", f"refs/tags/{tag}").split()
+    return said[-1] if said else None
 
 
 def versions(root: Path, *, on_head: bool) -> tuple[Version, ...]:

@@ -8,8 +8,12 @@ The database is a folder; nothing is fetched.
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import tempfile
+import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +23,8 @@ import msgspec
 
 from sealift import process
 from sealift.errors import OutsideError
+
+WHOLE_DATABASE = "https://vuln.go.dev/vulndb.zip"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,28 @@ def scan(binary: Path, database: Path) -> tuple[GoFinding, ...]:
             cwd=home,
         )
     return read_messages(done.stdout)
+
+
+def download_database(folder: Path) -> None:
+    """Fetch the Go team's whole database; what was there before stays until the new one is whole.
+
+    https://go.dev/doc/security/vuln/database
+    """
+    fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        with urllib.request.urlopen(WHOLE_DATABASE, timeout=60) as answer:
+            packed = zipfile.ZipFile(io.BytesIO(answer.read()))
+        packed.extractall(fresh)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    except (OSError, zipfile.BadZipFile) as err:
+        raise OutsideError(
+            f"the Go advisory database could not be fetched: {err}",
+            means="nothing newer can be looked up than what the cache has",
+            next_step="run again when it answers",
+        ) from err
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 @contextmanager

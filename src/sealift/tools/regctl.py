@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -120,6 +121,12 @@ class Registry:
                 next_step="run again; if it stays, the registry rewrites manifests and cannot be used",
             )
         return there
+
+    def fetch_layout(self, source: str, folder: Path) -> None:
+        """Copy an image or an index, with all its platforms, into an OCI layout folder."""
+        done = self._regctl("image", "copy", source, f"ocidir://{folder}:fetched")
+        if done.returncode:
+            _unreadable(done, f"{source} could not be fetched")
 
     def put_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         """Let a tag name a manifest of the same repository; the manifest's bytes stay as they are."""

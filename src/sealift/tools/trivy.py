@@ -116,6 +116,14 @@ def vuln_predicate(raw: bytes, *, cache_dir: Path) -> bytes:
         return wanted.read_bytes()
 
 
+def download_database(cache_dir: Path) -> None:
+    """Fetch the newest database from where Trivy publishes it."""
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with _clean_room() as (env, folder):
+        argv = ["trivy", "image", "--download-db-only", "--quiet", "--disable-telemetry"]
+        process.run([*argv, "--cache-dir", cache_dir.absolute()], env=env, cwd=folder)
+
+
 def database(cache_dir: Path) -> DatabaseFacts:
     """Say which advisories are in a cache folder."""
     _need_database(cache_dir)

@@ -1,0 +1,172 @@
+"""What every verb of the line begins with: the checkout, its plan, its run folder, programs and world."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sealift.errors import UsageError
+from sealift.model.names import Digest
+from sealift.model.plan import Plan
+from sealift.model.run import RunFolder
+from sealift.stations.plan import plan as make_plan
+from sealift.tools import git
+
+if TYPE_CHECKING:
+    from sealift.line import Line
+    from sealift.model.world import World
+    from sealift.provision.everything import Provided
+    from sealift.rehearsal.world import Stage
+
+VersionOption = Annotated[
+    str | None, typer.Option("--version", help="The version, instead of the one that comes next.")
+]
+DirtyOption = Annotated[bool, typer.Option("--dirty", help="Take the working tree instead of HEAD.")]
+ProductionOption = Annotated[
+    bool, typer.Option("--production", help="The real outside; only in GitHub Actions.")
+]
+ProfileOption = Annotated[
+    str, typer.Option("--signing-profile", help="public (Rekor v1 with a timestamp authority), or v2.")
+]
+WorldOption = Annotated[
+    str | None, typer.Option("--world-name", help="Play in the rehearsal's world of this name.")
+]
+ReferrersOption = Annotated[
+    bool,
+    typer.Option("--referrers-api/--no-referrers-api", help="Whether the rehearsal's registry has it."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# Which stations look at the images or their bases; a rehearsal's other stations need its services too.
+_LOOK_AT_IMAGES = frozenset({"base", "prove", "image", "smoke", "scan", "sbom", "push"})
+_NEED_NOTHING = frozenset({"compile", "prove"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The options that the verbs of the line share."""
+
+    version: str | None = None
+    dirty: bool = False
+    production: bool = False
+    profile: str = "public"
+    world_name: str | None = None
+    referrers_api: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A release that can be worked on; ``stage`` is the rehearsal's, None in production."""
+
+    line: Line
+    provided: Provided
+    stage: Stage | None
+
+
+def checkout() -> Path:
+    """Return the checkout that this was started in."""
+    return git.top(Path.cwd())
+
+
+def planned(root: Path, asked: Asked) -> Plan:
+    """Compute the plan that the options ask for; nothing is written."""
+    return make_plan(root, version=asked.version, dirty=asked.dirty, tagged=asked.production)
+
+
+@contextmanager
+def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
+    """Open a checkout's release for some stations.
+
+    Programs come first, then the world; its services end with this block.
+    """
+    from sealift.line import Line, programs_of
+    from sealift.model.exceptions import load as load_exceptions
+    from sealift.provision.cache import cache_folder
+    from sealift.provision.everything import provide_all
+    from sealift.tools import engine
+
+    root, cache = checkout(), cache_folder()
+    plan = planned(root, asked)
+    run = RunFolder.open(root, plan)
+    provided = provide_all(
+        programs_of(stations, rehearsed=not asked.production),
+        cache=cache,
+        debian_programs=() if asked.production else _debian(stations),
+        emulate="smoke" in stations and any(p.arch == "arm64" for p in plan.config.platforms),
+    )
+    with ExitStack() as stack:
+        world, stage = _world(stack, asked, plan, root, cache, run, set(stations))
+        line = Line(
+            plan=plan,
+            run=run,
+            world=world,
+            source=stack.enter_context(_source(root, plan, run)),
+            go=provided.go.path,
+            cache=cache / "compile",
+            engine=functools.cache(engine.find),
+            exceptions=load_exceptions(root / "ci" / "exceptions.yaml"),
+            programs={
+                f"{name}@{p.version}": Digest(f"sha256:{p.sha256}")
+                for name, p in provided.programs.items()
+                if name in ("buildkitd", "docker-buildx")
+            },
+        )
+        yield Opened(line=line, provided=provided, stage=stage)
+
+
+def _world(
+    stack: ExitStack, asked: Asked, plan: Plan, root: Path, cache: Path, run: RunFolder, stations: set[str]
+) -> tuple[World, Stage | None]:
+    if asked.production:
+        from sealift.production import download_advisories, production
+
+        if "scan" in stations:
+            download_advisories(cache)
+        served = bool(stations & _LOOK_AT_IMAGES)
+        real = production(plan, root, cache=cache, images=run.images, served=served)
+        return stack.enter_context(real), None
+    from sealift.rehearsal.sigstore_trust import Profile
+    from sealift.rehearsal.world import Wanted, rehearsal
+
+    try:
+        profile = Profile(asked.profile)
+    except ValueError as error:
+        raise UsageError(
+            f"{asked.profile!r} is not a signing profile", next_step=f"one of {', '.join(Profile)}"
+        ) from error
+    wanted = Wanted(profile=profile, name=asked.world_name, referrers_api=asked.referrers_api)
+    fingerprint = git.fingerprint(root, plan.commit, git.changed(root) if plan.modified else ())
+    stage = stack.enter_context(
+        rehearsal(plan, root, wanted, cache=cache, images=run.images, fingerprint=fingerprint)
+    )
+    if stations - _NEED_NOTHING:
+        stage.start()
+    return stage.world, stage
+
+
+def _debian(stations: Collection[str]) -> tuple[str, ...]:
+    needed = []
+    if "image" in stations:
+        needed.append("runc")
+    if "smoke" in stations:
+        needed.append("podman")
+    return tuple(needed)
+
+
+@contextmanager
+def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Path]:
+    """Give a clean clone of the commit, with the changed files over it when the tree is played."""
+    shutil.rmtree(run.work, ignore_errors=True)
+    try:
+        overlay = git.changed(root) if plan.modified else ()
+        git.clone(root, plan.commit, run.work / "source", overlay=overlay)
+        yield run.work / "source"
+    finally:
+        shutil.rmtree(run.work, ignore_errors=True)

@@ -1,0 +1,92 @@
+"""``sealift release``: the whole line, rehearsed at a desk or for real in GitHub Actions."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sealift import console
+from sealift.commands.opening import (
+    Asked,
+    DirtyOption,
+    JsonOption,
+    Opened,
+    ProductionOption,
+    ProfileOption,
+    ReferrersOption,
+    VersionOption,
+    WorldOption,
+    opened,
+)
+
+if TYPE_CHECKING:
+    from sealift.report.collect import Report
+
+
+def command(
+    *,
+    version: VersionOption = None,
+    dirty: DirtyOption = False,
+    production: ProductionOption = False,
+    signing_profile: ProfileOption = "public",
+    world_name: WorldOption = None,
+    referrers_api: ReferrersOption = True,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the rehearsal's services up.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Rehearse the release of HEAD: build, prove, sign, verify, promote. --production does it for real."""
+    from sealift.line import STATIONS
+
+    began = time.monotonic()
+    asked = Asked(
+        version=version,
+        dirty=dirty,
+        production=production,
+        profile=signing_profile,
+        world_name=world_name,
+        referrers_api=referrers_api,
+    )
+    with opened(asked, STATIONS) as release:
+        _tell(release)
+        _run(release, STATIONS, began, as_json=as_json)
+        if keep and release.stage is not None:
+            release.stage.keep()
+            console.say('the services stay up. To look: eval "$(sealift rehearse env)"')
+            console.say("to end them: sealift rehearse stop")
+
+
+def _tell(release: Opened) -> None:
+    plan, world = release.line.plan, release.line.world
+    console.say(
+        f"{plan.config.service} {plan.version}, commit {plan.commit[:12]}: "
+        f"{len(plan.config.variants)} variants x {len(plan.config.platforms)} platforms, {world.name}"
+    )
+    if plan.left_out:
+        console.say(f"left out, because the release is the commit: {', '.join(plan.left_out)}")
+    if plan.modified:
+        console.say("the working tree is played (--dirty): these are not the bytes of any commit")
+
+
+def _run(release: Opened, stations: tuple[str, ...], began: float, *, as_json: bool) -> None:
+    from sealift.commands.working import ending, report, work
+
+    ended = "released" if release.stage is None else "rehearsed"
+    try:
+        work(release, stations, began)
+    except BaseException as error:
+        ended = ending(error)
+        raise
+    finally:
+        _show(release, report(release, ended, began), as_json=as_json)
+
+
+def _show(release: Opened, gathered: Report, *, as_json: bool) -> None:
+    from sealift.report import collect, terminal
+
+    if as_json:
+        console.result(collect.as_json(gathered).decode().rstrip())
+    else:
+        terminal.show(gathered)
+    console.say(f"everything is in {release.line.run.root}")

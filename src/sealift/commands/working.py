@@ -1,0 +1,79 @@
+"""Run stations of an opened release; its timeline and report are written however it ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from sealift.commands.opening import Opened
+from sealift.errors import SealiftError
+from sealift.model.codec import publish
+from sealift.report import collect, summary
+from sealift.report.timeline import timeline
+from sealift.schedule import Schedule
+
+# Nodes wait for programs and servers more than they compute.
+WORKERS = 2 * (os.cpu_count() or 2)
+ENDINGS: Mapping[int, str] = {
+    2: "not possible as asked",
+    3: "refused",
+    4: "failed outside",
+    5: "not possible here",
+    130: "interrupted",
+}
+
+
+def work(release: Opened, stations: Collection[str], began: float) -> None:
+    """Run the nodes of some stations; ``began`` is when the command did, in monotonic seconds."""
+    schedule = Schedule(release.line.nodes(stations), workers=WORKERS)
+    try:
+        schedule.run()
+    finally:
+        publish(release.line.run.root / "timeline.json", timeline(schedule.times.values(), began))
+
+
+def report(release: Opened, ended: str, began: float) -> collect.Report:
+    """Gather the evidence into ``report.json``, ``summary.md`` and GitHub's step summary."""
+    line = release.line
+    gathered = collect.collect(
+        line.run,
+        line.world,
+        outcome=ended,
+        exceptions=tuple(map(str, line.exceptions)),
+        programs=_programs(release),
+        seconds=time.monotonic() - began,
+    )
+    words = summary.markdown(gathered)
+    publish(line.run.root / "report.json", collect.as_json(gathered))
+    publish(line.run.root / "summary.md", words.encode())
+    if step := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(step).open("a", encoding="utf-8") as file:
+            file.write(words)
+    return gathered
+
+
+def ending(error: BaseException) -> str:
+    """Say in a word or two how a release ended."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return ENDINGS.get(error.exit_code, "broken") if isinstance(error, SealiftError) else "broken"
+
+
+def _programs(release: Opened) -> tuple[collect.Program, ...]:
+    go = release.provided.go
+    return (
+        collect.Program(name="go", version=go.version, origin=go.origin, sha256="", locked=False),
+        *(
+            collect.Program(
+                name=p.name,
+                version=p.version,
+                origin=p.origin,
+                sha256=p.sha256,
+                locked=p.locked,
+                note=p.note,
+            )
+            for p in release.provided.programs.values()
+        ),
+    )

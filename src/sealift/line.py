@@ -1,0 +1,309 @@
+"""The line: which station needs which, for which subject.
+
+Each row binds one station to the files it reads and writes; what a station does is in its own file.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sealift.elf.rootfs import Rootfs
+from sealift.errors import SealiftError
+from sealift.model import evidence as ev
+from sealift.model.exceptions import Exception_
+from sealift.model.names import Digest
+from sealift.model.plan import Cell, Plan
+from sealift.model.run import RunFolder
+from sealift.model.world import World
+from sealift.schedule import Node
+from sealift.stations import assets as gathering
+from sealift.stations import draft as drafting
+from sealift.stations import promote as promoting
+from sealift.stations import sign as signing
+from sealift.stations import statements as saying
+from sealift.stations import verify as verifying
+from sealift.stations.base import base
+from sealift.stations.compile import compile_cell
+from sealift.stations.image import image
+from sealift.stations.prove import prove
+from sealift.stations.push import push
+from sealift.stations.sbom import sbom
+from sealift.stations.scan import scan
+from sealift.stations.smoke import smoke
+from sealift.tools.cosign import Cosign
+from sealift.tools.engine import Engine
+from sealift.tools.github import GitHub, Pace
+from sealift.tools.layout import Layout
+from sealift.tools.regctl import Registry
+from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner, ambient_token
+
+STATIONS = (
+    *("base", "compile", "prove", "image", "smoke", "scan", "sbom"),
+    *("push", "sign", "verify", "draft", "promote"),
+)
+GATES_BEFORE_PUSH = ("smoke", "scan", "sbom")
+
+# The programs of ci/tools that a station runs, and what a rehearsal's outside runs.
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "base": ("olareg", "regctl", "cosign"),
+    "prove": ("olareg", "regctl"),
+    "image": ("olareg", "regctl", "docker-buildx"),
+    "smoke": ("olareg",),
+    "scan": ("olareg", "trivy", "govulncheck"),
+    "sbom": ("olareg", "trivy"),
+    "push": ("olareg", "regctl"),
+    "sign": ("regctl",),
+    "verify": ("regctl", "cosign"),
+    "promote": ("regctl", "cosign"),
+}
+REHEARSAL_PROGRAMS = (
+    *("olareg", "buildkitd", "docker-buildx", "ctlog", "fulcio", "rekor1", "rekor-server", "tsa"),
+    *("regctl", "cosign", "crane"),
+)
+
+
+def programs_of(stations: Collection[str], *, rehearsed: bool) -> frozenset[str]:
+    """Return the programs that some stations need."""
+    own = {program for station in stations for program in PROGRAMS.get(station, ())}
+    return frozenset(own | set(REHEARSAL_PROGRAMS) if rehearsed else own)
+
+
+@dataclass(kw_only=True)
+class Line:
+    """One release on its way: the plan, the outside, and the programs of this machine."""
+
+    plan: Plan
+    run: RunFolder
+    world: World
+    source: Path
+    go: Path
+    cache: Path
+    engine: Callable[[], Engine]
+    exceptions: Sequence[Exception_]
+    programs: Mapping[str, Digest]
+    verified: verifying.Verified | None = field(default=None, init=False)
+    state: drafting.DraftState | None = field(default=None, init=False)
+
+    def nodes(self, stations: Collection[str] = STATIONS) -> list[Node]:
+        """Return the graph of the stations that are asked for; what others made is read from files."""
+        rows = [row for row in self._rows() if row.station in stations]
+        names = {row.name for row in rows}
+        return [
+            Node(
+                station=row.station,
+                subject=row.subject,
+                needs=tuple(n for n in row.needs if n in names),
+                action=row.action,
+            )
+            for row in rows
+        ]
+
+    def _rows(self) -> Iterator[Node]:
+        plan, release = self.plan, str(self.plan.version)
+        for name in self._bases():
+            yield self._node("base", name, (), functools.partial(self._base, name))
+        for cell in plan.cells:
+            yield self._node("compile", str(cell), (), functools.partial(self._compile, cell))
+            needs = (f"compile:{cell}", f"base:{plan.variant(cell.variant).base}")
+            yield self._node("prove", str(cell), needs, functools.partial(self._prove, cell))
+        for name in plan.config.variants:
+            proofs = tuple(f"prove:{cell}" for cell in plan.cells_of(name))
+            yield self._node("image", name, proofs, functools.partial(self._image, name))
+        for cell in plan.cells:
+            built = (f"image:{cell.variant}",)
+            yield self._node("smoke", str(cell), built, functools.partial(self._smoke, cell))
+            yield self._node("scan", str(cell), built, functools.partial(self._scan, cell))
+            yield self._node("sbom", str(cell), built, functools.partial(self._sbom, cell))
+        # Law 1: nothing leaves the machine before every gate of every variant has passed.
+        gates = tuple(f"{station}:{cell}" for station in GATES_BEFORE_PUSH for cell in plan.cells)
+        for name in plan.config.variants:
+            yield self._node("push", name, gates, functools.partial(self._push, name))
+        pushed = tuple(f"push:{name}" for name in plan.config.variants)
+        yield self._node("sign", release, pushed, self._sign)
+        yield self._node("verify", release, (f"sign:{release}",), self._verify)
+        yield self._node("draft", release, (f"verify:{release}",), self._draft)
+        yield self._node("promote", release, (f"draft:{release}",), self._promote)
+
+    def _node(
+        self, station: str, subject: str, needs: tuple[str, ...], work: Callable[[], ev.Evidence]
+    ) -> Node:
+        def action() -> None:
+            self.run.forget(station, subject)
+            try:
+                self.run.write(station, subject, work())
+            except SealiftError as error:
+                gates = getattr(error, "gates", None) or (
+                    ev.Gate(station=station, subject=subject, verdict="refused", detail=error.happened),
+                )
+                self.run.refuse(station, subject, gates)
+                raise
+
+        return Node(station=station, subject=subject, needs=needs, action=action)
+
+    # What each station reads, from files, and gives.
+
+    def _bases(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(v.base for v in self.plan.config.variants.values()))
+
+    def _base(self, name: str) -> ev.Evidence:
+        found = self.world.bases[name]
+        cosign = Cosign(
+            trusted_root=self.world.sigstore.trusted_root, identity=found.signer, env=self.world.env
+        )
+        return base(name, self.plan, found, self.exceptions, cosign=cosign)
+
+    def _compile(self, cell: Cell) -> ev.Compiled:
+        return compile_cell(cell, self.plan, source=self.source, go=self.go, cache=self.cache, run=self.run)
+
+    def _prove(self, cell: Cell) -> ev.Proven:
+        compiled = self.run.read("compile", str(cell), ev.Compiled)
+        below = self.world.bases[self.plan.variant(cell.variant).base]
+        layout = Layout(below.layout)
+        rootfs = Rootfs.from_layout(layout, layout.platforms(below.digest)[cell.platform], below.name)
+        return prove(cell, self.plan, compiled, rootfs, self.run)
+
+    def _image(self, variant: str) -> ev.Built:
+        return image(
+            variant,
+            self.plan,
+            {c: self.run.read("prove", str(c), ev.Proven) for c in self.plan.cells_of(variant)},
+            source=self.source,
+            base=self.world.bases[self.plan.variant(variant).base],
+            builder=self.world.builder,
+            env=self.world.env,
+            run=self.run,
+        )
+
+    def _smoke(self, cell: Cell) -> ev.Smoked:
+        return smoke(
+            cell, self.plan, self._built(cell.variant), layouts=self.world.layouts, engine=self.engine()
+        )
+
+    def _scan(self, cell: Cell) -> ev.Scanned:
+        return scan(
+            cell, self.plan, self._built(cell.variant), self.exceptions, world=self.world, run=self.run
+        )
+
+    def _sbom(self, cell: Cell) -> ev.Listed:
+        proven = self.run.read("prove", str(cell), ev.Proven)
+        return sbom(cell, self._built(cell.variant), proven, world=self.world, run=self.run)
+
+    def _push(self, variant: str) -> ev.Pushed:
+        for name in self._bases():
+            self.run.read("base", name, ev.Evidence)
+        for station in GATES_BEFORE_PUSH:
+            for cell in self.plan.cells:
+                self.run.read(station, str(cell), ev.Evidence)
+        return push(
+            variant,
+            self._built(variant),
+            layout=self.world.layout_repository(variant),
+            target=self.world.repository(self.plan.variant(variant).repository),
+            registry=self._registry(),
+        )
+
+    def _sign(self) -> ev.SignedAll:
+        plan = self.plan
+        wanted = saying.statements(
+            plan,
+            {v: self._built(v) for v in plan.config.variants},
+            {c: self.run.read("scan", str(c), ev.Scanned) for c in plan.cells},
+            {c: self.run.read("sbom", str(c), ev.Listed) for c in plan.cells},
+            world=self.world,
+            programs=self.programs,
+            folder=self.run.root,
+        )
+        signer = SigstoreSigner(
+            trust_config=self.world.sigstore.trust_config,
+            token=lambda: ambient_token(self.world.sigstore.token_env),
+        )
+        signed = signing.sign(wanted, registry=self._registry(), signer=signer, verifier=self._verifier())
+        return signing.evidence(signed)
+
+    def _verify(self) -> ev.VerifiedAll:
+        self.verified = self._look()
+        return self.verified.evidence()
+
+    def _look(self) -> verifying.Verified:
+        """Verify in this process: a claim in a file is no proof."""
+        wanted = [
+            expected
+            for variant in self.plan.config.variants
+            for expected in verifying.expected(
+                *saying.subjects(variant, self.plan, self._built(variant), self.world)
+            )
+        ]
+        sigstore = self.world.sigstore
+        cosign = Cosign(
+            trusted_root=sigstore.trusted_root,
+            identity=sigstore.identity,
+            claims=sigstore.claims,
+            env=self.world.env,
+        )
+        return verifying.verify(wanted, registry=self._registry(), verifier=self._verifier(), cosign=cosign)
+
+    def _draft(self) -> ev.Drafted:
+        self.state = self._make_draft()
+        return ev.Drafted(
+            gates=(
+                ev.Gate(
+                    station="draft",
+                    subject=str(self.plan.version),
+                    verdict="pass",
+                    detail=f"{len(self.state.assets)} assets downloaded again and compared",
+                ),
+            ),
+            release_id=self.state.release_id,
+            assets=self.state.assets,
+        )
+
+    def _make_draft(self) -> drafting.DraftState:
+        images = {v: self._built(v) for v in self.plan.config.variants}
+        lists = {c: self.run.read("sbom", str(c), ev.Listed) for c in self.plan.cells}
+        return drafting.draft(
+            self._github(),
+            tag=self.plan.version.git_tag,
+            commit=self.plan.commit,
+            title=f"{self.plan.config.service} {self.plan.version}",
+            notes=gathering.notes(self.plan, images, self.world),
+            prerelease=self.plan.version.prerelease,
+            assets=gathering.assets(self.plan, lists, self.run),
+        )
+
+    def _promote(self) -> ev.Promoted:
+        verified = self.verified or self._look()
+        state = self.state or self._make_draft()
+        registry, github = self._registry(), self._github()
+        images = {
+            name: (self.world.repository(variant.repository), self._built(name).digest)
+            for name, variant in self.plan.config.variants.items()
+        }
+        once, moving, looks = promoting.promote_tags(self.plan, verified, images, registry)
+        promoting.put(once, registry, looks)
+        release = drafting.publish(github, state)
+        promoting.put(moving, registry, looks)
+        return promoting.promoted(looks, once, moving, release.url)
+
+    # The clients, each made from the world.
+
+    def _built(self, variant: str) -> ev.Built:
+        return self.run.read("image", variant, ev.Built)
+
+    def _registry(self) -> Registry:
+        plain = (self.world.registry, self.world.layouts) if self.world.plain_http else (self.world.layouts,)
+        return Registry(plain_http=plain, env=self.world.env)
+
+    def _verifier(self) -> BundleVerifier:
+        sigstore = self.world.sigstore
+        return BundleVerifier(
+            trusted_root=sigstore.trusted_root, identity=sigstore.identity, claims=sigstore.claims
+        )
+
+    def _github(self) -> GitHub:
+        world = self.world.github
+        token = world.token_file.read_text().strip() if world.token_file else self.world.env["GITHUB_TOKEN"]
+        pace = Pace(between_requests=world.between_requests, between_writes=world.between_writes)
+        return GitHub(world.api, token, self.plan.config.source, pace=pace)

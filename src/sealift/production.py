@@ -1,0 +1,128 @@
+"""Production's World: GitHub Actions, the public Sigstore, the registry of ci/release.yaml.
+
+It is made from the job's own surroundings and never read from a file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from sealift.errors import UsageError
+from sealift.model import bases as locking
+from sealift.model.names import Repository
+from sealift.model.plan import Plan
+from sealift.model.statements import Claims, Identity
+from sealift.model.world import Base, GitHubWorld, SigstoreWorld, World
+from sealift.services.ports import free_ports
+from sealift.services.registry import layouts_registry
+from sealift.services.supervised import Supervised
+from sealift.tools import govulncheck, trivy
+from sealift.tools.regctl import Registry
+
+WORKFLOW = ".github/workflows/release.yml"
+ISSUER = "https://token.actions.githubusercontent.com"
+API = "https://api.github.com"
+ADVISORY_MAX_AGE_DAYS = 3
+# What only the signer may see, and what only the draft may.
+TOKEN_VARIABLES = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+SECRETS = frozenset({*TOKEN_VARIABLES, "GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN"})
+
+
+@contextmanager
+def production(plan: Plan, root: Path, *, cache: Path, images: Path, served: bool) -> Iterator[World]:
+    """Open the real outside; ``served`` starts the registry on loopback that serves the run's images."""
+    only_in_actions(plan, os.environ)
+    env = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    registry = Registry(env=env)
+    bases = _bases(plan, root, cache, registry) if served else {}
+    with Supervised(log=cache / "logs" / "production.log") as services, free_ports(1) as held:
+        (port,) = held.release()
+        if served:
+            images.mkdir(parents=True, exist_ok=True)
+            services.start([layouts_registry(images, port, log=cache / "logs" / "layouts.log")])
+        yield World(
+            name="production",
+            registry=plan.config.registry,
+            plain_http=False,
+            layouts=f"localhost:{port}",
+            builder=os.environ.get("BUILDX_BUILDER", ""),
+            env=env,
+            sigstore=_sigstore(plan),
+            github=GitHubWorld(api=API, token_file=None, between_requests=0.25, between_writes=1.0),
+            bases=bases,
+            advisories=cache / "advisories" / "trivy",
+            go_advisories=cache / "advisories" / "go",
+            advisory_max_age_days=ADVISORY_MAX_AGE_DAYS,
+            stand_ins=(),
+            cannot_show=(),
+        )
+
+
+def only_in_actions(plan: Plan, env: Mapping[str, str]) -> None:
+    """Refuse any other place: a desk can look and verify, never sign or promote for production."""
+    if env.get("GITHUB_ACTIONS") != "true":
+        raise UsageError(
+            "--production works in GitHub Actions alone",
+            means="the release's identity is a workflow's, and a desk has none",
+            next_step=f"git push origin {plan.version.git_tag}; here, rehearse: sealift release",
+        )
+    if env.get("GITHUB_REPOSITORY") != plan.config.source:
+        raise UsageError(
+            f"this is {env.get('GITHUB_REPOSITORY')}; ci/release.yaml releases {plan.config.source}",
+            next_step="correct source in ci/release.yaml, or rehearse: sealift release",
+        )
+
+
+def download_advisories(cache: Path) -> None:
+    """Fetch Trivy's database and the Go team's into the cache."""
+    trivy.download_database(cache / "advisories" / "trivy")
+    govulncheck.download_database(cache / "advisories" / "go")
+
+
+def _sigstore(plan: Plan) -> SigstoreWorld:
+    ref = f"refs/tags/{plan.version.git_tag}"
+    return SigstoreWorld(
+        trusted_root=None,
+        trust_config=None,
+        identity=Identity(
+            san=f"https://github.com/{plan.config.source}/{WORKFLOW}@{ref}",
+            issuer=ISSUER,
+        ),
+        claims=Claims(
+            repository=plan.config.source,
+            commit=plan.commit,
+            ref=ref,
+            workflow=Path(WORKFLOW).stem,
+            trigger="push",
+        ),
+        token_env={name: os.environ[name] for name in TOKEN_VARIABLES if name in os.environ},
+    )
+
+
+def _bases(plan: Plan, root: Path, cache: Path, registry: Registry) -> dict[str, Base]:
+    """Fetch each locked base as a layout; its name in the cache is its digest."""
+    lock = locking.load(root / "ci" / "bases.lock.yaml")
+    suite, found = plan.config.suite, {}
+    for name in dict.fromkeys(v.base for v in plan.config.variants.values()):
+        entry = locking.locked(lock, suite, name)
+        source = locking.repository(name, suite)
+        layout = cache / "upstream" / entry.digest.hex
+        if not layout.exists():
+            _fetch(source, entry, layout, registry)
+        found[str(name)] = Base(
+            name=f"{source}:{locking.TAG}",
+            digest=entry.digest,
+            layout=layout,
+            source=source,
+            signer=Identity(san=entry.identity, issuer=entry.issuer),
+        )
+    return found
+
+
+def _fetch(source: Repository, entry: locking.LockedBase, layout: Path, registry: Registry) -> None:
+    fresh = layout.with_name(f".{layout.name}.{os.getpid()}")
+    registry.fetch_layout(source.at(entry.digest), fresh)
+    fresh.rename(layout)

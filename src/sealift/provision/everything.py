@@ -1,0 +1,41 @@
+"""Everything a release needs to run, found or made, and put on PATH.
+
+provided = provide_all(["cosign", "regctl"], debian=["runc"], cache=cache_folder())
+print(provided.go.version, provided.programs["cosign"].path)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealift.provision import binfmt, debian
+from sealift.provision.go import Go, find_go
+from sealift.provision.programs import Program, bin_folder, provide
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provided:
+    """The compiler and the built programs, by name; ``folder`` holds a link to each."""
+
+    go: Go
+    programs: dict[str, Program]
+    folder: Path
+
+
+def provide_all(
+    names: Collection[str], *, cache: Path, debian_programs: Collection[str] = (), emulate: bool = False
+) -> Provided:
+    """Provide programs, and arm64's emulation where it is asked for; this process finds them by name."""
+    debian.ensure(["git", *debian_programs])
+    if emulate and not binfmt.is_arm64():
+        debian.ensure(["qemu-aarch64-static"])
+        binfmt.ensure_arm64()
+    programs = provide(names, cache=cache)
+    folder = bin_folder(programs.values(), cache / "bin" / str(os.getuid()))
+    here = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    wanted = [str(folder), *here, *(f for f in debian.SYSTEM_FOLDERS if f not in here)]
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys(wanted))
+    return Provided(go=find_go(cache=cache), programs=programs, folder=folder)

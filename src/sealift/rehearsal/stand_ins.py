@@ -1,0 +1,60 @@
+"""The bases of a rehearsal: equals of Google's, put into the world's registry and signed as Google's are."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from sealift.model.names import Digest, Platform, Repository
+from sealift.model.plan import Plan
+from sealift.model.statements import Identity, PredicateType, Subject, signature
+from sealift.model.world import Base
+from sealift.rehearsal.bases import assemble_all
+from sealift.rehearsal.sigstore import LocalSigstore
+from sealift.tools.regctl import Registry
+from sealift.tools.sigstore_client import SigstoreSigner
+
+UPSTREAM = "gcr.io/distroless"
+
+
+def assemble_bases(
+    plan: Plan, cache: Path, registry: Path, host: str, sigstore: LocalSigstore
+) -> dict[str, Base]:
+    """Assemble every base of the plan's suite where the world's registry will find it."""
+    suite, platforms = plan.config.suite, [Platform(p) for p in plan.config.platforms]
+    made = assemble_all(suite, platforms, cache, registry.parent / "bases")
+    bases = {}
+    for kind, assembled in made.items():
+        name = f"{kind}-{suite}"
+        _offer(assembled.layout, assembled.digest, registry / "distroless" / name)
+        bases[str(kind)] = Base(
+            name=f"{UPSTREAM}/{name}:nonroot",
+            digest=assembled.digest,
+            layout=assembled.layout,
+            source=Repository(f"{host}/distroless/{name}"),
+            signer=Identity(san=sigstore.email, issuer=sigstore.email_issuer),
+        )
+    return bases
+
+
+def sign_bases(bases: Iterable[Base], sigstore: LocalSigstore, registry: Registry) -> None:
+    """Sign each base that is not signed yet, by the email identity that stands in for Google's."""
+    subjects = [Subject(repository=b.source, digest=b.digest) for b in bases]
+    unsigned = [s for s in subjects if not registry.referrers(s.repository, s.digest)]
+    if not unsigned:
+        return
+    signer = SigstoreSigner(trust_config=sigstore.trust_config, token=sigstore.email_token)
+    for subject, bundle in zip(unsigned, signer.sign_batch([signature(s) for s in unsigned]), strict=True):
+        registry.attach(subject.repository, subject.digest, bundle, PredicateType.SIGNATURE)
+
+
+def _offer(layout: Path, digest: Digest, repository: Path) -> None:
+    """Put a layout into the registry's folder; one that is there keeps what was attached to it."""
+    if (repository / "blobs" / "sha256" / digest.hex).exists():
+        return
+    fresh = repository.with_name(f".{repository.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(layout, fresh)
+    shutil.rmtree(repository, ignore_errors=True)
+    fresh.rename(repository)

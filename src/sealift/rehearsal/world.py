@@ -1,0 +1,311 @@
+"""A rehearsal's World: everything that a release meets outside, real and on loopback.
+
+    wanted = Wanted(profile=Profile.PUBLIC)
+    with rehearsal(plan, root, wanted, cache=cache, images=run.images) as stage:
+        stage.start()
+        Line(world=stage.world, ...)
+
+What the outside remembers (registry, keys, GitHub's releases, ports) is in the world's folder and there
+again at the next run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sealift.console import say
+from sealift.errors import OutsideError, UsageError
+from sealift.model.plan import Plan
+from sealift.model.statements import Claims, Identity
+from sealift.model.world import Base, GitHubWorld, SigstoreWorld, World
+from sealift.rehearsal import advisories
+from sealift.rehearsal.builder import Builder, builder_slot
+from sealift.rehearsal.issuer import github_claims
+from sealift.rehearsal.sigstore import LocalSigstore, prepare_sigstore, sigstore_services
+from sealift.rehearsal.sigstore_trust import Profile
+from sealift.rehearsal.stand_ins import assemble_bases, sign_bases
+from sealift.services.buildkit import create_builder
+from sealift.services.ports import LOOPBACK, lasting_ports
+from sealift.services.registry import layouts_registry, public_registry
+from sealift.services.service import HttpReady, Service
+from sealift.services.supervised import Supervised, is_kept, stop_kept
+from sealift.tools.regctl import Registry
+
+PORTS = ("registry", "layouts", "github")
+KEPT = "kept.json"
+ENVIRONMENT = "environment.json"
+WORLDS_KEPT = 3
+CANNOT_SHOW = (
+    "the public transparency log's shards and outages",
+    "GitHub's own tokens, rights and rate limits",
+    "a hosted registry's quirks",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What kind of world is played: which log signs, a name to play several releases in, which registry."""
+
+    profile: Profile = Profile.PUBLIC
+    name: str | None = None
+    referrers_api: bool = True
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """One world, prepared: its files are there; ``start`` brings up its services."""
+
+    plan: Plan
+    folder: Path
+    wanted: Wanted
+    images: Path
+    ports: dict[str, int]
+    sigstore: LocalSigstore
+    builder: Builder
+    bases: dict[str, Base]
+    ci: Path
+    supervised: Supervised | None = field(default=None, init=False)
+
+    @cached_property
+    def world(self) -> World:
+        """The outside, as the stations see it."""
+        local = self.sigstore
+        claims = github_claims(self.plan.config.source, self.plan.commit, self.plan.version)
+        return World(
+            name="rehearsal",
+            registry=f"localhost:{self.ports['registry']}",
+            plain_http=True,
+            layouts=f"localhost:{self.ports['layouts']}",
+            builder=self.builder.name,
+            env=self._environment(),
+            sigstore=SigstoreWorld(
+                trusted_root=local.trusted_root,
+                trust_config=local.trust_config,
+                identity=Identity(san=local.identity, issuer=local.issuer),
+                claims=Claims(
+                    repository=claims["repository"],
+                    commit=claims["sha"],
+                    ref=claims["ref"],
+                    workflow=claims["workflow"],
+                    trigger=claims["event_name"],
+                ),
+                token_env=local.environment(),
+            ),
+            github=GitHubWorld(
+                api=f"http://{LOOPBACK}:{self.ports['github']}",
+                token_file=self.github_token,
+                between_requests=0,
+                between_writes=0,
+            ),
+            bases=self.bases,
+            advisories=self.folder / "advisories" / "trivy",
+            go_advisories=self.folder / "advisories" / "go",
+            advisory_max_age_days=None,
+            stand_ins=self._stand_ins(),
+            cannot_show=CANNOT_SHOW,
+        )
+
+    @property
+    def github_token(self) -> Path:
+        """The file with the token that the stand-in takes."""
+        return self.folder / "github.token"
+
+    def start(self) -> None:
+        """Bring up every service, and sign the bases as their makers would."""
+        self.supervised = Supervised(log=self.folder / "logs" / "supervisor.log")
+        self.supervised.start([*sigstore_services(self.sigstore), *self._services()])
+        self.sigstore.plant_first_entry()
+        create_builder(self.builder.socket, self.builder.name, env=self.world.env)
+        registry = Registry(plain_http=(self.world.registry,), env=self.world.env)
+        sign_bases(self.bases.values(), self.sigstore, registry)
+
+    def exports(self) -> dict[str, str]:
+        """Return what ``rehearse env`` prints: all that a stranger needs to look at the release."""
+        local = self.sigstore
+        return {
+            "SEALIFT_REGISTRY": self.world.registry,
+            "SEALIFT_TRUSTED_ROOT": str(local.trusted_root),
+            "SEALIFT_SIGNING_CONFIG": str(local.signing_config),
+            "SEALIFT_TRUST_CONFIG": str(local.trust_config),
+            "SEALIFT_IDENTITY": local.identity,
+            "SEALIFT_ISSUER": local.issuer,
+            "SEALIFT_GITHUB": self.world.github.api,
+            **local.environment(),
+            "PATH": os.environ["PATH"],
+        }
+
+    def keep(self) -> None:
+        """Leave the services up after this process, with what ``rehearse env`` prints beside them."""
+        if self.supervised is None:
+            raise UsageError("there are no services to keep", next_step="sealift release --keep")
+        _private(self.folder / ENVIRONMENT, json.dumps(self.exports(), indent=1))
+        self.supervised.keep(self.folder / KEPT)
+
+    def _services(self) -> list[Service]:
+        logs = self.folder / "logs"
+        return [
+            public_registry(
+                self.folder / "registry",
+                self.ports["registry"],
+                log=logs / "registry.log",
+                referrers_api=self.wanted.referrers_api,
+            ),
+            layouts_registry(self.images, self.ports["layouts"], log=logs / "layouts.log"),
+            self.builder.service(log=logs / "buildkitd.log"),
+            self._github_service(logs / "github.log"),
+        ]
+
+    def _github_service(self, log: Path) -> Service:
+        port = self.ports["github"]
+        tag = f"{self.plan.version.git_tag}={self.plan.commit}"
+        return Service(
+            name="github",
+            argv=(
+                *(sys.executable, "-m", "sealift.rehearsal.github", "--port", str(port)),
+                *("--dir", str(self.folder / "github"), "--repository", self.plan.config.source),
+                *("--token-file", str(self.github_token), "--tag", tag),
+            ),
+            ready=HttpReady(f"http://localhost:{port}/"),
+            log=log,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        """Give programs a home of their own: nobody's credentials, nobody's settings."""
+        home = self.folder / "home"
+        for part in ("docker", "buildx"):
+            (home / part).mkdir(parents=True, exist_ok=True)
+        regctl = home / "regctl.json"
+        regctl.touch()
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "DOCKER_CONFIG": str(home / "docker"),
+            "BUILDX_CONFIG": str(home / "buildx"),
+            "REGCTL_CONFIG": str(regctl),
+            "NO_PROXY": f"localhost,{LOOPBACK}",
+        }
+
+    def _stand_ins(self) -> tuple[str, ...]:
+        checked = advisories.load(self.ci / "advisories.yaml").checked
+        return (
+            *(
+                f"{found.name}: an equal, assembled from Debian's signed packages, {found.digest}"
+                for found in self.bases.values()
+            ),
+            f"advisories: ci/advisories.yaml, compared with its sources on {checked}",
+            f"Sigstore: Fulcio, CT log, Rekor ({self.wanted.profile}), timestamp authority on loopback",
+            "GitHub: releases, assets and tags in a folder",
+            f"registry: olareg on loopback, {_with(self.wanted.referrers_api)} the Referrers API",
+        )
+
+
+@contextmanager
+def rehearsal(
+    plan: Plan, root: Path, wanted: Wanted, *, cache: Path, images: Path, fingerprint: str
+) -> Iterator[Stage]:
+    """Open a plan's world and end its services afterwards, unless they are kept.
+
+    ``fingerprint`` names the tree that is played: the commit, or the hash of a changed tree.
+    """
+    folder = root / "build" / "rehearsal" / (wanted.name or fingerprint)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder), builder_slot(cache) as builder:
+        os.utime(folder)
+        _prune(folder.parent)
+        if stop_kept(folder / KEPT):
+            say("ended the services that an earlier --keep left")
+        stage = _prepare(plan, folder, wanted, cache=cache, images=images, ci=root / "ci", builder=builder)
+        try:
+            yield stage
+        finally:
+            if stage.supervised is not None:
+                stage.supervised.close()
+
+
+def _prepare(
+    plan: Plan, folder: Path, wanted: Wanted, *, cache: Path, images: Path, ci: Path, builder: Builder
+) -> Stage:
+    ports = lasting_ports(folder / "ports.json", PORTS)
+    claims = github_claims(plan.config.source, plan.commit, plan.version)
+    sigstore = prepare_sigstore(folder / "sigstore", profile=wanted.profile, claims=claims)
+    token = folder / "github.token"
+    if not token.exists():
+        _private(token, secrets.token_urlsafe(32))
+    facts = advisories.load(ci / "advisories.yaml")
+    advisories.write_trivy_database(facts, folder / "advisories" / "trivy", datetime.now(UTC))
+    advisories.write_go_database(facts, folder / "advisories" / "go")
+    # olareg keeps layouts as they are, so the bases need no push.
+    bases = assemble_bases(plan, cache, folder / "registry", f"localhost:{ports['registry']}", sigstore)
+    return Stage(
+        plan=plan,
+        folder=folder,
+        wanted=wanted,
+        images=images,
+        ports=ports,
+        sigstore=sigstore,
+        builder=builder,
+        bases=bases,
+        ci=ci,
+    )
+
+
+def worlds(root: Path) -> tuple[Path, ...]:
+    """Return every world's folder, the newest first."""
+    found = [p for p in (root / "build" / "rehearsal").glob("*") if p.is_dir()]
+    return tuple(sorted(found, key=lambda p: -p.stat().st_mtime))
+
+
+def kept_worlds(root: Path) -> tuple[Path, ...]:
+    """Return the worlds whose services an earlier run has left up, the newest first."""
+    return tuple(world for world in worlds(root) if is_kept(world / KEPT))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutsideError(
+            f"another run is playing in the world {folder.name}",
+            means="two releases of one version at once would undo each other",
+            next_step="wait for it, or play in another world: --world-name NAME",
+        ) from error
+    with lock:
+        yield
+
+
+def _prune(folder: Path) -> None:
+    """Keep the newest worlds of commits; a named one stays until ``rehearse reset``."""
+    unnamed = [w for w in worlds(folder.parents[1]) if _is_fingerprint(w.name) and not is_kept(w / KEPT)]
+    for old in unnamed[WORLDS_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+        (folder / f".{old.name}.lock").unlink(missing_ok=True)
+
+
+def _with(there: bool) -> str:
+    return "with" if there else "without"
+
+
+def _is_fingerprint(name: str) -> bool:
+    return len(name) in (40, 64) and set(name) <= set("0123456789abcdef")
+
+
+def _private(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    fresh.replace(path)

@@ -1,0 +1,129 @@
+"""Gather a run folder's evidence into the one value that every rendering shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from sealift.errors import UsageError
+from sealift.model.codec import from_json, to_json
+from sealift.model.config import Strict
+from sealift.model.evidence import Built, BuiltPlatform, Gate, Promoted, SignedAll, SignedEntry
+from sealift.model.names import Digest, Repository, Tag, Version
+from sealift.model.run import RunFolder
+from sealift.model.world import World
+
+E = TypeVar("E")
+
+
+class ReportedImage(Strict, frozen=True, kw_only=True):
+    """One variant as it can be pulled."""
+
+    repository: Repository
+    digest: Digest
+    tags: tuple[Tag, ...]
+    platforms: dict[str, BuiltPlatform]
+
+
+class Program(Strict, frozen=True, kw_only=True):
+    """One program that did the work: where it came from and its hash."""
+
+    name: str
+    version: str
+    origin: str
+    sha256: str
+    locked: bool
+    note: str = ""
+
+
+class Report(Strict, frozen=True, kw_only=True):
+    """``report.json``: what was released, what was looked at, and what was signed."""
+
+    version: Version
+    commit: str
+    world: Literal["rehearsal", "production"]
+    outcome: str
+    stand_ins: tuple[str, ...]
+    cannot_show: tuple[str, ...]
+    exceptions: tuple[str, ...]
+    left_out: tuple[str, ...]
+    images: dict[str, ReportedImage]
+    gates: tuple[Gate, ...]
+    signatures: tuple[SignedEntry, ...]
+    programs: tuple[Program, ...]
+    release_url: str
+    seconds: float
+
+
+class _WithGates(msgspec.Struct, frozen=True):
+    gates: tuple[Gate, ...] = ()
+
+
+def collect(
+    run: RunFolder,
+    world: World,
+    *,
+    outcome: str,
+    exceptions: tuple[str, ...],
+    programs: tuple[Program, ...],
+    seconds: float,
+) -> Report:
+    """Read every piece of evidence of a run, refusals too."""
+    plan = run.read_plan()
+    promoted = _maybe(run, "promote", str(plan.version), Promoted)
+    signed = _maybe(run, "sign", str(plan.version), SignedAll)
+    images = {}
+    for name, variant in plan.config.variants.items():
+        built = _maybe(run, "image", name, Built)
+        if built is not None:
+            repository = world.repository(variant.repository)
+            images[name] = ReportedImage(
+                repository=repository,
+                digest=built.digest,
+                tags=promoted.tags.get(repository, ()) if promoted else (),
+                platforms=built.platforms,
+            )
+    return Report(
+        version=plan.version,
+        commit=plan.commit,
+        world=world.name,
+        outcome=outcome,
+        stand_ins=world.stand_ins,
+        cannot_show=world.cannot_show,
+        exceptions=exceptions,
+        left_out=plan.left_out,
+        images=images,
+        gates=tuple(gates(run.root / "evidence")),
+        signatures=signed.entries if signed else (),
+        programs=programs,
+        release_url=promoted.release_url if promoted else "",
+        seconds=round(seconds, 3),
+    )
+
+
+def gates(evidence: Path) -> Iterator[Gate]:
+    """Yield everything that was looked at, station by station."""
+    for path in sorted(evidence.glob("*/*.json")):
+        yield from msgspec.json.decode(path.read_bytes(), type=_WithGates).gates
+
+
+def read(path: Path) -> Report:
+    """Read a report.json again."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} is not there", next_step="sealift release") from error
+    return from_json(raw, Report, source=str(path))
+
+
+def as_json(report: Report) -> bytes:
+    """Write the report for machines."""
+    return to_json(report)
+
+
+def _maybe(run: RunFolder, station: str, subject: str, kind: type[E]) -> E | None:
+    path = run.evidence_file(station, subject)
+    return from_json(path.read_bytes(), kind, source=str(path)) if path.exists() else None

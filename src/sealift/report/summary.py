@@ -1,0 +1,75 @@
+"""The report as Markdown: the GitHub step summary, and ``summary.md``."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import jinja2
+
+from sealift.report.collect import Report
+
+VERDICTS = ("pass", "excused", "refused", "not-checked")
+TEMPLATE = """\
+# {{ r.outcome }}: {{ r.version }} ({{ r.world }})
+
+Commit `{{ r.commit }}`, {{ "%.1f"|format(r.seconds) }} s.
+{% if r.left_out %}
+Left out, because the release is built from the commit: {{ r.left_out|join(", ") }}.
+{% endif %}
+{% for variant, image in r.images.items() %}
+## {{ variant }}
+
+`{{ image.repository }}@{{ image.digest }}`{% if image.tags %}, tags {{ image.tags|join(", ") }}{% endif %}
+
+
+| platform | digest | compressed |
+|---|---|---|
+{% for platform, built in image.platforms.items() -%}
+| {{ platform }} | `{{ built.digest }}` | {{ "%.2f"|format(built.compressed_bytes / 1e6) }} MB |
+{% endfor %}
+{% endfor %}
+## Gates
+
+| station | pass | excused | refused | not checked |
+|---|---|---|---|---|
+{% for station, count in counts.items() -%}
+| {{ station }} {% for verdict in verdicts %}| {{ count[verdict] }} {% endfor %}|
+{% endfor %}
+{% for gate in r.gates if gate.verdict != "pass" -%}
+- **{{ gate.verdict }}** {{ gate.station }} {{ gate.subject }}: {{ gate.detail }}
+{% endfor %}
+## Signatures
+
+{{ r.signatures|length }} in the registry, {{ r.signatures|selectattr("made")|list|length }} made by this run.
+{% if r.exceptions %}
+## Exceptions
+
+{% for line in r.exceptions -%}
+- {{ line }}
+{% endfor %}
+{% endif %}
+{%- if r.stand_ins %}
+## Stand-ins
+
+{% for line in r.stand_ins -%}
+- {{ line }}
+{% endfor %}
+{% endif %}
+{%- if r.cannot_show %}
+## What a rehearsal cannot show
+
+{% for line in r.cannot_show -%}
+- {{ line }}
+{% endfor %}
+{% endif -%}
+"""
+
+
+def markdown(report: Report) -> str:
+    """Render the report as Markdown."""
+    counts: dict[str, Counter[str]] = {}
+    for gate in report.gates:
+        counts.setdefault(gate.station, Counter())[gate.verdict] += 1
+    # Markdown for a file and a step summary: nothing here is HTML that would need escaping.
+    environment = jinja2.Environment(autoescape=False, trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701
+    return environment.from_string(TEMPLATE).render(r=report, counts=counts, verdicts=VERDICTS)

@@ -1,0 +1,49 @@
+"""The report for somebody at a desk."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from sealift.report.collect import Report
+
+
+def show(report: Report) -> None:
+    """Print what was released, how the gates stand, and everything that was not a plain pass."""
+    # Piped into a file, a line stays whole.
+    width = None if sys.stdout.isatty() else 160
+    console = Console(file=sys.stdout, width=width, highlight=False, soft_wrap=True)
+    console.print(
+        f"\n[bold]{report.outcome}[/bold] {report.version} at {report.commit[:12]} "
+        f"({report.world}, {report.seconds:.1f} s)"
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in ("image", "platform", "digest", "MB"):
+        table.add_column(column, overflow="fold")
+    for image in report.images.values():
+        table.add_row(image.repository, ", ".join(image.tags) or "no tag", image.digest, "")
+        for platform, built in image.platforms.items():
+            table.add_row("", platform, built.digest, f"{built.compressed_bytes / 1e6:.2f}")
+    console.print(table)
+    counts = Counter(gate.verdict for gate in report.gates)
+    made = sum(entry.made for entry in report.signatures)
+    console.print(
+        f"gates: {', '.join(f'{n} {verdict}' for verdict, n in counts.items()) or 'none'}; "
+        f"signatures and attestations: {len(report.signatures)}, {made} made now"
+    )
+    for gate in report.gates:
+        if gate.verdict != "pass":
+            console.print(f"  {gate.verdict}: {gate.station} {gate.subject}: {gate.detail}", markup=False)
+    for title, lines in (
+        ("exceptions", report.exceptions),
+        ("left out (the release is the commit)", report.left_out),
+        ("stand-ins", report.stand_ins),
+        ("programs", tuple(f"{p.name}: {p.note}" for p in report.programs if p.note)),
+    ):
+        if lines:
+            console.print(f"{title}:")
+            for line in lines:
+                console.print(f"  {line}", markup=False)

@@ -1,0 +1,75 @@
+"""What the GitHub release holds beside the images: every binary, every list, their checksums, its words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from sealift.model.codec import publish
+from sealift.model.evidence import Built, Listed
+from sealift.model.plan import Cell, Plan
+from sealift.model.run import RunFolder
+from sealift.model.world import World
+
+CHECKSUMS = "SHA256SUMS"
+_SIGNED = (
+    "Each index and each platform is signed, and attested with its provenance; each platform also "
+    "with its SBOMs (SPDX, CycloneDX) and its scan. To verify:"
+)
+
+
+def assets(plan: Plan, lists: Mapping[Cell, Listed], run: RunFolder) -> dict[str, Path]:
+    """Return each asset by its name; ``SHA256SUMS`` names all the others."""
+    found = dict(_files(plan, lists, run))
+    sums = "".join(f"{_sha256(path)}  {name}\n" for name, path in sorted(found.items()))
+    path = run.root / "assets" / CHECKSUMS
+    publish(path, sums.encode())
+    return {**found, CHECKSUMS: path}
+
+
+def notes(plan: Plan, images: Mapping[str, Built], world: World) -> str:
+    """Write the release page: what to pull, and how a stranger verifies it. The same each time."""
+    return "\n".join(
+        [
+            plan.config.image.description + ".",
+            "",
+            "| image | digest |",
+            "|---|---|",
+            *(
+                f"| `{world.repository(plan.variant(v).repository)}:{plan.version}` | `{built.digest}` |"
+                for v, built in images.items()
+            ),
+            "",
+            _SIGNED,
+            "",
+            "```sh",
+            *(_verify_lines(plan, images, world)),
+            "```",
+            "",
+            f"`{CHECKSUMS}` has the SHA-256 of every file below.",
+            "",
+        ]
+    )
+
+
+def _verify_lines(plan: Plan, images: Mapping[str, Built], world: World) -> Iterator[str]:
+    for variant, built in images.items():
+        image = world.repository(plan.variant(variant).repository).at(built.digest)
+        yield f"cosign verify {image} \\"
+        yield f"  --certificate-identity {world.sigstore.identity.san} \\"
+        yield f"  --certificate-oidc-issuer {world.sigstore.identity.issuer}"
+
+
+def _files(plan: Plan, lists: Mapping[Cell, Listed], run: RunFolder) -> Iterator[tuple[str, Path]]:
+    service = plan.config.service
+    for cell in plan.cells:
+        stem = f"{service}-{plan.version}-{cell.slug}"
+        yield stem, run.binary(cell, service)
+        yield f"{stem}.spdx.json", run.root / lists[cell].spdx
+        yield f"{stem}.cdx.json", run.root / lists[cell].cyclonedx
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

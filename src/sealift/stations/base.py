@@ -1,0 +1,61 @@
+"""Base: what every image stands on is signed by its makers, and still supported by them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, date, datetime
+
+from sealift.errors import OutsideError, RefusedError
+from sealift.model.evidence import Evidence
+from sealift.model.exceptions import Exception_, matching
+from sealift.model.plan import Plan
+from sealift.model.statements import Subject
+from sealift.model.world import Base
+from sealift.stations.gate import Looks
+from sealift.tools.cosign import ANY_SIGNATURE, Cosign
+from sealift.tools.layout import Layout
+
+# The day after which nobody repairs a suite's images any more.
+# https://github.com/GoogleContainerTools/distroless/blob/main/SUPPORT_POLICY.md
+SUPPORT_ENDS: Mapping[str, date] = {"debian12": date(2026, 9, 30)}
+
+
+def base(
+    name: str, plan: Plan, found: Base, exceptions: Collection[Exception_], *, cosign: Cosign
+) -> Evidence:
+    """Look at one base before anything is put on top of it."""
+    looks = Looks("base", name)
+    looks.equal("index in the layout", expected=found.digest, got=Layout(found.layout).index())
+    _look_signature(looks, found, cosign)
+    _look_support(looks, plan.config.suite, exceptions, datetime.now(UTC).date())
+    gates = looks.done(
+        means="nobody answers for what the image would stand on",
+        next_step="sealift bases update, or another suite in ci/release.yaml",
+    )
+    return Evidence(gates=gates)
+
+
+def _look_signature(looks: Looks, found: Base, cosign: Cosign) -> None:
+    subject = Subject(repository=found.source, digest=found.digest)
+    try:
+        cosign.verify(subject, ANY_SIGNATURE)
+    except OutsideError as err:
+        looks.not_checked(f"signature of {subject}: {err}")
+    except RefusedError as err:
+        looks.refused(f"signature of {subject}: {err}")
+    else:
+        looks.passed(f"{subject} is signed by {found.signer.san} ({found.signer.issuer})")
+
+
+def _look_support(looks: Looks, suite: str, exceptions: Collection[Exception_], today: date) -> None:
+    end = SUPPORT_ENDS.get(suite)
+    if end is None or today <= end:
+        looks.passed(f"{suite} is supported{f' until {end}' if end else ''}")
+        return
+    about = matching(exceptions, kind="base", id=suite)
+    holding = next((one for one in about if one.holds_on(today)), None)
+    if holding is not None:
+        looks.excused(f"{suite} lost its support on {end}; excused by {holding}")
+        return
+    ended = "".join(f"; the exception of {one.owner} ended on {one.until}" for one in about)
+    looks.refused(f"{suite} lost its support on {end}{ended}")

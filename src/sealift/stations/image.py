@@ -1,0 +1,160 @@
+"""Image: one reproducible multi-platform OCI layout for each variant, from proven binaries alone."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sealift.elf.rootfs import Rootfs
+from sealift.model.evidence import Built, BuiltPlatform, Proven
+from sealift.model.names import Digest, Platform
+from sealift.model.plan import Cell, Plan
+from sealift.model.run import RunFolder
+from sealift.model.world import Base
+from sealift.stations.gate import Looks
+from sealift.tools import buildx
+from sealift.tools.layout import Layout
+
+SHELLS = frozenset(
+    ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "busybox", "toybox"]
+)
+SETUID = 0o6000
+EXECUTABLE = 0o111
+
+
+def labels(plan: Plan) -> dict[str, str]:
+    """Return what the image says of itself, in the names of the OCI image specification."""
+    image, prefix = plan.config.image, "org.opencontainers.image"
+    source = f"https://github.com/{plan.config.source}"
+    return {
+        f"{prefix}.created": datetime.fromtimestamp(plan.time, UTC).isoformat().replace("+00:00", "Z"),
+        f"{prefix}.description": image.description,
+        f"{prefix}.licenses": image.licenses,
+        f"{prefix}.revision": plan.commit,
+        f"{prefix}.source": source,
+        f"{prefix}.title": image.title,
+        f"{prefix}.url": source,
+        f"{prefix}.version": str(plan.version),
+    }
+
+
+def image(
+    variant: str,
+    plan: Plan,
+    proven: Mapping[Cell, Proven],
+    *,
+    source: Path,
+    base: Base,
+    builder: str,
+    env: Mapping[str, str],
+    run: RunFolder,
+) -> Built:
+    """Build one variant for every platform, then look at every byte that was added to its base."""
+    config = plan.variant(variant)
+    unfinished = run.work / f"{variant}.layout"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    buildx.build(
+        buildx.BuildRequest(
+            builder=builder,
+            dockerfile=source / config.dockerfile,
+            context=source,
+            contexts={
+                "binary": str(run.dist(variant)),
+                "distroless": f"oci-layout://{base.layout}@{base.digest}",
+            },
+            platforms=plan.config.platforms,
+            labels=labels(plan),
+            name=f"{config.repository}:{plan.version}",
+            epoch=plan.time,
+            output=unfinished,
+        ),
+        env=env,
+    )
+    built = inspect(variant, plan, proven, Layout(unfinished), base)
+    final = run.images / variant
+    shutil.rmtree(final, ignore_errors=True)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.rename(final)
+    return built
+
+
+def inspect(variant: str, plan: Plan, proven: Mapping[Cell, Proven], layout: Layout, base: Base) -> Built:
+    """Look at a finished layout: nothing in it is taken on trust."""
+    looks = Looks("image", variant)
+    digest = layout.index()
+    manifests = layout.platforms(digest)
+    looks.equal("platforms", expected=sorted(plan.config.platforms), got=sorted(manifests))
+    platforms = {
+        str(cell.platform): _look_platform(
+            looks, cell, plan, proven[cell], layout, manifests[cell.platform], base
+        )
+        for cell in plan.cells_of(variant)
+        if cell.platform in manifests
+    }
+    gates = looks.done(
+        means="the image is not what was planned", next_step=f"look at {plan.variant(variant).dockerfile}"
+    )
+    return Built(
+        gates=gates,
+        layout=f"images/{variant}",
+        digest=digest,
+        platforms=platforms,
+        base_digest=base.digest,
+    )
+
+
+def _look_platform(
+    looks: Looks, cell: Cell, plan: Plan, proven: Proven, layout: Layout, manifest: Digest, base: Base
+) -> BuiltPlatform:
+    platform, binary = cell.platform, f"/{plan.config.service}"
+    _look_config(looks, platform, plan, layout.config(manifest)["config"], binary)
+    base_layout = Layout(base.layout)
+    below = [b.digest for b in base_layout.layers(base_layout.platforms(base.digest)[platform])]
+    layers = layout.layers(manifest)
+    looks.equal(
+        f"{platform}: layers of the base", expected=below, got=[b.digest for b in layers[: len(below)]]
+    )
+    rootfs = Rootfs.from_layout(layout, manifest)
+    added = sorted(
+        e.path for e in rootfs.entries() if e.layer_index >= len(below) and e.kind != "dir" and e.path != "/"
+    )
+    looks.equal(f"{platform}: files above the base", expected=[binary], got=added)
+    shipped = digest_of(rootfs.read(binary)) if binary in added else None
+    looks.equal(f"{platform}: binary in the layer", expected=proven.sha256, got=shipped)
+    _look_files(looks, platform, rootfs)
+    return BuiltPlatform(
+        digest=manifest,
+        binary_sha256=proven.sha256.hex,
+        compressed_bytes=sum(b.size for b in layers),
+    )
+
+
+def _look_config(looks: Looks, platform: Platform, plan: Plan, config: dict[str, Any], binary: str) -> None:
+    looks.equal(f"{platform}: user", expected=plan.config.image.user, got=config.get("User"))
+    looks.equal(f"{platform}: entrypoint", expected=[binary], got=config.get("Entrypoint"))
+    got = config.get("Labels") or {}
+    for key, value in labels(plan).items():
+        looks.equal(f"{platform}: label {key}", expected=value, got=got.get(key))
+
+
+def _look_files(looks: Looks, platform: Platform, rootfs: Rootfs) -> None:
+    entries = [e for e in rootfs.entries() if e.kind != "dir"]
+    shells = sorted(
+        e.path for e in entries if e.path.rsplit("/", 1)[-1] in SHELLS and _could_run(e.kind, e.mode)
+    )
+    looks.true(not shells, f"{platform}: no shell in {len(entries)} files", f"{platform}: shells: {shells}")
+    privileged = sorted(e.path for e in entries if e.kind == "file" and e.mode & SETUID)
+    looks.true(not privileged, f"{platform}: no setuid file", f"{platform}: setuid: {privileged}")
+
+
+def digest_of(data: bytes) -> Digest:
+    """Hash some bytes."""
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+
+def _could_run(kind: str, mode: int) -> bool:
+    return kind != "file" or bool(mode & EXECUTABLE)

@@ -1,0 +1,108 @@
+"""Promote: what cannot be taken back. Version tags once, moving tags only forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sealift.errors import UsageError
+from sealift.model.evidence import Promoted
+from sealift.model.names import Digest, Repository, Tag, Version
+from sealift.model.plan import Plan
+from sealift.model.statements import Subject
+from sealift.stations.gate import Looks
+from sealift.stations.verify import Verified
+from sealift.tools.regctl import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One tag to put: ``before`` is what it names now."""
+
+    repository: Repository
+    tag: Tag
+    digest: Digest
+    before: Digest | None
+
+
+def newest_with(prefix: Tag, tags: tuple[Tag, ...]) -> Version | None:
+    """Return the greatest released version that a moving tag stands for; ``latest`` stands for all."""
+    found = []
+    for tag in tags:
+        try:
+            version = Version.parse(tag)
+        except UsageError:
+            continue
+        if not version.prerelease and prefix in version.moving_tags:
+            found.append(version)
+    return max(found, default=None)
+
+
+def decide(
+    plan: Plan, repository: Repository, digest: Digest, registry: Registry, looks: Looks
+) -> tuple[Move, ...]:
+    """Look at every tag of one variant and decide which are put; what must not move is refused."""
+    version_tag = plan.version.version_tag
+    named = registry.head(repository.tagged(version_tag))
+    if named is not None and named != digest:
+        looks.refused(f"{repository.tagged(version_tag)} already names {named}, not {digest}")
+        return ()
+    moves = [Move(repository=repository, tag=version_tag, digest=digest, before=named)]
+    tags = registry.tags(repository)
+    for tag in plan.version.moving_tags:
+        newest = newest_with(tag, tags)
+        if newest is not None and plan.version < newest:
+            looks.passed(f"{repository.tagged(tag)} stays at {newest}: {plan.version} is older")
+            continue
+        moves.append(
+            Move(repository=repository, tag=tag, digest=digest, before=registry.head(repository.tagged(tag)))
+        )
+    return tuple(moves)
+
+
+def promote_tags(
+    plan: Plan, verified: Verified, images: Mapping[str, tuple[Repository, Digest]], registry: Registry
+) -> tuple[tuple[Move, ...], tuple[Move, ...], Looks]:
+    """Decide for every variant before the first tag is put.
+
+    Returns the version tags' moves and the moving tags' moves; the release is published between them.
+    Raises GateRefusedError when a tag must not move, before any has.
+    """
+    looks = Looks("promote", str(plan.version))
+    moves: list[Move] = []
+    for variant, (repository, digest) in images.items():
+        looks.true(
+            verified.covers(Subject(repository=repository, digest=digest)),
+            f"{variant} was verified as a stranger would: {digest}",
+            f"{variant}: {digest} was not verified",
+        )
+        moves += decide(plan, repository, digest, registry, looks)
+    looks.done(
+        means="a version is what it was when it was first released, and nothing goes back",
+        next_step="release another version",
+    )
+    once = tuple(m for m in moves if m.tag == plan.version.version_tag)
+    moving = tuple(m for m in moves if m.tag != plan.version.version_tag)
+    return once, moving, looks
+
+
+def put(moves: tuple[Move, ...], registry: Registry, looks: Looks) -> None:
+    """Look, put, look again."""
+    for move in moves:
+        reference = move.repository.tagged(move.tag)
+        now = registry.head(reference)
+        if now != move.before:
+            looks.refused(f"{reference} was moved by somebody else: {move.before} -> {now}")
+            looks.done(means="two releases run at once", next_step="sealift status")
+        if now != move.digest:
+            registry.put_tag(move.repository, move.tag, move.digest)
+        looks.equal(reference, expected=move.digest, got=registry.head(reference))
+
+
+def promoted(looks: Looks, once: tuple[Move, ...], moving: tuple[Move, ...], release_url: str) -> Promoted:
+    """Gather what the tags name now."""
+    tags: dict[str, tuple[Tag, ...]] = {}
+    for move in (*once, *moving):
+        tags[move.repository] = (*tags.get(move.repository, ()), move.tag)
+    gates = looks.done(means="a tag does not name what was released", next_step="sealift status")
+    return Promoted(gates=gates, tags=tags, release_url=release_url)
