@@ -11,15 +11,39 @@ import nox
 # The sessions use the locked environment that holds nox itself.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
+PYTHON = ("src", "tests", "noxfile.py")
+SERVICE = "src/health-caretaker"
+TESTS = ("lint", "types", "unit", "tools", "rehearsal", "attacks")
+
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "unit"]
+nox.options.sessions = list(TESTS)
+
+
+def provide(*names: str) -> None:
+    """Put programs of ci/tools on PATH, built where they are not here yet."""
+    from sealift.provision.cache import cache_folder
+    from sealift.provision.everything import provide_all
+
+    provide_all(names, cache=cache_folder())
+
+
+def pytest(session: nox.Session, *words: str) -> None:
+    """Run some tests; in CI one that was skipped is a failure."""
+    session.run("pytest", *words, *session.posargs, external=True)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff over everything that is Python."""
-    session.run("ruff", "check", "src", "tests", "noxfile.py", external=True)
-    session.run("ruff", "format", "--check", "src", "tests", "noxfile.py", external=True)
+    """Check Python, Go, the Dockerfiles and the workflows."""
+    provide("actionlint", "staticcheck")
+    session.run("ruff", "check", *PYTHON, external=True)
+    session.run("ruff", "format", "--check", *PYTHON, external=True)
+    session.run("hadolint", "Dockerfile", "Dockerfile.distroless-base", external=True)
+    session.run("actionlint", external=True)
+    session.run("zizmor", "--offline", "--quiet", "--persona=auditor", ".github", external=True)
+    with session.chdir(SERVICE):
+        session.run("go", "vet", "./...", external=True)
+        session.run("staticcheck", "./...", external=True)
 
 
 @nox.session
@@ -30,5 +54,57 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Run the tests that need no network and no programs."""
-    session.run("pytest", "tests/unit", *session.posargs, external=True)
+    """Run the tests that need no network and no programs, and the service's own."""
+    pytest(session, "tests/unit")
+    with session.chdir(SERVICE):
+        session.run("go", "test", "-race", "./...", external=True)
+
+
+@nox.session
+def tools(session: nox.Session) -> None:
+    """Run the tests of the programs that do the work."""
+    pytest(session, "tests/tools")
+
+
+@nox.session
+def rehearsal(session: nox.Session) -> None:
+    """Rehearse whole releases, and look at what they leave behind."""
+    pytest(session, "tests/rehearsal")
+
+
+@nox.session
+def attacks(session: nox.Session) -> None:
+    """Give every gate a real artefact that it must refuse."""
+    pytest(session, "tests/attacks")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Lock the Python packages again, by hash and without addresses."""
+    for name in ("requirements", "requirements-test"):
+        session.run(
+            *("uv", "pip", "compile", "--quiet", "--upgrade", "--generate-hashes", "--no-header"),
+            *("--no-annotate", "--no-emit-index-url", "--no-strip-extras", "--universal"),
+            *("--python-version=3.11", f"ci/{name}.in", "--output-file", f"ci/{name}.txt"),
+            external=True,
+        )
+
+
+def _verb(name: str) -> None:
+    """Make a session of a verb of the command line."""
+
+    @nox.session(name=name)
+    def run(session: nox.Session) -> None:
+        # An interrupted release ends its services and writes its report: nox must not kill it meanwhile.
+        session.run(
+            "sealift", name, *session.posargs, external=True, interrupt_timeout=60, terminate_timeout=60
+        )
+
+    run.__doc__ = f"Run sealift {name}."
+
+
+for verb in (
+    *("release", "plan", "base", "compile", "prove", "image", "smoke", "scan", "sbom"),
+    *("push", "sign", "verify", "draft", "promote", "report", "doctor"),
+):
+    _verb(verb)

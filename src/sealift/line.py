@@ -189,7 +189,7 @@ class Line:
 
     def _sbom(self, cell: Cell) -> ev.Listed:
         proven = self.run.read("prove", str(cell), ev.Proven)
-        return sbom(cell, self._built(cell.variant), proven, world=self.world, run=self.run)
+        return sbom(cell, self.plan, self._built(cell.variant), proven, world=self.world, run=self.run)
 
     def _push(self, variant: str) -> ev.Pushed:
         for name in self._bases():

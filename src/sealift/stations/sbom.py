@@ -11,18 +11,20 @@ from packageurl import PackageURL
 from sealift.elf.rootfs import Rootfs
 from sealift.model.codec import publish
 from sealift.model.evidence import Built, Listed, Proven
-from sealift.model.plan import Cell
+from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import World
 from sealift.stations.gate import Looks
 from sealift.tools import trivy
 from sealift.tools.layout import Layout
+from sealift.tools.sbom import settled
 
 STATUS = "/var/lib/dpkg/status.d/"
+FORMATS: tuple[trivy.SbomFormat, ...] = ("spdx-json", "cyclonedx")
 Names = frozenset[str]
 
 
-def sbom(cell: Cell, built: Built, proven: Proven, *, world: World, run: RunFolder) -> Listed:
+def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, run: RunFolder) -> Listed:
     """List one cell's contents as SPDX and CycloneDX, and hold both against the bytes."""
     digest = built.platforms[str(cell.platform)].digest
     reference = f"{world.layouts}/{cell.variant}@{digest}"
@@ -30,8 +32,16 @@ def sbom(cell: Cell, built: Built, proven: Proven, *, world: World, run: RunFold
     debian = debian_packages(Rootfs.from_layout(Layout(run.root / built.layout), digest))
     modules = frozenset(proven.modules) | {f"stdlib@{proven.go_version.removeprefix('go')}"}
     paths = {"spdx": f"sbom/{cell.slug}.spdx.json", "cyclonedx": f"sbom/{cell.slug}.cdx.json"}
-    spdx = trivy.sbom(reference, cell.platform, format="spdx-json", cache_dir=world.advisories)
-    cyclonedx = trivy.sbom(reference, cell.platform, format="cyclonedx", cache_dir=world.advisories)
+    read, shipped = f"{world.layouts}/{cell.variant}", world.repository(plan.variant(cell.variant).repository)
+    spdx, cyclonedx = (
+        settled(
+            trivy.sbom(reference, cell.platform, format=form, cache_dir=world.advisories),
+            digest=digest,
+            time=plan.time,
+            names={read: shipped},
+        )
+        for form in FORMATS
+    )
     for name, raw, urls in (
         ("SPDX", spdx, spdx_purls(msgspec.json.decode(spdx))),
         ("CycloneDX", cyclonedx, cyclonedx_purls(msgspec.json.decode(cyclonedx))),
