@@ -23,6 +23,7 @@ type command struct {
 	version     bool
 	json        bool
 	healthcheck bool
+	checkConfig bool
 }
 
 // parse reads arguments before variables, and variables before the configuration.
@@ -38,6 +39,7 @@ func parse(args []string, env func(string) string, errs io.Writer) (command, err
 	flags.BoolVar(&c.version, "version", false, "print the version and end")
 	flags.BoolVar(&c.json, "json", false, "with -version: as JSON")
 	flags.BoolVar(&c.healthcheck, "healthcheck", false, "ask the running service's /healthz; exit 0 or 1")
+	flags.BoolVar(&c.checkConfig, "check-config", false, "say all that is wrong with the configuration; exit 0 or 1")
 
 	for variable, into := range map[string]**int{"WEB_PORT": &c.webPort, "METRICS_PORT": &c.metricsPort} {
 		if text := env(variable); text != "" {

@@ -51,6 +51,8 @@ func run(ctx context.Context, args []string, env func(string) string, out, errs 
 		fmt.Fprintln(out, info)
 	case command.healthcheck:
 		err = app.HealthCheck(ctx, options)
+	case command.checkConfig:
+		err = app.CheckConfig(options, out)
 	default:
 		err = app.Run(ctx, options)
 	}

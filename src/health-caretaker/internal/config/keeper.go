@@ -124,6 +124,7 @@ func (k *Keeper) Watch(ctx context.Context, hangup <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
+			k.observe(watcher)
 			k.Reload(true)
 		case err := <-watcher.Errors:
 			k.log.Warn("watching the configuration", "error", err)

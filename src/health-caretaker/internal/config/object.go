@@ -95,6 +95,26 @@ func field[T any](o *object, name string, into *T) {
 	*into = value
 }
 
+// texts reads an object whose values are all text.
+func texts(o *object, name string, into *map[string]string) {
+	var raw json.RawMessage
+	field(o, name, &raw)
+	if raw == nil {
+		return
+	}
+	inner, ok := readObject(o.at(name), raw, o.problems)
+	if !ok {
+		return
+	}
+	read := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(inner.fields)) {
+		var text string
+		field(inner, key, &text)
+		read[key] = text
+	}
+	*into = read
+}
+
 // plain says a decoder's error without Go's type names.
 func plain(err error) string {
 	var wrong *json.UnmarshalTypeError

@@ -51,12 +51,12 @@ func Parse(content []byte) (Config, error) {
 	return read, nil
 }
 
+// longest is the longest interval: a day, which is enough even for certificates.
+const longest = 24 * time.Hour
+
 func (c *Config) check(problems *Problems) {
-	for name, port := range map[string]int{"web_port": c.WebPort, "metrics_port": c.MetricsPort} {
-		if port < 0 || port > 65535 {
-			problems.add(name, "%d is not a port (0 to 65535)", port)
-		}
-	}
+	between(problems, "web_port", c.WebPort, 0, 65_535)
+	between(problems, "metrics_port", c.MetricsPort, 0, 65_535)
 	if c.WebPort == c.MetricsPort && c.WebPort != 0 {
 		problems.add("metrics_port", "%d is already the web_port", c.MetricsPort)
 	}
@@ -86,7 +86,7 @@ func parseEndpoint(path string, raw json.RawMessage, problems *Problems) Endpoin
 	field(o, "name", &e.Name)
 	field(o, "url", &e.URL)
 	field(o, "method", &e.Method)
-	field(o, "headers", &e.Headers)
+	texts(o, "headers", &e.Headers)
 	field(o, "body", &e.Body)
 	field(o, "interval", &interval)
 	field(o, "timeout", &timeout)
@@ -95,7 +95,7 @@ func parseEndpoint(path string, raw json.RawMessage, problems *Problems) Endpoin
 	field(o, "follow_redirects", &e.FollowRedirects)
 	field(o, "failures_to_down", &e.FailuresToDown)
 	field(o, "successes_to_up", &e.SuccessesToUp)
-	field(o, "labels", &e.Labels)
+	texts(o, "labels", &e.Labels)
 	o.done()
 	e.Interval, e.Timeout = time.Duration(interval), time.Duration(timeout)
 	if _, set := o.fields["timeout"]; !set {
@@ -137,8 +137,8 @@ func (e *Endpoint) check(o *object) {
 }
 
 func (e *Endpoint) checkTimes(o *object) {
-	if e.Interval < time.Second {
-		o.problems.add(o.at("interval"), "must be 1s or longer, not %v", e.Interval)
+	if e.Interval < time.Second || e.Interval > longest {
+		o.problems.add(o.at("interval"), "must be from 1s to 24h, not %v", e.Interval)
 	}
 	if e.Timeout <= 0 {
 		o.problems.add(o.at("timeout"), "must be longer than nothing, not %v", e.Timeout)

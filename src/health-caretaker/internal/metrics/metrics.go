@@ -21,7 +21,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	up       = describe("endpoint_up", "Whether the endpoint is up (1) or down (0); absent while that is unknown.", "endpoint")
-	duration = describe("endpoint_last_duration_seconds", "Duration of the last check by phase.", "endpoint", "phase")
+	duration = describe("endpoint_duration_seconds", "Duration of the last check.", "endpoint")
+	phases   = describe("endpoint_phase_duration_seconds", "Duration of the last check by phase.", "endpoint", "phase")
 	checks   = describe("endpoint_checks_total", "Checks by result.", "endpoint", "result")
 	changes  = describe("endpoint_state_changes_total", "Changes of state by the state they led to.", "endpoint", "to")
 	certEnd  = describe("endpoint_certificate_end_timestamp_seconds", "When the certificate of the endpoint ends.", "endpoint")
@@ -64,7 +65,7 @@ func registry(s Sources) *prometheus.Registry {
 // Describe lists the metrics.
 func (s Sources) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		up, duration, checks, changes, certEnd, reloads, loaded, loadedAt, sockets, droppedSockets, build,
+		up, duration, phases, checks, changes, certEnd, reloads, loaded, loadedAt, sockets, droppedSockets, build,
 	} {
 		out <- d
 	}
@@ -92,9 +93,12 @@ func (s Sources) Collect(out chan<- prometheus.Metric) {
 			gauge(up, number(e.State == monitor.Up), e.Name)
 		}
 		if e.Last != nil {
-			for phase, took := range e.Last.Phases.Seconds() {
-				gauge(duration, took, e.Name, phase)
-			}
+			took := e.Last.Phases
+			gauge(duration, took.Total.Seconds(), e.Name)
+			gauge(phases, took.DNS.Seconds(), e.Name, "dns")
+			gauge(phases, took.Connect.Seconds(), e.Name, "connect")
+			gauge(phases, took.TLS.Seconds(), e.Name, "tls")
+			gauge(phases, took.FirstByte.Seconds(), e.Name, "first_byte")
 		}
 		if e.CertificateEnd != nil {
 			gauge(certEnd, seconds(*e.CertificateEnd), e.Name)

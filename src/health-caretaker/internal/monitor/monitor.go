@@ -179,6 +179,17 @@ func (m *Monitor) Endpoints() []View {
 	return views
 }
 
+// Counts says how many endpoints are in each state.
+func (m *Monitor) Counts() map[State]int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	counts := map[State]int{Up: 0, Down: 0, Unknown: 0}
+	for _, w := range m.watches {
+		counts[w.currentState()]++
+	}
+	return counts
+}
+
 // History is the last results of an endpoint, oldest first.
 func (m *Monitor) History(name string) ([]probe.Result, error) {
 	w, err := m.find(name)

@@ -24,7 +24,7 @@ func (r *ring) add(result probe.Result) {
 
 // all gives the results, oldest first.
 func (r *ring) all() []probe.Result {
-	return slices.Concat(r.items[r.next:], r.items[:r.next])
+	return append(append([]probe.Result{}, r.items[r.next:]...), r.items[:r.next]...)
 }
 
 func (r *ring) resize(size int) {

@@ -45,6 +45,7 @@ type watch struct {
 
 	mu       sync.Mutex
 	endpoint config.Endpoint
+	address  string // its URL without secrets
 	state    State
 	since    time.Time
 	streak   int // equal results in a row
@@ -59,7 +60,7 @@ func newWatch(parent context.Context, e config.Endpoint, history int) *watch {
 	alive, end := context.WithCancel(parent)
 	return &watch{
 		alive: alive, end: end, turn: make(chan struct{}, 1), updated: make(chan struct{}, 1),
-		endpoint: e, state: Unknown, since: time.Now(), ring: ring{size: history},
+		endpoint: e, address: redacted(e.URL), state: Unknown, since: time.Now(), ring: ring{size: history},
 		checks: map[string]uint64{}, changes: map[State]uint64{},
 	}
 }
@@ -81,7 +82,7 @@ func (w *watch) update(e config.Endpoint, history int) {
 	if w.endpoint.URL != e.URL {
 		w.certEnd = time.Time{}
 	}
-	w.endpoint = e
+	w.endpoint, w.address = e, redacted(e.URL)
 	select {
 	case w.updated <- struct{}{}:
 	default:
@@ -116,6 +117,12 @@ func (w *watch) record(result probe.Result) (from, to State) {
 	return from, to
 }
 
+func (w *watch) currentState() State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state
+}
+
 func (w *watch) results() []probe.Result {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -132,7 +139,7 @@ func (w *watch) view() View {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v := View{
-		Name: w.endpoint.Name, URL: redacted(w.endpoint.URL), Method: w.endpoint.Method,
+		Name: w.endpoint.Name, URL: w.address, Method: w.endpoint.Method,
 		Labels: w.endpoint.Labels, IntervalSeconds: w.endpoint.Interval.Seconds(),
 		TimeoutSeconds: w.endpoint.Timeout.Seconds(),
 		State:          w.state, Since: w.since, Last: w.last,
@@ -147,10 +154,16 @@ func (w *watch) view() View {
 	return v
 }
 
+// redacted hides what may be secret: the password, and the values of the query.
 func redacted(text string) string {
 	parsed, err := url.Parse(text)
 	if err != nil {
 		return ""
 	}
+	query := parsed.Query()
+	for name := range query {
+		query.Set(name, "xxxxx")
+	}
+	parsed.RawQuery = query.Encode()
 	return parsed.Redacted()
 }

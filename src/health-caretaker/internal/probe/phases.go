@@ -18,19 +18,16 @@ type Phases struct {
 	Total     time.Duration
 }
 
-// Seconds gives the phases by name; all of it is "total".
-func (p Phases) Seconds() map[string]float64 {
-	return map[string]float64{
-		"dns":        p.DNS.Seconds(),
-		"connect":    p.Connect.Seconds(),
-		"tls":        p.TLS.Seconds(),
-		"first_byte": p.FirstByte.Seconds(),
-		"total":      p.Total.Seconds(),
-	}
-}
-
 // MarshalJSON writes the phases as seconds.
-func (p Phases) MarshalJSON() ([]byte, error) { return json.Marshal(p.Seconds()) }
+func (p Phases) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		DNS       float64 `json:"dns"`
+		Connect   float64 `json:"connect"`
+		TLS       float64 `json:"tls"`
+		FirstByte float64 `json:"first_byte"`
+		Total     float64 `json:"total"`
+	}{p.DNS.Seconds(), p.Connect.Seconds(), p.TLS.Seconds(), p.FirstByte.Seconds(), p.Total.Seconds()})
+}
 
 // stopwatch is written by the transport's goroutines, of which some may outlive the request.
 type stopwatch struct {
@@ -44,6 +41,13 @@ type stopwatch struct {
 func newStopwatch() *stopwatch {
 	now := time.Now()
 	return &stopwatch{start: now, begun: now, phase: "connecting"}
+}
+
+// restart forgets the phases of the request that was redirected here.
+func (s *stopwatch) restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.phase, s.begun, s.phases = "connecting", time.Now(), Phases{}
 }
 
 func (s *stopwatch) begin(phase string) {
@@ -73,6 +77,7 @@ func (s *stopwatch) stop() Phases {
 
 func (s *stopwatch) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:           func(string) { s.restart() },
 		DNSStart:          func(httptrace.DNSStartInfo) { s.begin("looking up the name") },
 		DNSDone:           func(httptrace.DNSDoneInfo) { s.end(&s.phases.DNS) },
 		ConnectStart:      func(string, string) { s.begin("connecting") },

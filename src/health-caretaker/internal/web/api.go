@@ -14,12 +14,20 @@ import (
 
 // Status is the service itself at a glance.
 type Status struct {
-	Version   string         `json:"version"`
-	Commit    string         `json:"commit"`
-	StartedAt time.Time      `json:"started_at"`
-	Ready     bool           `json:"ready"`
-	Endpoints map[string]int `json:"endpoints"`
-	Config    config.Status  `json:"config"`
+	Version   string        `json:"version"`
+	Commit    string        `json:"commit"`
+	StartedAt time.Time     `json:"started_at"`
+	Ready     bool          `json:"ready"`
+	Endpoints Counts        `json:"endpoints"`
+	Config    config.Status `json:"config"`
+}
+
+// Counts is how many endpoints there are, and in which state.
+type Counts struct {
+	Total   int `json:"total"`
+	Up      int `json:"up"`
+	Down    int `json:"down"`
+	Unknown int `json:"unknown"`
 }
 
 // Endpoints is a list of them.
@@ -39,14 +47,12 @@ type Problem struct {
 }
 
 func (s *Server) currentStatus() Status {
-	counts := map[string]int{"total": 0, "up": 0, "down": 0, "unknown": 0}
-	for _, e := range s.monitor.Endpoints() {
-		counts["total"]++
-		counts[string(e.State)]++
-	}
+	n := s.monitor.Counts()
+	up, down, unknown := n[monitor.Up], n[monitor.Down], n[monitor.Unknown]
 	return Status{
-		Version: s.info.Version, Commit: s.info.Commit, StartedAt: s.started,
-		Ready: s.monitor.Ready(), Endpoints: counts, Config: s.keeper.Status(),
+		Version: s.info.Version, Commit: s.info.Commit, StartedAt: s.started, Ready: s.monitor.Ready(),
+		Endpoints: Counts{Total: up + down + unknown, Up: up, Down: down, Unknown: unknown},
+		Config:    s.keeper.Status(),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 const (
 	gather  = 200 * time.Millisecond // changes that come close together go out as one message
 	backlog = 16                     // messages a client may be behind; three seconds at least
+	goodbye = 500 * time.Millisecond // how long a client has to close its side when the service ends
 )
 
 // Hub tells every client what has changed. It never waits for one of them.
@@ -111,7 +112,7 @@ func (h *Hub) join(drop context.CancelFunc) (c *client, leave func()) {
 	defer h.mu.Unlock()
 	c = &client{messages: make(chan []byte, backlog), drop: drop}
 	if h.closed {
-		close(c.messages)
+		drop()
 		return c, func() {}
 	}
 	c.messages <- h.snapshot()
@@ -132,6 +133,7 @@ func (h *Hub) close() {
 	for c := range h.clients {
 		delete(h.clients, c)
 		close(c.messages)
+		time.AfterFunc(goodbye, c.drop)
 	}
 }
 

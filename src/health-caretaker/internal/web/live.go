@@ -14,7 +14,6 @@ import (
 const (
 	writeTimeout = 5 * time.Second
 	pingEvery    = 30 * time.Second
-	goodbye      = 500 * time.Millisecond
 )
 
 // Message is what a WebSocket client gets: first a snapshot, then changes,
@@ -28,7 +27,7 @@ type Message struct {
 func (s *Server) snapshot() []byte { return s.encode("snapshot", s.monitor.Endpoints()) }
 
 func (s *Server) changes(names []string) []byte {
-	var views []monitor.View
+	views := []monitor.View{}
 	for _, name := range names {
 		if view, err := s.monitor.Endpoint(name); err == nil {
 			views = append(views, view)
@@ -73,7 +72,6 @@ func pump(ctx context.Context, conn *websocket.Conn, c *client) {
 			return
 		case message, open := <-c.messages:
 			if !open {
-				defer time.AfterFunc(goodbye, c.drop).Stop()
 				_ = conn.Close(websocket.StatusGoingAway, "the service ends")
 				return
 			}

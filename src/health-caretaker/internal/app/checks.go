@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -33,5 +34,19 @@ func HealthCheck(ctx context.Context, o Options) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("not healthy: %s answered %s", address, response.Status)
 	}
+	return nil
+}
+
+// CheckConfig reads the configuration without running. A service may run without one;
+// whoever asks for a check of a file expects it to be there.
+func CheckConfig(o Options, out io.Writer) error {
+	file, err := config.Load(o.ConfigPath)
+	if err != nil {
+		return fmt.Errorf("%s is refused:\n%w", o.ConfigPath, err)
+	}
+	if !file.Exists {
+		return fmt.Errorf("%s is not there; name the file with -config or CONFIG_FILE", o.ConfigPath)
+	}
+	fmt.Fprintf(out, "%s is valid; endpoints: %d\n", o.ConfigPath, len(file.Config.Endpoints))
 	return nil
 }

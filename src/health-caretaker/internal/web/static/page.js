@@ -1,0 +1,224 @@
+// The page: every endpoint at a glance, filtered, and live.
+
+import { follow } from "./live.js";
+import * as one from "./one.js";
+import { labels, make, put, since, took } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const states = ["down", "unknown", "up"];
+const marks = { up: "●", down: "▲", unknown: "○" };
+const form = $("filter");
+const known = new Map(); // name -> { view, row }
+let status = null;
+
+// ---- one row
+
+function newRow() {
+  const part = (name) => make(`span.${name}`);
+  const row = make("li", make("a.row",
+    make("span.mark", part("shape"), make("span.heard", part("state"), ", ")),
+    make("span.who", part("name"), " ", part("labels"), " ", part("address")),
+    part("error"), " ", part("took"), " ", part("since")));
+  row.parts = Object.fromEntries([...row.querySelectorAll("span[class]")].map((span) => [span.className, span]));
+  row.parts.shape.ariaHidden = "true";
+  return row;
+}
+
+function fill({ row, view }) {
+  const { parts } = row;
+  row.firstChild.href = `#/${encodeURIComponent(view.name)}`;
+  row.className = view.state;
+  put(parts.shape, marks[view.state]);
+  put(parts.state, view.state);
+  put(parts.name, view.name);
+  put(parts.address, view.url);
+  put(parts.error, view.last?.error ?? "");
+  put(parts.took, view.last ? took(view.last.seconds.total) : "");
+  const tags = labels(view);
+  if (parts.labels.textContent !== tags.join("")) parts.labels.replaceChildren(...tags.map((tag) => make("span.tag", tag)));
+}
+
+const tick = ({ row, view }) => put(row.parts.since, `for ${since(view.since)}`);
+
+// ---- what is shown
+
+function matches({ view }) {
+  const { text, state, label } = Object.fromEntries(new FormData(form));
+  if (state && view.state !== state) return false;
+  const tags = labels(view);
+  if (label && !tags.includes(label)) return false;
+  const all = [view.name, view.url, view.last?.error ?? "", ...tags].join("\n").toLowerCase();
+  return text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
+}
+
+function arrange() {
+  const focused = document.activeElement;
+  const sorted = [...known.values()].sort((a, b) => (a.view.name < b.view.name ? -1 : 1));
+  let visible = 0;
+  for (const state of states) {
+    const group = document.querySelector(`.group.${state}`);
+    const list = group.lastElementChild;
+    const members = sorted.filter(({ view }) => view.state === state);
+    let next = list.firstChild;
+    for (const { row } of members) {
+      if (row === next) next = next.nextSibling;
+      else list.insertBefore(row, next);
+    }
+    const here = members.filter((entry) => !(entry.row.hidden = !matches(entry))).length;
+    visible += here;
+    group.hidden = here === 0;
+    const title = state[0].toUpperCase() + state.slice(1);
+    put(group.firstElementChild, `${title} · ${here === members.length ? here : `${here} of ${members.length}`}`);
+  }
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+  $("none").hidden = visible > 0 || known.size === 0;
+  $("empty").hidden = known.size > 0 || status === null;
+  form.hidden = known.size === 0;
+}
+
+function offerLabels() {
+  const offered = $("label");
+  const tags = [...new Set([...known.values()].flatMap(({ view }) => labels(view)))].sort();
+  if (tags.join("\n") === [...offered.options].slice(1).map(({ value }) => value).join("\n")) return;
+  const chosen = offered.value || offered.dataset.wanted;
+  offered.replaceChildren(new Option("any label", ""), ...tags.map((tag) => new Option(tag, tag, false, tag === chosen)));
+  offered.parentElement.hidden = tags.length === 0;
+}
+
+// ---- the whole
+
+function verdict({ total, up, down, unknown }) {
+  const are = (count) => `${count} of ${total} ${total === 1 ? "endpoint" : "endpoints"} ${count === 1 ? "is" : "are"}`;
+  if (total === 0) return "No endpoints";
+  if (down > 0) return `${are(down)} down`;
+  if (unknown > 0) return `${are(unknown)} not known yet`;
+  return total === 1 ? "The endpoint is up" : `All ${total} endpoints are up`;
+}
+
+function total() {
+  const counts = { total: known.size, up: 0, down: 0, unknown: 0 };
+  for (const { view } of known.values()) counts[view.state] += 1;
+  for (const number of form.querySelectorAll("[data-count]")) put(number, String(counts[number.dataset.count]));
+  for (const part of $("share").children) part.style.flexGrow = counts[part.className];
+  const words = verdict(counts);
+  put($("verdict"), words);
+  document.body.dataset.state = states.find((state) => counts[state] > 0) ?? "unknown";
+  document.title = `${words} – health-caretaker`;
+}
+
+function service() {
+  const { config, version } = status;
+  put($("problems"), config.error ?? "");
+  $("refused").hidden = config.valid;
+  put($("path"), config.path);
+  put($("about"), `health-caretaker ${version}`);
+}
+
+function say(changes) {
+  if (changes.length === 0) return;
+  const few = changes.map(({ name, state, last }) => `${name} is ${state}${last?.error ? `: ${last.error}` : ""}.`);
+  $("news").textContent = changes.length <= 3 ? few.join(" ") : `${changes.length} endpoints changed. ${$("verdict").textContent}.`;
+}
+
+// ---- messages
+
+function take(message) {
+  const first = status === null;
+  const changes = [];
+  status = message.status;
+  if (message.type === "snapshot") forget(new Set(message.endpoints.map(({ name }) => name)));
+  for (const view of message.endpoints) {
+    const entry = known.get(view.name) ?? { row: newRow() };
+    if (entry.view && entry.view.state !== view.state) changes.push(view);
+    entry.view = view;
+    known.set(view.name, entry);
+    fill(entry);
+    tick(entry);
+    one.renew(view);
+  }
+  offerLabels();
+  arrange();
+  total();
+  service();
+  say(changes);
+  if (first) route();
+}
+
+function forget(kept) {
+  for (const [name, { row }] of known) {
+    if (kept.has(name)) continue;
+    known.delete(name);
+    row.remove();
+    if (one.shown() === name) one.hide();
+  }
+}
+
+function tell(connected) {
+  put($("line"), connected ? "live" : "connection lost, trying again");
+  document.body.classList.toggle("cut", !connected);
+}
+
+// ---- the address: #/name opens an endpoint, ?text=&state=&label= is the filter
+
+function route() {
+  const name = location.hash.startsWith("#/") ? decodeURIComponent(location.hash.slice(2)) : "";
+  const entry = known.get(name);
+  if (entry) one.show(entry.view);
+  else if (one.shown()) one.hide();
+}
+
+function remember() {
+  const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+  history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`);
+}
+
+function recall() {
+  const query = new URLSearchParams(location.search);
+  form.elements.text.value = query.get("text") ?? "";
+  form.elements.state.value = query.get("state") ?? "";
+  $("label").dataset.wanted = query.get("label") ?? "";
+}
+
+// ---- keys
+
+function move(event) {
+  const rows = [...document.querySelectorAll(".group:not([hidden]) li:not([hidden]) > a")];
+  const here = rows.indexOf(document.activeElement);
+  const to = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: rows.length - 1 }[event.key];
+  if (to === undefined || (here < 0 && document.activeElement !== form.elements.text)) return;
+  if (here < 0 && event.key !== "ArrowDown") return;
+  event.preventDefault();
+  (to < 0 ? form.elements.text : rows[Math.min(to, rows.length - 1)])?.focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || one.shown()) return;
+  const typing = event.target.matches("input[type=search], select");
+  if (event.key === "/" && !typing) {
+    event.preventDefault();
+    form.elements.text.select();
+  } else if (event.key === "Escape" && event.target === form.elements.text) {
+    form.elements.text.value = "";
+    form.dispatchEvent(new Event("input"));
+  } else {
+    move(event);
+  }
+});
+
+form.addEventListener("input", () => {
+  $("label").dataset.wanted = "";
+  remember();
+  arrange();
+});
+form.addEventListener("submit", (event) => event.preventDefault());
+$("clear").addEventListener("click", () => {
+  form.reset();
+  form.dispatchEvent(new Event("input"));
+  form.elements.text.focus();
+});
+one.onHide(() => history.replaceState(null, "", location.pathname + location.search));
+window.addEventListener("hashchange", route);
+setInterval(() => known.forEach(tick), 5000);
+
+recall();
+follow(take, tell);
