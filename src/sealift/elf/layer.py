@@ -1,0 +1,138 @@
+"""One layer of an image: its tar, taken apart and checked to its last byte."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib
+import io
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sealift.errors import RefusedError, UsageError
+from sealift.model.names import Digest
+
+Kind = Literal["file", "dir", "symlink", "char", "block", "fifo"]
+Steps = tuple[str, ...]
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One line of the tar: where it goes, what it is, and where its bytes lie.
+
+    ``target`` is what a symlink holds, or the path in the image that a hard link is another name of.
+    """
+
+    steps: Steps
+    kind: Kind | Literal["hardlink"]
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    offset: int
+    target: str
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An unpacked layer; ``name`` is for messages."""
+
+    name: str
+    data: bytes
+    members: tuple[Member, ...]
+
+    @property
+    def diff_id(self) -> Digest:
+        """The hash of the tar, by which an image's configuration names the layer."""
+        return Digest(f"sha256:{hashlib.sha256(self.data).hexdigest()}")
+
+
+def read_layer(blob: bytes, name: str) -> Layer:
+    """Take a layer apart, which may be plain, gzip, or zstd where this Python can read it."""
+    data = _unpack(blob, name)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            members = tuple(_member(info, name) for info in tar)
+            end = tar.offset
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as err:
+        raise _damaged(name, str(err)) from err
+    # tarfile takes a header that it cannot read for the end; an engine might read on.
+    if data[end:].strip(b"\0"):
+        raise _damaged(name, f"it goes on after its end at byte {end}")
+    return Layer(name, data, members)
+
+
+def steps_of(path: str, name: str) -> Steps:
+    """Split a path of a layer; one that climbs is refused."""
+    steps = tuple(step for step in path.split("/") if step not in ("", "."))
+    if ".." in steps:
+        raise RefusedError(
+            f"{name} holds the path {path!r}",
+            means="with .. in it, it could be written outside the image",
+            next_step="build the image without it",
+        )
+    return steps
+
+
+def _unpack(blob: bytes, name: str) -> bytes:
+    try:
+        if blob.startswith(GZIP):
+            return gzip.decompress(blob)
+        if blob.startswith(ZSTD):
+            return _unzstd(blob, name)
+    except (OSError, EOFError, zlib.error) as err:
+        raise _damaged(name, str(err)) from err
+    return blob
+
+
+def _unzstd(blob: bytes, name: str) -> bytes:
+    try:
+        zstd = importlib.import_module("compression.zstd")
+    except ImportError as err:
+        raise UsageError(
+            f"{name} is compressed with zstd, which Python reads from 3.14 on",
+            next_step="build the image with compression=gzip, or run sealift with Python 3.14",
+        ) from err
+    try:
+        return bytes(zstd.decompress(blob))
+    except zstd.ZstdError as err:
+        raise _damaged(name, str(err)) from err
+
+
+def _member(info: tarfile.TarInfo, name: str) -> Member:
+    kind = next((kind for kind, applies in _kinds(info) if applies), None)
+    if kind is None or info.issparse():
+        raise UsageError(f"{name} holds {info.name!r} of a type that sealift does not know: {info.type!r}")
+    return Member(
+        steps=steps_of(info.name, name),
+        kind=kind,
+        mode=info.mode & 0o7777,
+        uid=info.uid,
+        gid=info.gid,
+        size=info.size if kind == "file" else 0,
+        offset=info.offset_data,
+        target=info.linkname,
+    )
+
+
+def _kinds(info: tarfile.TarInfo) -> Iterator[tuple[Kind | Literal["hardlink"], bool]]:
+    yield "file", info.isreg()
+    yield "dir", info.isdir()
+    yield "symlink", info.issym()
+    yield "hardlink", info.islnk()
+    yield "char", info.ischr()
+    yield "block", info.isblk()
+    yield "fifo", info.isfifo()
+
+
+def _damaged(name: str, why: str) -> RefusedError:
+    return RefusedError(
+        f"{name} is not a whole tar: {why}",
+        means="it is damaged, or was made to be read in two ways",
+        next_step="build or fetch the image again",
+    )
