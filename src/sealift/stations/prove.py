@@ -1,0 +1,96 @@
+"""Prove: what can be known about a binary from its bytes, before it is put into an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sealift.elf.closure import Closure, resolve
+from sealift.elf.facts import ElfFacts, read_elf
+from sealift.elf.rootfs import Rootfs
+from sealift.errors import UsageError
+from sealift.model.evidence import Compiled, Proven
+from sealift.model.plan import Cell, Plan
+from sealift.model.run import RunFolder
+from sealift.stations.compile import sha256
+from sealift.stations.gate import GateRefusedError, Looks
+from sealift.tools.gobinary import BuildInfo, read_build_info
+
+
+def prove(cell: Cell, plan: Plan, compiled: Compiled, base: Rootfs, run: RunFolder) -> Proven:
+    """Prove that the binary of one cell is what was planned and can start on its base image."""
+    path = run.binary(cell, plan.config.service)
+    looks = Looks("prove", str(cell))
+    facts, info = _read(looks, path, compiled)
+    looks.equal("machine", expected=cell.platform.arch, got=facts.arch)
+    libraries: tuple[str, ...] = ()
+    if plan.variant(cell.variant).linkage == "static":
+        _look_static(looks, facts)
+    else:
+        closure = resolve(facts, base, program=f"/{plan.config.service}")
+        _look_dynamic(looks, facts, closure, base.origin)
+        libraries = tuple(sorted(found.path for found in closure.found))
+    _look_build(looks, info, cell, plan)
+    gates = looks.done(
+        means="this binary would not start on its base, or is not what was planned",
+        next_step=f"sealift explain {path}",
+    )
+    return Proven(
+        gates=gates,
+        sha256=compiled.sha256,
+        linkage=facts.linkage,
+        interpreter=facts.interpreter,
+        libraries=libraries,
+        go_version=info.go_version,
+        modules=tuple(f"{m.path}@{m.version}" for m in info.modules),
+        main_module=info.main_module.path,
+        revision=info.vcs_revision or "",
+        modified=bool(info.vcs_modified),
+    )
+
+
+def _read(looks: Looks, path: Path, compiled: Compiled) -> tuple[ElfFacts, BuildInfo]:
+    """Read what was compiled; of other bytes nothing that they say would count."""
+    if not path.is_file():
+        raise UsageError(f"{path} is not there", next_step="sealift compile")
+    found = sha256(path)
+    looks.equal("bytes on disk", expected=compiled.sha256, got=found)
+    if found != compiled.sha256:
+        raise _refused(looks, means="this is not the binary that was compiled")
+    try:
+        return read_elf(path), read_build_info(path)
+    except UsageError as err:
+        looks.refused(err.happened)
+        raise _refused(looks, means=err.means) from err
+
+
+def _refused(looks: Looks, means: str) -> GateRefusedError:
+    return GateRefusedError(tuple(looks.gates), means=means, next_step="sealift compile")
+
+
+def _look_static(looks: Looks, facts: ElfFacts) -> None:
+    looks.equal("interpreter", expected=None, got=facts.interpreter)
+    looks.equal("needed libraries", expected=(), got=facts.needed)
+
+
+def _look_dynamic(looks: Looks, facts: ElfFacts, closure: Closure, origin: str) -> None:
+    looks.equal("linkage", expected="dynamic", got=facts.linkage)
+    looks.true(
+        facts.interpreter is not None and closure.interpreter_found,
+        f"interpreter {facts.interpreter} is in {origin}",
+        f"interpreter {facts.interpreter} is not in {origin}",
+    )
+    looks.passed(f"libraries found: {', '.join(sorted(f.name for f in closure.found)) or 'none'}")
+    for library in closure.missing:
+        looks.refused(f"{library.name}, needed by {library.needed_by}, is not in {origin}")
+    for symbol in closure.missing_versions:
+        looks.refused(f"{symbol.library} of {origin} has no {symbol.version}, needed by {symbol.needed_by}")
+    if not closure.complete:
+        for skipped in closure.skipped:
+            looks.refused(f"{skipped.path} of {origin} cannot be used: {skipped.why}")
+
+
+def _look_build(looks: Looks, info: BuildInfo, cell: Cell, plan: Plan) -> None:
+    looks.equal("built for", expected=str(cell.platform), got=f"{info.goos}/{info.goarch}")
+    looks.equal("vcs.revision", expected=plan.commit, got=info.vcs_revision)
+    looks.equal("vcs.modified", expected=plan.modified, got=info.vcs_modified)
+    looks.equal("cgo", expected=plan.variant(cell.variant).linkage == "dynamic", got=info.cgo_enabled)
