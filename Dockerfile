@@ -13,9 +13,7 @@ WORKDIR /$TARGETOS/$TARGETARCH/src
 COPY src/health-caretaker/ .
 RUN ["go", "build", "-o", "../health-caretaker", "./cmd/health-caretaker"]
 
-FROM gcr.io/distroless/static-$SUITE:nonroot AS distroless
-
-FROM distroless
+FROM gcr.io/distroless/static-$SUITE:nonroot
 ARG TARGETOS TARGETARCH
 COPY --from=binary --chmod=0755 /$TARGETOS/$TARGETARCH/health-caretaker /health-caretaker
 EXPOSE 8080 9091

@@ -44,7 +44,12 @@ STATIONS = (
     *("base", "compile", "prove", "image", "smoke", "scan", "sbom"),
     *("push", "sign", "verify", "draft", "promote"),
 )
-GATES_BEFORE_PUSH = ("smoke", "scan", "sbom")
+# Law 1: what must have passed, for every platform of every variant, before anything leaves the machine.
+GATES_BEFORE_PUSH: Mapping[str, type[ev.Smoked | ev.Scanned | ev.Listed]] = {
+    "smoke": ev.Smoked,
+    "scan": ev.Scanned,
+    "sbom": ev.Listed,
+}
 
 # The programs of ci/tools that a station runs, and what a rehearsal's outside runs.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
@@ -117,7 +122,6 @@ class Line:
             yield self._node("smoke", str(cell), built, functools.partial(self._smoke, cell))
             yield self._node("scan", str(cell), built, functools.partial(self._scan, cell))
             yield self._node("sbom", str(cell), built, functools.partial(self._sbom, cell))
-        # Law 1: nothing leaves the machine before every gate of every variant has passed.
         gates = tuple(f"{station}:{cell}" for station in GATES_BEFORE_PUSH for cell in plan.cells)
         for name in plan.config.variants:
             yield self._node("push", name, gates, functools.partial(self._push, name))
@@ -194,12 +198,15 @@ class Line:
     def _push(self, variant: str) -> ev.Pushed:
         for name in self._bases():
             self.run.read("base", name, ev.Evidence)
-        for station in GATES_BEFORE_PUSH:
-            for cell in self.plan.cells:
-                self.run.read(station, str(cell), ev.Evidence)
+        gated = {
+            (station, cell): self.run.read(station, str(cell), kind).digest
+            for station, kind in GATES_BEFORE_PUSH.items()
+            for cell in self.plan.cells
+        }
         return push(
             variant,
             self._built(variant),
+            {(s, c.platform): digest for (s, c), digest in gated.items() if c.variant == variant},
             layout=self.world.layout_repository(variant),
             target=self.world.repository(self.plan.variant(variant).repository),
             registry=self._registry(),

@@ -110,7 +110,7 @@ def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
             source=stack.enter_context(_source(root, plan, run)),
             go=provided.go.path,
             cache=cache / "compile",
-            engine=functools.cache(engine.find),
+            engine=functools.cache(functools.partial(engine.find, cache / "locks")),
             exceptions=load_exceptions(root / "ci" / "exceptions.yaml"),
             programs={
                 f"{name}@{p.version}": Digest(f"sha256:{p.sha256}")

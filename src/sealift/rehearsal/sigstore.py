@@ -224,8 +224,18 @@ def _fulcio(sigstore: LocalSigstore) -> Service:
         "fulcio",
         f"{url(port)}/healthz",
         *("fulcio", "serve", "--config-path", sigstore.folder / "fulcio.yaml", "--log_type", "prod"),
-        # One port for both protocols: then there is no abstract socket that two worlds would share.
-        *("--host", LOOPBACK, "--port", port, "--grpc-host", LOOPBACK, "--grpc-port", port),
+        *(
+            "--host",
+            LOOPBACK,
+            "--port",
+            port,
+            "--grpc-host",
+            LOOPBACK,
+            "--grpc-port",
+            sigstore.ports.fulcio_grpc,
+        ),
+        # Its name is one for the whole machine, and two worlds would share the default.
+        *("--legacy-unix-domain-socket", f"@fulcio-{port}"),
         # Any free one, and nobody asks for it: fixed, it would be :2112 in every world.
         *("--metrics-port", 0),
         *("--ca", "fileca", "--fileca-watch=false", "--fileca-cert", keys / KeyFile.FULCIO_ROOT),

@@ -42,6 +42,7 @@ class SigstorePorts:
     email_issuer: int
     ctlog: int
     fulcio: int
+    fulcio_grpc: int
     rekor1: int
     rekor2: int
     rekor2_grpc: int

@@ -39,7 +39,7 @@ from sealift.rehearsal.stand_ins import assemble_bases, sign_bases
 from sealift.services.buildkit import create_builder
 from sealift.services.ports import LOOPBACK, lasting_ports
 from sealift.services.registry import layouts_registry, public_registry
-from sealift.services.service import HttpReady, Service
+from sealift.services.service import Service, TcpReady
 from sealift.services.supervised import Supervised, is_kept, stop_kept
 from sealift.tools.regctl import Registry
 
@@ -177,7 +177,7 @@ class Stage:
                 *("--dir", str(self.folder / "github"), "--repository", self.plan.config.source),
                 *("--token-file", str(self.github_token), "--tag", tag),
             ),
-            ready=HttpReady(f"http://localhost:{port}/"),
+            ready=TcpReady(port),
             log=log,
         )
 

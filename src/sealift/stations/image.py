@@ -64,8 +64,10 @@ def image(
             context=source,
             contexts={
                 "binary": str(run.dist(variant)),
-                "distroless": f"oci-layout://{base.layout}@{base.digest}",
+                # By its name upstream: BuildKit would write the layers of a replaced stage anew.
+                base.name: f"oci-layout://{base.layout}@{base.digest}",
             },
+            arguments={"SUITE": plan.config.suite},
             platforms=plan.config.platforms,
             labels=labels(plan),
             name=f"{config.repository}:{plan.version}",

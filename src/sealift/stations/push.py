@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from sealift.model.evidence import Built, Pushed
-from sealift.model.names import Digest, Repository
+from sealift.model.names import Digest, Platform, Repository
 from sealift.stations.gate import Looks
 from sealift.tools.regctl import Registry
 
 
-def push(variant: str, built: Built, *, layout: Repository, target: Repository, registry: Registry) -> Pushed:
-    """Copy one variant's index with everything below it, then read back what the registry holds."""
+def push(
+    variant: str,
+    built: Built,
+    gated: Mapping[tuple[str, Platform], Digest],
+    *,
+    layout: Repository,
+    target: Repository,
+    registry: Registry,
+) -> Pushed:
+    """Copy one variant's index with everything below it, then read back what the registry holds.
+
+    ``gated`` says which manifest each gate looked at; another than the one that ships is refused.
+    """
     looks = Looks("push", variant)
+    for (station, platform), digest in gated.items():
+        looks.equal(
+            f"what {station} looked at, {platform}", expected=built.platforms[platform].digest, got=digest
+        )
+    looks.done(means="what would ship is not what passed the gates", next_step="run the release again")
     if registry.head(target.at(built.digest)) is None:
         registry.copy(layout.at(built.digest), target.at(built.digest))
     digests = {"index": built.digest} | {p: b.digest for p, b in built.platforms.items()}

@@ -30,7 +30,7 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
     reference = f"{world.layouts}/{cell.variant}@{digest}"
     looks = Looks("sbom", str(cell))
     debian = debian_packages(Rootfs.from_layout(Layout(run.root / built.layout), digest))
-    modules = frozenset(proven.modules) | {f"stdlib@{proven.go_version.removeprefix('go')}"}
+    modules = frozenset(proven.modules) | {f"stdlib@{proven.go_version.replace('go', 'v', 1)}"}
     paths = {"spdx": f"sbom/{cell.slug}.spdx.json", "cyclonedx": f"sbom/{cell.slug}.cdx.json"}
     read, shipped = f"{world.layouts}/{cell.variant}", world.repository(plan.variant(cell.variant).repository)
     spdx, cyclonedx = (
@@ -106,7 +106,7 @@ def _module(url: PackageURL) -> str:
     path = f"{url.namespace}/{url.name}" if url.namespace else url.name
     # A Go module can be a folder of another, which a package URL writes as a subpath.
     path = f"{path}/{url.subpath}" if url.subpath else path
-    return f"{path}@{(url.version or '').removeprefix('go')}"
+    return f"{path}@{url.version or ''}"
 
 
 def _compare(looks: Looks, what: str, there: Names, listed: set[str]) -> None:

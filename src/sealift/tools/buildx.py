@@ -12,7 +12,7 @@ from sealift.model.names import Platform
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """One build. ``contexts`` replaces stages by name; ``epoch`` is the time of every file, in seconds.
+    """One build. ``contexts`` replaces stages and images by name; ``epoch`` is the time of every file, in seconds.
 
     Without a ``builder`` it is the one that buildx has selected.
     """
@@ -21,6 +21,7 @@ class BuildRequest:
     dockerfile: Path
     context: Path
     contexts: Mapping[str, str]
+    arguments: Mapping[str, str]
     platforms: Sequence[Platform]
     labels: Mapping[str, str]
     name: str
@@ -34,6 +35,7 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
     No attestation goes into the index: its time stamps would make each build a new digest.
     """
     options = [f"--build-context={name}={place}" for name, place in sorted(request.contexts.items())]
+    options += [f"--build-arg={key}={value}" for key, value in sorted(request.arguments.items())]
     options += [f"--label={key}={value}" for key, value in sorted(request.labels.items())]
     output = f"type=oci,tar=false,dest={request.output},rewrite-timestamp=true,name={request.name}"
     process.run(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sealift import process
 from sealift.errors import MissingProgramError
@@ -17,10 +20,11 @@ HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """An engine's command and the options that differ between engines."""
+    """An engine's command and the options that differ between engines; ``locks`` is a folder."""
 
     name: str
     command: tuple[str, ...]
+    locks: Path
     global_options: tuple[str, ...] = ()
     pull_options: tuple[str, ...] = ()
     run_options: tuple[str, ...] = ()
@@ -31,7 +35,8 @@ class Engine:
 
     def pull(self, image: str, platform: Platform) -> None:
         """Fetch an image of one platform."""
-        self.call("pull", "--quiet", f"--platform={platform}", *self.pull_options, image)
+        with self._storage(fcntl.LOCK_SH):
+            self.call("pull", "--quiet", f"--platform={platform}", *self.pull_options, image)
 
     def once(
         self, image: str, platform: Platform, words: Sequence[str], *, entrypoint: str = ""
@@ -63,19 +68,29 @@ class Engine:
         if container:
             self.call("rm", "--force", container, check=False)
         if image:
-            self.call("rmi", image, check=False)
+            with self._storage(fcntl.LOCK_EX):
+                self.call("rmi", image, check=False)
+
+    @contextmanager
+    def _storage(self, how: int) -> Iterator[None]:
+        """Let pulls run side by side and a removal alone: podman loses layers that it is just reusing."""
+        self.locks.mkdir(parents=True, exist_ok=True)
+        with (self.locks / f"{self.name}.storage").open("w") as file:
+            fcntl.flock(file, how)
+            yield
 
 
-def find() -> Engine:
+def find(locks: Path) -> Engine:
     """Return docker where an engine answers, else podman, else say what to install."""
     if shutil.which("docker") and process.run(["docker", "version"], check=False, timeout=20).returncode == 0:
-        return Engine(name="docker", command=("docker",))
+        return Engine(name="docker", command=("docker",), locks=locks)
     if shutil.which("podman"):
         root = os.geteuid() == 0
         # In a small VM crun meets hybrid cgroups and rlimits that it may not raise; runc does not.
         return Engine(
             name="podman",
             command=("podman",) if root else ("sudo", "-n", "podman"),
+            locks=locks,
             global_options=("--runtime=runc", "--cgroup-manager=cgroupfs"),
             pull_options=("--tls-verify=false",),
             run_options=("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--pull=never"),
