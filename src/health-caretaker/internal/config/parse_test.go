@@ -1,0 +1,147 @@
+package config
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestEveryFieldIsRead(t *testing.T) {
+	read, err := Parse([]byte(`{
+		"web_port": 1, "metrics_port": 2, "max_concurrent": 3, "history": 4,
+		"allowed_origins": ["https://status.example.org"],
+		"endpoints": [
+			{"name": "plain", "url": "http://example.org"},
+			{"name": "full", "url": "https://example.org:8443/a?b=c", "method": "POST", "headers": {"X-A": "b"},
+			 "body": "hello", "interval": "1m30s", "timeout": 2.5, "expect_status": [204, "300-302", "4xx"],
+			 "expect_text": "fine", "follow_redirects": false, "failures_to_down": 3, "successes_to_up": 2,
+			 "labels": {"team": "a"}},
+			{"name": "quick", "url": "http://example.org", "interval": 2}
+		]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, quick := defaultEndpoint(), defaultEndpoint()
+	plain.Name, plain.URL = "plain", "http://example.org"
+	quick.Name, quick.URL, quick.Interval, quick.Timeout = "quick", plain.URL, 2*time.Second, 2*time.Second
+	want := Config{
+		WebPort: 1, MetricsPort: 2, MaxConcurrent: 3, History: 4,
+		AllowedOrigins: []string{"https://status.example.org"},
+		Endpoints: []Endpoint{plain, {
+			Name: "full", URL: "https://example.org:8443/a?b=c", Method: "POST", Headers: map[string]string{"X-A": "b"},
+			Body: "hello", Interval: 90 * time.Second, Timeout: 2500 * time.Millisecond,
+			ExpectStatus: Statuses{{204, 204}, {300, 302}, {400, 499}}, ExpectText: "fine",
+			FailuresToDown: 3, SuccessesToUp: 2, Labels: map[string]string{"team": "a"},
+		}, quick},
+	}
+	if !reflect.DeepEqual(read, want) {
+		t.Errorf("read %+v\nwant %+v", read, want)
+	}
+	if said := read.Endpoints[1].ExpectStatus.String(); said != "204, 300-302, 400-499" {
+		t.Errorf("expected statuses are told as %q", said)
+	}
+}
+
+func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
+	endpoint := func(fields string) string {
+		return `{"endpoints": [{"name": "a", "url": "http://a", ` + fields + `}]}`
+	}
+	for _, test := range []struct {
+		content string
+		want    []string // how each line starts, in this order
+	}{
+		{"", []string{"line 1: not JSON"}},
+		{"{\n\"web_port\": 1,\n}", []string{"line 3: not JSON"}},
+		{"{}{}", []string{"line 1: not JSON: there is something after"}},
+		{"[]", []string{"config: must be an object"}},
+		{`{"web_port": "80", "history": null, "max_concurrent": 1.5}`, []string{
+			"web_port: must be a whole number, not string",
+			"max_concurrent: must be a whole number, not number 1.5",
+			"history: must not be null",
+		}},
+		{`{"web_port": 9091, "WEB_PORT": 1, "web_prt": 1, "colour": 1, "history": 0}`, []string{
+			"WEB_PORT: unknown field; known are web_port, ", "colour: unknown field; known are",
+			`web_prt: unknown field; did you mean "web_port"?`,
+			"metrics_port: 9091 is already the web_port", "history: must be from 1 to 10000, not 0",
+		}},
+		{`{"history": 1, "history": 2, "web_port": 70000, "metrics_port": -1}`, []string{
+			"history: is written twice", "web_port: must be from 0 to 65535", "metrics_port: must be from 0",
+		}},
+		{`{"allowed_origins": ["*", "https://a.example/", "https://a.example"]}`, []string{
+			`allowed_origins[0]: "*" is not an origin`, "allowed_origins[1]: ",
+		}},
+		{`{"endpoints": [{}, 3, {"name": "a", "url": "http://a"}, {"name": "a", "url": "http://a"}]}`, []string{
+			"endpoints[0].name: is needed", "endpoints[0].url: is needed", "endpoints[1]: must be an object",
+			`endpoints[3].name: "a" is already used by endpoints[2]`,
+		}},
+		{`{"endpoints": [{"name": "a/b", "url": "ftp://a"}, {"name": "..", "url": "http://"},
+			{"name": " ", "url": "http://:p@ss:w/%"}, {"name": "b", "url": "http://b:65536"}]}`, []string{
+			"endpoints[0].name: ", `endpoints[0].url: must start with http:// or https://, not "ftp"`,
+			"endpoints[1].name: ", "endpoints[1].url: names no host",
+			"endpoints[2].name: ", "endpoints[2].url: is not a URL",
+			"endpoints[3].url: 65536 is not a port",
+		}},
+		{endpoint(`"interval": "999ms"`), []string{
+			"endpoints[0].interval: must be from 1s to 24h, not 999ms",
+		}},
+		{endpoint(`"interval": "25h", "timeout": 0, "timeouts": 1`), []string{
+			`endpoints[0].timeouts: unknown field; did you mean "timeout"?`,
+			"endpoints[0].interval: must be from 1s", "endpoints[0].timeout: must be longer than nothing",
+		}},
+		{endpoint(`"interval": "5s", "timeout": "6s", "failures_to_down": 0, "successes_to_up": 1001`), []string{
+			"endpoints[0].timeout: 6s is above the interval of 5s",
+			"endpoints[0].failures_to_down: must be from 1", "endpoints[0].successes_to_up: must be from 1",
+		}},
+		{endpoint(`"interval": "soon", "expect_status": ["600"], "follow_redirects": 1`), []string{
+			`endpoints[0].interval: must be a duration such as "30s"`,
+			`endpoints[0].expect_status: "600" is not a status code`,
+			"endpoints[0].follow_redirects: must be true or false, not number",
+		}},
+		{endpoint(`"expect_status": [], "method": "G T", "headers": {"a b": "c", "d": "e\nf", "g": 1, "h": "i", "h": "j"}`), []string{
+			"endpoints[0].headers.h: is written twice", "endpoints[0].headers.g: must be text in quotes, not number",
+			"endpoints[0].expect_status: must name at least one", `endpoints[0].method: "G T" is not an HTTP method`,
+			"endpoints[0].headers.a b: is not a valid HTTP header", "endpoints[0].headers.d: is not a valid HTTP header",
+		}},
+		{endpoint(`"labels": {"1a": "b"}, "headers": []`), []string{
+			"endpoints[0].headers: must be an object", "endpoints[0].labels.1a: a label's name has",
+		}},
+	} {
+		_, err := Parse([]byte(test.content))
+		var problems Problems
+		if !errors.As(err, &problems) {
+			t.Errorf("%s: not refused: %v", test.content, err)
+			continue
+		}
+		if !slices.EqualFunc(problems, test.want, strings.HasPrefix) {
+			t.Errorf("%s:\n got %s\nwant %s", test.content, problems, Problems(test.want))
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"endpoints": [{"name": "a", "url": "http://a", "interval": 1, "headers": {"b": "c"}}]}`))
+	f.Add([]byte(`{"web_port": 1e3, "endpoints": [{"expect_status": ["2xx", "1-"]}, null], "a": {"b": [}`))
+	f.Add([]byte(`{"endpoints": [{"name": "\ud800", "url": "https://[::1]:0/%zz", "timeout": "-9223372036854775808ns"}]}`))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		read, err := Parse(content)
+		if err != nil {
+			if strings.TrimSpace(err.Error()) == "" {
+				t.Error("refused without a word")
+			}
+			return
+		}
+		names := map[string]bool{}
+		for _, e := range read.Endpoints {
+			if names[e.Name] || badName(e.Name) != "" || badURL(e.URL) != "" {
+				t.Errorf("accepted the name %q and the URL %q", e.Name, e.URL)
+			}
+			if e.Interval < time.Second || e.Timeout <= 0 || e.Timeout > e.Interval || len(e.ExpectStatus) == 0 {
+				t.Errorf("accepted %v of %v, statuses %v", e.Timeout, e.Interval, e.ExpectStatus)
+			}
+			names[e.Name] = true
+		}
+	})
+}
