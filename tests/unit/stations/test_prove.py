@@ -257,9 +257,9 @@ def test_a_binary_without_a_stamp_is_refused(static: Case, monkeypatch: pytest.M
     ]
 
 
-def test_other_bytes_than_were_compiled_are_refused(static: Case) -> None:
-    """One bit makes another binary, whatever it says of itself."""
-    changed = asset("static")[:-1] + b"\x01"
+@pytest.mark.parametrize("changed", [asset("static")[:-1] + b"\x01", asset("dynamic"), b"#!/bin/sh\n"])
+def test_other_bytes_than_were_compiled_are_refused(static: Case, changed: bytes) -> None:
+    """One bit makes another binary, and nothing that it says of itself is asked."""
     assert changed != asset("static")
     (words,) = replace(static, binary=changed, compiled=asset("static")).refused()
     assert words == f"bytes on disk: expected {digest_of(asset('static'))}, got {digest_of(changed)}"

@@ -1,0 +1,162 @@
+"""``sealift explain``: why a binary would not start on a base, in plain words. Nothing is started."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from sealift import console
+from sealift.commands.opening import JsonOption
+from sealift.elf.facts import ElfFacts
+from sealift.elf.rootfs import Rootfs
+from sealift.elf.startup import EXEC_FORMAT, GLIBC_OF_BASES, Reason, look, why_not
+from sealift.errors import UsageError
+from sealift.model.names import Digest, Platform, Repository
+from sealift.tools.layout import Layout
+from sealift.tools.regctl import Registry
+
+NOT_STARTED = 3
+GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
+TAG_OR_DIGEST = re.compile(r"(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$")
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file held against a base; ``notes`` are worth knowing, and nothing is wrong with them."""
+
+    binary: str
+    base: str
+    starts: bool
+    platform: str | None = None
+    linkage: str | None = None
+    interpreter: str | None = None
+    needed: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Base:
+    """An image's files; without an image there are none, and any platform."""
+
+    rootfs: Rootfs
+    platform: Platform | None = None
+
+
+def command(
+    binary: Annotated[Path, typer.Argument(help="The file that would be started.")],
+    *,
+    base: Annotated[
+        str | None,
+        typer.Option(help="An OCI layout folder or a registry's image; @sha256:... picks a manifest."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a binary would not start on a base (distroless static without --base), and what to do."""
+    explained = explain(binary, base)
+    console.result(msgspec.json.encode(explained).decode() if as_json else "\n".join(lines(explained)))
+    if not explained.starts:
+        raise typer.Exit(NOT_STARTED)
+
+
+def explain(binary: Path, base: str | None = None) -> Explained:
+    """Hold one file against a base."""
+    file = look(binary)
+    facts = file.facts
+    against = open_base(base, facts.arch if facts else "amd64")
+    reasons = why_not(file, against.rootfs, against.platform)
+    told = Explained(binary=str(binary), base=against.rootfs.origin, starts=not reasons, reasons=reasons)
+    if facts is None:
+        return told
+    return msgspec.structs.replace(
+        told,
+        platform=f"linux/{facts.arch}",
+        linkage=facts.linkage,
+        interpreter=facts.interpreter,
+        needed=facts.needed,
+        notes=tuple(_notes(facts)) if against.platform is None else (),
+    )
+
+
+def lines(explained: Explained) -> Iterator[str]:
+    """Tell it to people."""
+    yield f"{explained.binary}: {_described(explained)}"
+    yield f"On {explained.base} it {'would start.' if explained.starts else 'would not start:'}"
+    for reason in explained.reasons:
+        yield f"  {reason.error}"
+        yield f"    why: {reason.why}"
+        yield f"    do:  {reason.remedy}"
+    for note in explained.notes:
+        yield f"  note: {note}"
+
+
+def open_base(text: str | None, arch: str) -> Base:
+    """Open the image for an architecture; where there is none, another, against which that is an error."""
+    if text is None:
+        return Base(Rootfs((), "distroless static (no loader, no libraries)"))
+    name, at, digest = text.partition("@")
+    if name and Path(name).is_dir():
+        layout = Layout(Path(name))
+        return _of_layout(layout, Digest(digest) if at else layout.index(), name, arch)
+    with tempfile.TemporaryDirectory(prefix="sealift-explain-") as folder:
+        layout = Layout(_fetch(text, Path(folder) / "image"))
+        return _of_layout(layout, layout.index(), text, arch)
+
+
+def _fetch(reference: str, folder: Path) -> Path:
+    name = TAG_OR_DIGEST.sub("", reference)
+    host = name.partition("/")[0]
+    local = host.partition(":")[0] in ("localhost", "127.0.0.1")
+    if not Repository.accepts(name) or not (local or set(".:") & set(host)):
+        raise UsageError(
+            f"{reference} is neither a folder nor an image with its registry's name",
+            next_step="give an OCI layout folder, or the whole name: docker.io/library/debian:12",
+        )
+    from sealift.provision.cache import cache_folder
+    from sealift.provision.everything import provide_all
+
+    provide_all(["regctl"], cache=cache_folder())
+    Registry(plain_http=(host,) if local else ()).copy(reference, f"ocidir://{folder}:base")
+    return folder
+
+
+def _of_layout(layout: Layout, digest: Digest, name: str, arch: str) -> Base:
+    images = _images(layout, digest)
+    fitting = Platform(f"linux/{arch}")
+    platform = fitting if fitting in images else next(iter(images))
+    return Base(Rootfs.from_layout(layout, images[platform], f"{name} ({platform})"), platform)
+
+
+def _images(layout: Layout, digest: Digest) -> Mapping[Platform, Digest]:
+    if "manifests" not in layout.manifest(digest):
+        config = layout.config(digest)
+        return {Platform(f"{config.get('os')}/{config.get('architecture')}"): digest}
+    images = layout.platforms(digest)
+    if not images:
+        raise UsageError(f"the index {digest} lists no image for any platform")
+    return images
+
+
+def _notes(facts: ElfFacts) -> Iterator[str]:
+    """Say what an image would decide."""
+    yield f"where the image is not for linux/{facts.arch}, it says {EXEC_FORMAT}"
+    if facts.linkage == "dynamic":
+        versions = [v for names in facts.required_versions.values() for v in names]
+        found = [(int(m[1]), int(m[2])) for v in versions if (m := GLIBC.match(v))]
+        newest = " with glibc {}.{} or newer".format(*max(found)) if found else ""
+        yield f"on distroless base, which has a loader, it needs {', '.join(facts.needed)}{newest}"
+        yield f"{GLIBC_OF_BASES}; --base LAYOUT looks at an image's own files"
+
+
+def _described(explained: Explained) -> str:
+    if explained.platform is None:
+        return "no ELF program"
+    needs = f", needs {', '.join(explained.needed)}" if explained.needed else ""
+    loaded = f", interpreter {explained.interpreter}" if explained.interpreter else ""
+    return f"{explained.linkage}, for {explained.platform}{loaded}{needs}"
