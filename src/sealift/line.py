@@ -6,6 +6,7 @@ Each row binds one station to the files it reads and writes; what a station does
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,7 +136,6 @@ class Line:
         self, station: str, subject: str, needs: tuple[str, ...], work: Callable[[], ev.Evidence]
     ) -> Node:
         def action() -> None:
-            self.run.forget(station, subject)
             try:
                 self.run.write(station, subject, work())
             except SealiftError as error:
@@ -178,6 +178,7 @@ class Line:
             base=self.world.bases[self.plan.variant(variant).base],
             builder=self.world.builder,
             env=self.world.env,
+            programs=self.programs,
             run=self.run,
         )
 
@@ -220,7 +221,6 @@ class Line:
             {c: self.run.read("scan", str(c), ev.Scanned) for c in plan.cells},
             {c: self.run.read("sbom", str(c), ev.Listed) for c in plan.cells},
             world=self.world,
-            programs=self.programs,
             folder=self.run.root,
         )
         signer = SigstoreSigner(
@@ -311,6 +311,8 @@ class Line:
 
     def _github(self) -> GitHub:
         world = self.world.github
-        token = world.token_file.read_text().strip() if world.token_file else self.world.env["GITHUB_TOKEN"]
+        token = (
+            world.token_file.read_text().strip() if world.token_file else os.environ.get("GITHUB_TOKEN", "")
+        )
         pace = Pace(between_requests=world.between_requests, between_writes=world.between_writes)
         return GitHub(world.api, token, self.plan.config.source, pace=pace)

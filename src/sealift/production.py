@@ -6,13 +6,12 @@ It is made from the job's own surroundings and never read from a file.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from sealift.errors import UsageError
 from sealift.model import bases as locking
-from sealift.model.names import Repository
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
 from sealift.model.world import Base, GitHubWorld, SigstoreWorld, World
@@ -37,7 +36,9 @@ def production(plan: Plan, root: Path, *, cache: Path, images: Path, served: boo
     only_in_actions(plan, os.environ)
     env = {name: value for name, value in os.environ.items() if name not in SECRETS}
     registry = Registry(env=env)
-    bases = _bases(plan, root, cache, registry) if served else {}
+    bases = _bases(plan, root, cache)
+    if served:
+        _fetch(bases.values(), registry)
     with Supervised(log=cache / "logs" / "production.log") as services, free_ports(1) as held:
         (port,) = held.release()
         if served:
@@ -102,27 +103,26 @@ def _sigstore(plan: Plan) -> SigstoreWorld:
     )
 
 
-def _bases(plan: Plan, root: Path, cache: Path, registry: Registry) -> dict[str, Base]:
-    """Fetch each locked base as a layout; its name in the cache is its digest."""
+def _bases(plan: Plan, root: Path, cache: Path) -> dict[str, Base]:
+    """Name each locked base; its layout in the cache is named by its digest."""
     lock = locking.load(root / "ci" / "bases.lock.yaml")
     suite, found = plan.config.suite, {}
     for name in dict.fromkeys(v.base for v in plan.config.variants.values()):
         entry = locking.locked(lock, suite, name)
         source = locking.repository(name, suite)
-        layout = cache / "upstream" / entry.digest.hex
-        if not layout.exists():
-            _fetch(source, entry, layout, registry)
         found[str(name)] = Base(
             name=f"{source}:{locking.TAG}",
             digest=entry.digest,
-            layout=layout,
+            layout=cache / "upstream" / entry.digest.hex,
             source=source,
             signer=Identity(san=entry.identity, issuer=entry.issuer),
         )
     return found
 
 
-def _fetch(source: Repository, entry: locking.LockedBase, layout: Path, registry: Registry) -> None:
-    fresh = layout.with_name(f".{layout.name}.{os.getpid()}")
-    registry.fetch_layout(source.at(entry.digest), fresh)
-    fresh.rename(layout)
+def _fetch(bases: Iterable[Base], registry: Registry) -> None:
+    for base in bases:
+        if not base.layout.exists():
+            fresh = base.layout.with_name(f".{base.layout.name}.{os.getpid()}")
+            registry.fetch_layout(base.source.at(base.digest), fresh)
+            fresh.rename(base.layout)

@@ -159,7 +159,9 @@ def test_software_bills_of_materials(scene: Scene) -> None:
 
 def test_the_predicate_holds_the_report(scene: Scene) -> None:
     report = trivy.scan(scene.reference, AMD64, cache_dir=scene.cache)
-    predicate = json.loads(trivy.vuln_predicate(report.raw, cache_dir=scene.cache))
+    used = trivy.database(scene.cache)
+    predicate = json.loads(trivy.vuln_predicate(report.raw, used, cache_dir=scene.cache))
+    assert predicate["scanner"]["db"]["version"] == used.sha256
     assert predicate["scanner"]["uri"].startswith("pkg:github/aquasecurity/trivy")
     held = {
         v["VulnerabilityID"]

@@ -46,7 +46,7 @@ def command(
         referrers_api=referrers_api,
     )
     with opened(asked, [station]) as release:
-        work(release, [station], began)
+        work(release, [station], began, alone=True)
         looked = [g for g in gates(release.line.run.root / "evidence") if g.station == station]
     if as_json:
         console.result(to_json(looked).decode().rstrip())

@@ -11,7 +11,7 @@ from sealift.commands.opening import Opened
 from sealift.errors import SealiftError
 from sealift.model.codec import publish
 from sealift.report import collect, summary
-from sealift.report.timeline import timeline
+from sealift.report.timeline import add_to_timeline, write_timeline
 from sealift.schedule import Schedule
 
 # Nodes wait for programs and servers more than they compute.
@@ -25,13 +25,21 @@ ENDINGS: Mapping[int, str] = {
 }
 
 
-def work(release: Opened, stations: Collection[str], began: float) -> None:
-    """Run the nodes of some stations; ``began`` is when the command did, in monotonic seconds."""
-    schedule = Schedule(release.line.nodes(stations), workers=WORKERS)
+def work(release: Opened, stations: Collection[str], began: float, *, alone: bool = False) -> None:
+    """Run the nodes of some stations; ``began`` is when the command did, in monotonic seconds.
+
+    With ``alone`` the timeline of the stations that ran before is kept.
+    """
+    nodes = release.line.nodes(stations)
+    for node in nodes:
+        # What an earlier run said of it is not this run's word.
+        release.line.run.forget(node.station, node.subject)
+    schedule = Schedule(nodes, workers=WORKERS)
     try:
         schedule.run()
     finally:
-        publish(release.line.run.root / "timeline.json", timeline(schedule.times.values(), began))
+        write = add_to_timeline if alone else write_timeline
+        write(release.line.run.root / "timeline.json", schedule.times.values(), began)
 
 
 def report(release: Opened, ended: str, began: float) -> collect.Report:

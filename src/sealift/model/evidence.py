@@ -57,12 +57,16 @@ class BuiltPlatform(Strict, frozen=True, kw_only=True):
 
 
 class Built(Evidence, frozen=True, kw_only=True):
-    """One variant's image: the index and its platforms, in an OCI layout of the run folder."""
+    """One variant's image: the index and its platforms, in an OCI layout of the run folder.
+
+    ``programs`` are those that built it, as name@version, and their own hashes.
+    """
 
     layout: str
     digest: Digest
     platforms: dict[str, BuiltPlatform]
     base_digest: Digest
+    programs: dict[str, Digest]
 
 
 class Smoked(Evidence, frozen=True, kw_only=True):

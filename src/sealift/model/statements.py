@@ -45,7 +45,11 @@ _ALIASES = {
 
 _CHANGING: Mapping[PredicateType, Sequence[tuple[str, ...]]] = {
     PredicateType.PROVENANCE: [("runDetails", "metadata")],
-    PredicateType.VULNERABILITIES: [("metadata",)],
+    PredicateType.VULNERABILITIES: [
+        ("metadata",),
+        ("scanner", "result", "CreatedAt"),
+        ("scanner", "result", "ReportID"),
+    ],
     PredicateType.SPDX: [("creationInfo", "created"), ("documentNamespace",)],
     PredicateType.CYCLONEDX: [("serialNumber",), ("metadata", "timestamp")],
     PredicateType.OPENVEX: [("@id",), ("timestamp",)],

@@ -42,7 +42,10 @@ class SigstoreWorld:
 
 @dataclass(frozen=True, kw_only=True)
 class GitHubWorld:
-    """The API's address, who asks, and the pauses in seconds that the API wants."""
+    """The API's address, who asks, and the pauses in seconds that the API wants.
+
+    Without a file the token is the job's own, in ``GITHUB_TOKEN``.
+    """
 
     api: str
     token_file: Path | None

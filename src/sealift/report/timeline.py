@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
-from sealift.model.codec import to_json
+import msgspec
+
+from sealift.model.codec import publish, to_json
 from sealift.schedule import Timed
 
+Rows = list[dict[str, Any]]
 
-def timeline(times: Iterable[Timed], began: float) -> bytes:
-    """Write every node that ran; ``began`` is the monotonic second that all others are counted from."""
 
+def write_timeline(path: Path, times: Iterable[Timed], began: float) -> None:
+    """Publish every node that ran; ``began`` is the monotonic second that all others are counted from."""
+    publish(path, to_json(_rows(times, began, offset=0.0)))
+
+
+def add_to_timeline(path: Path, times: Iterable[Timed], began: float) -> None:
+    """Add the nodes of a station that ran alone, after what ran before it."""
+    new = list(times)
+    names = {timed.node.name for timed in new}
+    before = msgspec.json.decode(path.read_bytes(), type=Rows) if path.exists() else []
+    kept = [row for row in before if row["node"] not in names]
+    offset = max((float(row["end"]) for row in kept), default=0.0)
+    publish(path, to_json([*kept, *_rows(new, began, offset=offset)]))
+
+
+def _rows(times: Iterable[Timed], began: float, *, offset: float) -> Rows:
     def since(moment: float) -> float:
-        return round(moment - began, 4)
+        return round(moment - began + offset, 4)
 
-    return to_json(
-        [
-            {
-                "node": timed.node.name,
-                "station": timed.node.station,
-                "subject": timed.node.subject,
-                "ready": since(timed.ready),
-                "start": since(timed.start),
-                "end": since(timed.end),
-                "programs": [
-                    {
-                        "argv0": ran.argv0,
-                        "start": since(ran.start),
-                        "end": since(ran.end),
-                        "cpu_seconds": round(ran.cpu_seconds, 4),
-                        "max_rss_bytes": ran.max_rss_bytes,
-                    }
-                    for ran in timed.programs
-                ],
-            }
-            for timed in sorted(times, key=lambda t: t.start)
-            if timed.end
-        ]
-    )
+    return [
+        {
+            "node": timed.node.name,
+            "station": timed.node.station,
+            "subject": timed.node.subject,
+            "ready": since(timed.ready),
+            "start": since(timed.start),
+            "end": since(timed.end),
+            "programs": [
+                {
+                    "argv0": ran.argv0,
+                    "start": since(ran.start),
+                    "end": since(ran.end),
+                    "cpu_seconds": round(ran.cpu_seconds, 4),
+                    "max_rss_bytes": ran.max_rss_bytes,
+                }
+                for ran in timed.programs
+            ],
+        }
+        for timed in sorted(times, key=lambda t: t.start)
+        if timed.end
+    ]

@@ -51,6 +51,7 @@ def image(
     base: Base,
     builder: str,
     env: Mapping[str, str],
+    programs: Mapping[str, Digest],
     run: RunFolder,
 ) -> Built:
     """Build one variant for every platform, then look at every byte that was added to its base."""
@@ -76,7 +77,7 @@ def image(
         ),
         env=env,
     )
-    built = inspect(variant, plan, proven, Layout(unfinished), base)
+    built = inspect(variant, plan, proven, Layout(unfinished), base, programs)
     final = run.images / variant
     shutil.rmtree(final, ignore_errors=True)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +85,14 @@ def image(
     return built
 
 
-def inspect(variant: str, plan: Plan, proven: Mapping[Cell, Proven], layout: Layout, base: Base) -> Built:
+def inspect(
+    variant: str,
+    plan: Plan,
+    proven: Mapping[Cell, Proven],
+    layout: Layout,
+    base: Base,
+    programs: Mapping[str, Digest],
+) -> Built:
     """Look at a finished layout: nothing in it is taken on trust."""
     looks = Looks("image", variant)
     digest = layout.index()
@@ -106,6 +114,7 @@ def inspect(variant: str, plan: Plan, proven: Mapping[Cell, Proven], layout: Lay
         digest=digest,
         platforms=platforms,
         base_digest=base.digest,
+        programs=dict(programs),
     )
 
 

@@ -45,9 +45,12 @@ def scan(
     for judged in verdict.excused:
         looks.excused(str(judged))
     looks.passed(f"{len(verdict.noted)} findings noted that do not block")
+    # Where it was read is of no use to anybody else; where it ships is.
+    shipped = world.repository(plan.variant(cell.variant).repository)
+    named = report.raw.replace(f"{world.layouts}/{cell.variant}".encode(), shipped.encode())
     raw, predicate = f"scan/{cell.slug}.json", f"scan/{cell.slug}.vuln.json"
-    publish(run.root / raw, report.raw)
-    publish(run.root / predicate, trivy.vuln_predicate(report.raw, cache_dir=world.advisories))
+    publish(run.root / raw, named)
+    publish(run.root / predicate, trivy.vuln_predicate(named, database, cache_dir=world.advisories))
     gates = looks.done(
         means="a weakness with a known fix would ship",
         next_step="take the fix, or excuse it in ci/exceptions.yaml with owner, reason and end date",

@@ -11,6 +11,7 @@ import urllib.request
 from sealift.model.evidence import Built, Smoked
 from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
+from sealift.services.ports import LOOPBACK, free_ports
 from sealift.stations.gate import Looks
 from sealift.tools.engine import Engine
 
@@ -64,11 +65,13 @@ def _look_version(looks: Looks, plan: Plan, engine: Engine, cell: Cell, image: s
 
 def _look_service(looks: Looks, plan: Plan, engine: Engine, cell: Cell, image: str) -> tuple[float, float]:
     name = f"sealift-{cell.slug}-{secrets.token_hex(4)}"
+    with free_ports(2) as held:
+        health, metrics = held.release()
     begin = time.monotonic()
     try:
-        ports = engine.start(image, cell.platform, name, [HEALTH_PORT, METRICS_PORT])
-        for path, port in (("/healthz", HEALTH_PORT), ("/readyz", HEALTH_PORT), ("/metrics", METRICS_PORT)):
-            answer = ask(f"http://{ports[port]}{path}", begin + plan.config.gates.start_seconds)
+        engine.start(image, cell.platform, name, {HEALTH_PORT: health, METRICS_PORT: metrics})
+        for path, port in (("/healthz", health), ("/readyz", health), ("/metrics", metrics)):
+            answer = ask(f"http://{LOOPBACK}:{port}{path}", begin + plan.config.gates.start_seconds)
             looks.equal(path, expected=200, got=answer)
         started = time.monotonic() - begin
         limit = math.ceil(plan.config.gates.stop_seconds)

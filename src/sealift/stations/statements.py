@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 
 from sealift.model.evidence import Built, Listed, Scanned
-from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
 from sealift.model.statements import PredicateType, Statement, Subject, provenance, signature
 from sealift.model.world import World
@@ -21,9 +20,7 @@ def subjects(variant: str, plan: Plan, built: Built, world: World) -> tuple[Subj
     return Subject(repository=repository, digest=built.digest), platforms
 
 
-def provenance_of(
-    variant: str, plan: Plan, built: Built, world: World, programs: Mapping[str, Digest]
-) -> dict[str, object]:
+def provenance_of(variant: str, plan: Plan, built: Built, world: World) -> dict[str, object]:
     """Say how one variant was made."""
     return provenance(
         source=f"https://github.com/{plan.config.source}",
@@ -36,7 +33,7 @@ def provenance_of(
         time=plan.time,
         base=world.bases[plan.variant(variant).base].name,
         base_digests=[built.base_digest],
-        programs=programs,
+        programs=built.programs,
         builder=world.sigstore.identity.san,
     )
 
@@ -48,14 +45,13 @@ def statements(
     lists: Mapping[Cell, Listed],
     *,
     world: World,
-    programs: Mapping[str, Digest],
     folder: Path,
 ) -> tuple[Statement, ...]:
     """Gather what is said about every index and platform; ``folder`` holds the lists and reports."""
     return tuple(
         statement
         for variant, built in images.items()
-        for statement in _of_variant(variant, plan, built, scans, lists, world, programs, folder)
+        for statement in _of_variant(variant, plan, built, scans, lists, world, folder)
     )
 
 
@@ -66,11 +62,10 @@ def _of_variant(
     scans: Mapping[Cell, Scanned],
     lists: Mapping[Cell, Listed],
     world: World,
-    programs: Mapping[str, Digest],
     folder: Path,
 ) -> Iterator[Statement]:
     index, _ = subjects(variant, plan, built, world)
-    made = provenance_of(variant, plan, built, world, programs)
+    made = provenance_of(variant, plan, built, world)
     yield signature(index)
     yield Statement(subject=index, predicate_type=PredicateType.PROVENANCE, predicate=made)
     for cell in plan.cells_of(variant):

@@ -12,7 +12,7 @@ from sealift.model.names import Platform
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """One build. ``contexts`` replaces stages and images by name; ``epoch`` is the time of every file, in seconds.
+    """One build. ``contexts`` replaces stages and images by name; ``epoch`` is every file's time, in seconds.
 
     Without a ``builder`` it is the one that buildx has selected.
     """

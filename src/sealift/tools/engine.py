@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +46,14 @@ class Engine:
         options = ("--rm", "--network=none", f"--platform={platform}", *HARDENED, *self.run_options, *changed)
         return self.call("run", *options, image, *words, check=False)
 
-    def start(self, image: str, platform: Platform, name: str, ports: Sequence[int]) -> dict[int, str]:
-        """Start a container and return where on loopback each of its ports answers, as host:port."""
-        published = [f"--publish=127.0.0.1::{port}" for port in ports]
+    def start(self, image: str, platform: Platform, name: str, ports: Mapping[int, int]) -> None:
+        """Start a container; ``ports`` says for each of its ports which one on loopback leads there.
+
+        They are chosen by the caller: podman's own choice can fall on the same one twice.
+        """
+        published = [f"--publish=127.0.0.1:{ours}:{port}" for port, ours in ports.items()]
         options = (f"--name={name}", f"--platform={platform}", *HARDENED, *self.run_options, *published)
         self.call("run", "--detach", *options, image)
-        return {port: self.call("port", name, f"{port}/tcp").stdout.split()[0] for port in ports}
 
     def stop(self, name: str, seconds: int) -> int:
         """Send SIGTERM, SIGKILL after ``seconds``, and return the container's exit status."""

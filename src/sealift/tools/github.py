@@ -140,7 +140,8 @@ class GitHub:
     def get_release(self, number: int) -> Release:
         """Read one release or draft by its id, which is never out of date as a list may be."""
         with self._border(f"read the release with the id {number}"):
-            return _release(self._repo.get_release(number))
+            # Without complete() its tag is what stands last in the address: the id.
+            return _release(self._repo.get_release(number).complete())
 
     def latest_tag(self) -> str | None:
         """Tell which release is shown as the latest one."""

@@ -33,6 +33,9 @@ def settled(raw: bytes, *, digest: Digest, time: int, names: Mapping[str, str]) 
     moment = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if "spdxVersion" in document:
         document["creationInfo"]["created"] = moment
+        for holder in (document, *document.get("packages", []), *document.get("files", [])):
+            for annotation in holder.get("annotations", []):
+                annotation["annotationDate"] = moment
     else:
         document["metadata"]["timestamp"] = moment
         document["components"] = sorted(document.get("components", []), key=_component_order)

@@ -103,8 +103,12 @@ def sbom(reference: str, platform: Platform, *, format: SbomFormat, cache_dir: P
     return _image(reference, platform, format, cache_dir)
 
 
-def vuln_predicate(raw: bytes, *, cache_dir: Path) -> bytes:
-    """Turn a saved report into the predicate that ``cosign attest --type vuln`` carries."""
+def vuln_predicate(raw: bytes, used: DatabaseFacts, *, cache_dir: Path) -> bytes:
+    """Turn a saved report into the predicate that ``cosign attest --type vuln`` carries.
+
+    Trivy leaves the database's place in it empty.
+    https://github.com/sigstore/cosign/blob/main/specs/COSIGN_VULN_ATTESTATION_SPEC.md
+    """
     with _clean_room() as (env, folder):
         saved, wanted = folder / "report.json", folder / "predicate.json"
         saved.write_bytes(raw)
@@ -113,7 +117,13 @@ def vuln_predicate(raw: bytes, *, cache_dir: Path) -> bytes:
             *("--format", "cosign-vuln", "--output", wanted, saved),
         ]
         process.run(argv, env=env, cwd=folder)
-        return wanted.read_bytes()
+        predicate = msgspec.json.decode(wanted.read_bytes())
+    predicate["scanner"]["db"] = {
+        "uri": "",
+        "version": str(used.sha256),
+        "lastUpdate": used.updated_at.isoformat(),
+    }
+    return msgspec.json.encode(predicate)
 
 
 def download_database(cache_dir: Path) -> None:
