@@ -1,12 +1,92 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"go.uber.org/goleak"
 )
+
+// TestMain lets the test program be the service, for tests that need a real process.
+func TestMain(m *testing.M) {
+	if os.Getenv("BE_THE_SERVICE") != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// process starts the service as a process, on free ports, and returns its web port.
+func process(t *testing.T, args ...string) (*exec.Cmd, string) {
+	t.Helper()
+	service := exec.Command(os.Args[0], args...)
+	service.Env = append(os.Environ(), "BE_THE_SERVICE=1", "WEB_PORT=0", "METRICS_PORT=0")
+	log, err := service.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = service.Process.Kill(); _ = service.Wait() })
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		var line struct{ Msg, Web string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
+			_, port, _ := net.SplitHostPort(line.Web)
+			go func() { _, _ = io.Copy(io.Discard, log) }()
+			return service, port
+		}
+	}
+	t.Fatal("it does not listen")
+	return nil, ""
+}
+
+func TestAProcessFromStartToEnd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	service, port := process(t, "-config", file)
+	code := func(args ...string) int {
+		return run(t.Context(), args, noEnv, io.Discard, io.Discard)
+	}
+	if got := code("-healthcheck", "-web-port", port); got != 0 {
+		t.Errorf("-healthcheck while it runs: exit %d", got)
+	}
+	if err := service.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if got := code("/health-caretaker", "-healthcheck", "-web-port", port); got != 0 {
+		t.Errorf("-healthcheck after SIGHUP: exit %d", got)
+	}
+	begun := time.Now()
+	if err := service.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Wait(); err != nil || time.Since(begun) > 2*time.Second {
+		t.Errorf("the end took %v, %v", time.Since(begun), err)
+	}
+	if got := code("-healthcheck", "-web-port", port); got != failed {
+		t.Errorf("-healthcheck after the end: exit %d", got)
+	}
+	if got := code("-check-config", "-config", file); got != failed {
+		t.Errorf("-check-config without a file: exit %d", got)
+	}
+	if err := os.WriteFile(file, []byte(`{}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := code("-check-config", "-config", file); got != 0 {
+		t.Errorf("-check-config of a good file: exit %d", got)
+	}
+}
 
 func noEnv(string) string { return "" }
 

@@ -83,7 +83,7 @@ func (h *Hub) Run(ctx context.Context) {
 func (h *Hub) flush() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.clients) == 0 {
+	if len(h.clients) == 0 || (!h.whole && len(h.names) == 0) {
 		return
 	}
 	var message []byte
@@ -98,29 +98,36 @@ func (h *Hub) flush() {
 		select {
 		case c.messages <- message:
 		default:
-			h.dropped++
-			h.log.Info("a WebSocket client is dropped, it does not keep up")
-			delete(h.clients, c)
+			h.cut(c)
 			c.drop()
 		}
 	}
 }
 
+func (h *Hub) cut(c *client) {
+	h.dropped++
+	h.log.Info("a WebSocket client is dropped, it does not keep up")
+	delete(h.clients, c)
+}
+
 // join adds a client, with a snapshot as its first message. Nothing can come between the two.
-func (h *Hub) join(drop context.CancelFunc) (c *client, leave func()) {
+func (h *Hub) join(drop context.CancelFunc) (c *client, leave func(slow bool)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c = &client{messages: make(chan []byte, backlog), drop: drop}
 	if h.closed {
 		drop()
-		return c, func() {}
+		return c, func(bool) {}
 	}
 	c.messages <- h.snapshot()
 	h.clients[c] = struct{}{}
 	h.present.Add(1)
-	return c, func() {
+	return c, func(slow bool) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
+		if _, here := h.clients[c]; here && slow {
+			h.cut(c)
+		}
 		delete(h.clients, c)
 		h.present.Done()
 	}

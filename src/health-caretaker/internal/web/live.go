@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -57,23 +58,22 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	defer drop()
 	ctx := conn.CloseRead(reader)
 	c, leave := s.Hub.join(drop)
-	defer leave()
-	pump(ctx, conn, c)
+	leave(pump(ctx, conn, c))
 }
 
-// pump writes until the client goes, is dropped, or the service ends.
-func pump(ctx context.Context, conn *websocket.Conn, c *client) {
+// pump writes until the client goes, is dropped, is too slow for one message, or the service ends.
+func pump(ctx context.Context, conn *websocket.Conn, c *client) (slow bool) {
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case message, open := <-c.messages:
 			if !open {
 				_ = conn.Close(websocket.StatusGoingAway, "the service ends")
-				return
+				return false
 			}
 			err = within(ctx, func(ctx context.Context) error {
 				return conn.Write(ctx, websocket.MessageText, message)
@@ -82,7 +82,7 @@ func pump(ctx context.Context, conn *websocket.Conn, c *client) {
 			err = within(ctx, conn.Ping)
 		}
 		if err != nil {
-			return
+			return errors.Is(err, context.DeadlineExceeded)
 		}
 	}
 }
@@ -90,5 +90,8 @@ func pump(ctx context.Context, conn *websocket.Conn, c *client) {
 func within(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	return do(ctx)
+	if err := do(ctx); err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	return nil
 }
