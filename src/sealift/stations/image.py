@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sealift.elf.rootfs import Rootfs
+from sealift.elf.rootfs import Entry, Rootfs
 from sealift.model.evidence import Built, BuiltPlatform, Proven
 from sealift.model.names import Digest, Platform
 from sealift.model.plan import Cell, Plan
@@ -24,6 +24,7 @@ SHELLS = frozenset(
 )
 SETUID = 0o6000
 EXECUTABLE = 0o111
+MOST_NAMED = 12
 
 
 def labels(plan: Plan) -> dict[str, str]:
@@ -124,17 +125,19 @@ def _look_platform(
     platform, binary = cell.platform, f"/{plan.config.service}"
     _look_config(looks, platform, plan, layout.config(manifest)["config"], binary)
     base_layout = Layout(base.layout)
-    below = [b.digest for b in base_layout.layers(base_layout.platforms(base.digest)[platform])]
+    base_manifest = base_layout.platforms(base.digest)[platform]
+    below = [b.digest for b in base_layout.layers(base_manifest)]
     layers = layout.layers(manifest)
     looks.equal(
         f"{platform}: layers of the base", expected=below, got=[b.digest for b in layers[: len(below)]]
     )
     rootfs = Rootfs.from_layout(layout, manifest)
-    added = sorted(
-        e.path for e in rootfs.entries() if e.layer_index >= len(below) and e.kind != "dir" and e.path != "/"
-    )
-    looks.equal(f"{platform}: files above the base", expected=[binary], got=added)
-    shipped = digest_of(rootfs.read(binary)) if binary in added else None
+    bare = Rootfs.from_layout(base_layout, base_manifest, base.name)
+    # A layer adds, changes and hides: only what is the same in both trees is the base's.
+    changed = sorted({e.path for e in _tree(rootfs) ^ _tree(bare)})
+    # On another base every file would be named.
+    looks.equal(f"{platform}: files above the base", expected=[binary], got=changed[:MOST_NAMED])
+    shipped = digest_of(rootfs.read(binary)) if binary in changed else None
     looks.equal(f"{platform}: binary in the layer", expected=proven.sha256, got=shipped)
     _look_files(looks, platform, rootfs)
     return BuiltPlatform(
@@ -160,6 +163,11 @@ def _look_files(looks: Looks, platform: Platform, rootfs: Rootfs) -> None:
     looks.true(not shells, f"{platform}: no shell in {len(entries)} files", f"{platform}: shells: {shells}")
     privileged = sorted(e.path for e in entries if e.kind == "file" and e.mode & SETUID)
     looks.true(not privileged, f"{platform}: no setuid file", f"{platform}: setuid: {privileged}")
+
+
+def _tree(rootfs: Rootfs) -> set[Entry]:
+    """Return everything in an image, its root too; an entry knows which layer put it there."""
+    return {*rootfs.entries(), *filter(None, [rootfs.resolve("/")])}
 
 
 def digest_of(data: bytes) -> Digest:
