@@ -1,0 +1,29 @@
+"""What every kind of test shares: the programs, and the rule that in CI nothing is skipped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sealift.provision.cache import cache_folder
+from sealift.provision.everything import Provided, provide_all
+from sealift.provision.recipe import all_names
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def provided() -> Provided:
+    """Every program, built where it is not here yet, and on PATH."""
+    return provide_all(all_names(), cache=cache_folder(), debian_programs=["runc", "podman"], emulate=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a test that did not run is a failure: nobody would notice that it no longer does."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("in CI a skipped test is a failure", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
