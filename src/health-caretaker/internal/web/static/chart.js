@@ -18,7 +18,7 @@ function rect(x, height, result) {
 }
 
 // history draws a bar for each result, as high as it took; one that failed fills the height.
-// It returns the scale.
+// It returns the scale, what is drawn, and the share of the width that is left empty before it.
 export function history(svg, results) {
   const shown = results.slice(-most);
   const places = Math.max(least, shown.length);
@@ -28,7 +28,7 @@ export function history(svg, results) {
     const height = good(result) ? Math.max(2, (result.seconds.total / top) * 100) : 100;
     return rect(places - shown.length + i + 0.1, height, result);
   }));
-  return { top, shown };
+  return { top, shown, empty: 1 - shown.length / places };
 }
 
 // summary says in words what the bars show.

@@ -44,10 +44,11 @@ function draw() {
   at("state").className = `state ${view.state}`;
   put(at("error"), view.last?.error ?? "");
   facts();
-  const { top, shown } = history(at("chart"), results);
+  const { top, shown, empty } = history(at("chart"), results);
   put(at("summary"), summary(shown));
   put(at("most"), took(top));
-  put(at("first"), shown.length ? clock(shown[0].at) : "");
+  put(at("first"), empty < 0.7 ? clock(shown[0].at) : ""); // else it would meet the last one
+  at("first").style.marginLeft = `${empty * 100}%`;
   put(at("last"), shown.length ? clock(shown.at(-1).at) : "");
   if (view.last) split(at("phases"), at("legend"), view.last.seconds);
   at("table").replaceChildren(...table());
