@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -94,6 +95,10 @@ def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
 
     root, cache = checkout(), cache_folder()
     plan = planned(root, asked)
+    if asked.production:
+        from sealift.production import only_in_actions
+
+        only_in_actions(plan, os.environ)
     run = RunFolder.open(root, plan)
     provided = provide_all(
         programs_of(stations, rehearsed=not asked.production),

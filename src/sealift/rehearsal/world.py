@@ -32,6 +32,7 @@ from sealift.model.statements import Claims, Identity
 from sealift.model.world import Base, GitHubWorld, SigstoreWorld, World
 from sealift.rehearsal import advisories
 from sealift.rehearsal.builder import Builder, builder_slot
+from sealift.rehearsal.github.store import Store
 from sealift.rehearsal.issuer import github_claims
 from sealift.rehearsal.sigstore import LocalSigstore, prepare_sigstore, sigstore_services
 from sealift.rehearsal.sigstore_trust import Profile
@@ -169,13 +170,12 @@ class Stage:
 
     def _github_service(self, log: Path) -> Service:
         port = self.ports["github"]
-        tag = f"{self.plan.version.git_tag}={self.plan.commit}"
         return Service(
             name="github",
             argv=(
                 *(sys.executable, "-m", "sealift.rehearsal.github", "--port", str(port)),
                 *("--dir", str(self.folder / "github"), "--repository", self.plan.config.source),
-                *("--token-file", str(self.github_token), "--tag", tag),
+                *("--token-file", str(self.github_token)),
             ),
             ready=TcpReady(port),
             log=log,
@@ -243,6 +243,8 @@ def _prepare(
     token = folder / "github.token"
     if not token.exists():
         _private(token, secrets.token_urlsafe(32))
+    # A release begins with a tag that was pushed.
+    Store(folder / "github").add_tag(plan.version.git_tag, plan.commit)
     facts = advisories.load(ci / "advisories.yaml")
     advisories.write_trivy_database(facts, folder / "advisories" / "trivy", datetime.now(UTC))
     advisories.write_go_database(facts, folder / "advisories" / "go")
