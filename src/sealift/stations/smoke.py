@@ -89,9 +89,9 @@ def _look_service(looks: Looks, plan: Plan, engine: Engine, cell: Cell, image: s
 
 
 def ask(url: str, deadline: float) -> int | str:
-    """Ask until 200 or the deadline (monotonic seconds); return the last status or the last trouble."""
-    last: int | str = "no answer"
-    while time.monotonic() < deadline:
+    """Ask until 200 or the deadline (monotonic seconds), at least once; return the last status or trouble."""
+    while True:
+        last: int | str
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - loopback, port from the engine
                 return int(answer.status)
@@ -99,5 +99,6 @@ def ask(url: str, deadline: float) -> int | str:
             last = error.code
         except OSError as error:
             last = str(error)
+        if time.monotonic() > deadline:
+            return last
         time.sleep(0.05)
-    return last
