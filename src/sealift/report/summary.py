@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import jinja2
@@ -72,4 +73,7 @@ def markdown(report: Report) -> str:
         counts.setdefault(gate.station, Counter())[gate.verdict] += 1
     # Markdown for a file and a step summary: nothing here is HTML that would need escaping.
     environment = jinja2.Environment(autoescape=False, trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701
-    return environment.from_string(TEMPLATE).render(r=report, counts=counts, verdicts=VERDICTS)
+    text = environment.from_string(TEMPLATE).render(r=report, counts=counts, verdicts=VERDICTS)
+    # A heading and a list need an empty line around them, and two are no better than one.
+    spaced = re.sub(r"\n*(^#.*$|^(?:- .*\n?)+)\n*", r"\n\n\1\n\n", text, flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", spaced).strip() + "\n"

@@ -11,11 +11,12 @@ from sealift.services.service import Service, SocketReady
 
 # sun_path in <linux/un.h>, with its final zero.
 _LONGEST_SOCKET = 107
-KEEP_BYTES = 10_000_000_000
+# More than the releases of a day need, and little enough for a hosted runner's disk.
+KEEP_BYTES = 3_000_000_000
 
 
 def buildkit(
-    root: Path, *, log: Path, keep_bytes: int = 10_000_000_000, registries: tuple[str, ...] = ()
+    root: Path, *, log: Path, keep_bytes: int = KEEP_BYTES, registries: tuple[str, ...] = ()
 ) -> Service:
     """Return a BuildKit daemon with its state in ``root``; ``registries`` speak plain http.
 
