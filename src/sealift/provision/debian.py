@@ -19,6 +19,7 @@ from sealift.provision.root import root_prefix
 # Which packages give a program. What podman uses on the way is named too: with
 # --no-install-recommends nothing else would bring it.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "chromium": ("chromium",),
     "file": ("file",),
     "git": ("git",),
     "podman": ("podman", "iptables", "netavark"),
