@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sealift.elf.rootfs import Rootfs
-from sealift.errors import SealiftError
+from sealift.errors import RefusedError, SealiftError
 from sealift.model import evidence as ev
 from sealift.model.exceptions import Exception_
 from sealift.model.names import Digest
@@ -139,8 +139,10 @@ class Line:
             try:
                 self.run.write(station, subject, work())
             except SealiftError as error:
+                # Only a gate that looked has refused; what failed on the way was not checked.
+                verdict = "refused" if isinstance(error, RefusedError) else "not-checked"
                 gates = getattr(error, "gates", None) or (
-                    ev.Gate(station=station, subject=subject, verdict="refused", detail=error.happened),
+                    ev.Gate(station=station, subject=subject, verdict=verdict, detail=error.happened),
                 )
                 self.run.refuse(station, subject, gates)
                 raise

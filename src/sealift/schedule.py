@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from sealift import console, process
-from sealift.errors import DefectError, ManyErrors, SealiftError
+from sealift.errors import DefectError, ManyErrors, RefusedError, SealiftError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,5 +115,11 @@ class Schedule:
             finally:
                 timed.end = time.monotonic()
                 timed.programs = recorder.runs
-        mark = "refused" if node.name in self.failures else "ok"
+        mark = _mark(self.failures.get(node.name))
         console.say(f"  {node.station:<8} {node.subject:<20} {mark:<8} {timed.end - timed.start:5.1f} s")
+
+
+def _mark(failure: SealiftError | None) -> str:
+    if failure is None:
+        return "ok"
+    return "refused" if isinstance(failure, RefusedError) else "failed"

@@ -108,15 +108,16 @@ def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
     )
     with ExitStack() as stack:
         world, stage = _world(stack, asked, plan, root, cache, run, set(stations))
+        source = stack.enter_context(_source(root, plan, run))
         line = Line(
             plan=plan,
             run=run,
             world=world,
-            source=stack.enter_context(_source(root, plan, run)),
+            source=source,
             go=provided.go.path,
             cache=cache / "compile",
             engine=functools.cache(functools.partial(engine.find, cache / "locks")),
-            exceptions=load_exceptions(root / "ci" / "exceptions.yaml"),
+            exceptions=load_exceptions(source / "ci" / "exceptions.yaml"),
             programs={
                 f"{name}@{p.version}": Digest(f"sha256:{p.sha256}")
                 for name, p in provided.programs.items()

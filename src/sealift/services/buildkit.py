@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -53,6 +54,9 @@ def config_of(root: Path, *, keep_bytes: int, registries: tuple[str, ...]) -> st
             f'root = "{root.absolute() / "state"}"',
             "[grpc]",
             f'address = ["unix://{socket_of(root)}"]',
+            # The daemon is root's, and whoever started it speaks to it.
+            f"uid = {os.getuid()}",
+            f"gid = {os.getgid()}",
             "[worker.containerd]",
             "enabled = false",
             "[worker.oci]",

@@ -10,6 +10,7 @@ from sealift.model.names import Version
 from sealift.model.plan import Plan
 from sealift.tools import git
 
+CONFIG = "ci/release.yaml"
 FIRST = Version.parse("0.1.0")
 
 
@@ -28,8 +29,8 @@ def plan(root: Path, *, version: str | None = None, dirty: bool = False, tagged:
     ``dirty`` takes the working tree instead of HEAD; ``tagged`` demands that a tag on HEAD names the
     version, as production does.
     """
-    config = configuration.load(root / "ci" / "release.yaml")
     commit = git.head(root)
+    config = configuration.load(root / CONFIG)
     on_head = git.versions(root, on_head=True)
     chosen = choose_version(version, on_head, git.versions(root, on_head=False))
     if tagged and chosen not in on_head:
@@ -46,6 +47,9 @@ def plan(root: Path, *, version: str | None = None, dirty: bool = False, tagged:
             next_step=f"git checkout {chosen.git_tag}, or plan another version",
         )
     changed = git.changed(root)
+    if CONFIG in changed and not dirty:
+        # It was read for its mistakes; what is not committed is left out, here too.
+        config = configuration.parse(git.file_of(root, commit, CONFIG), root / CONFIG)
     if tagged and (changed or dirty):
         raise UsageError(f"the tree has changes: {', '.join(changed)}", next_step="git status")
     return Plan(

@@ -48,6 +48,11 @@ def changed(root: Path) -> tuple[str, ...]:
     return tuple(sorted(entry[3:] for entry in out.split("\0") if entry))
 
 
+def file_of(root: Path, commit: str, name: str) -> str:
+    """Return a file's text as it is in a commit."""
+    return git(root, "show", f"{commit}:{name}")
+
+
 def fingerprint(root: Path, commit: str, changed: tuple[str, ...]) -> str:
     """Name a tree: by its commit when nothing differs from it, else by a hash of what does."""
     if not changed:
