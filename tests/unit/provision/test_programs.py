@@ -229,6 +229,8 @@ def test_each_build_says_how_long_it_may_take(
         " b v2.3.4 (may take 60 s)",
     ):
         assert words in said
+    provide(["a", "b"], cache=cache, ci=ci)
+    assert capsys.readouterr().err == ""
 
 
 def test_what_another_process_built_meanwhile_is_taken(
