@@ -27,6 +27,8 @@ CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 
 _NOT_FOUND = re.compile(r"\[http 404\]")
+# regctl hashes what it reads as well, and says so before we do.
+_OTHER_BYTES = re.compile(r"digest mismatch")
 # The answers that go-containerregistry, and so cosign, reads as "this registry has no Referrers API".
 # https://github.com/google/go-containerregistry/blob/main/pkg/v1/remote/referrers.go
 _NO_REFERRERS_API = frozenset({400, 404, 406})
@@ -226,6 +228,10 @@ class Registry:
 
 
 def _unreadable(done: Completed, what: str) -> NoReturn:
+    if _OTHER_BYTES.search(done.stderr):
+        raise RefusedError(
+            f"{what}: it has other bytes than its name says", means=_words(done.stderr)
+        ) from ProgramFailedError(done)
     raise OutsideError(what, means=_words(done.stderr)) from ProgramFailedError(done)
 
 
