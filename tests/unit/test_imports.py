@@ -22,7 +22,7 @@ ROWS = (
     ("provision",),
     ("services",),
     ("stations", "schedule", "rehearsal", "production"),
-    ("line", "report"),
+    ("line", "report", "compare"),
     ("commands",),
     ("cli",),
     ("__main__",),
