@@ -1,0 +1,58 @@
+"""The service's binary is built once; each test has a process, a target and a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sealift.provision import debian
+from sealift.provision.cache import cache_folder
+from sealift.provision.go import find_go
+from tests.service.running import JSON, Caretaker, build
+from tests.service.target import Target
+
+# Name and label of what is watched; every one of them is a path of the target.
+WATCHED = {
+    "archive": "records",
+    "library": "records",
+    "mail": "office",
+    "payroll": "office",
+    "shop": "sales",
+    "stock": "sales",
+}
+
+
+def watching(target: Target) -> JSON:
+    """Return a configuration that asks for each of them every second, and for the archive once."""
+    endpoints = [
+        {"name": name, "url": f"{target.url}/{name}", "interval": "1s", "labels": {"team": team}}
+        for name, team in WATCHED.items()
+    ]
+    endpoints[0]["interval"] = "1h"
+    return {"endpoints": endpoints}
+
+
+@pytest.fixture(scope="session")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("built"), find_go(cache=cache_folder()).path)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    return debian.ensure(["chromium"])["chromium"]
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with Target() as serving:
+        yield serving
+
+
+@pytest.fixture
+def caretaker(binary: Path, target: Target, tmp_path: Path) -> Iterator[Caretaker]:
+    """Watch six endpoints, two of which are down."""
+    target.broken |= {"/mail", "/stock"}
+    with Caretaker.start(binary, tmp_path, watching(target)) as running:
+        yield running
