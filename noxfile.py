@@ -13,7 +13,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 
 PYTHON = ("src", "tests", "noxfile.py")
 SERVICE = "src/health-caretaker"
-TESTS = ("lint", "types", "unit", "tools", "rehearsal", "attacks")
+TESTS = ("lint", "types", "unit", "tools", "rehearsal", "attacks", "service")
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = list(TESTS)
@@ -79,6 +79,12 @@ def attacks(session: nox.Session) -> None:
 
 
 @nox.session
+def service(session: nox.Session) -> None:
+    """Use the running service: its page in a browser, and its API as it is described."""
+    pytest(session, "tests/service")
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Lock the Python packages again, by hash and without addresses."""
     for name in ("requirements", "requirements-test"):
@@ -105,6 +111,6 @@ def _verb(name: str) -> None:
 
 for verb in (
     *("release", "plan", "base", "compile", "prove", "image", "smoke", "scan", "sbom"),
-    *("push", "sign", "verify", "draft", "promote", "report", "doctor"),
+    *("push", "sign", "verify", "draft", "promote", "report", "doctor", "compare"),
 ):
     _verb(verb)

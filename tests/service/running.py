@@ -42,6 +42,7 @@ class Caretaker:
     process: subprocess.Popen[bytes]
     folder: Path
     port: int
+    metrics_port: int
 
     @classmethod
     def start(
@@ -60,7 +61,7 @@ class Caretaker:
                 stdout=log,
                 stderr=log,
             )
-        caretaker = cls(process, folder, web)
+        caretaker = cls(process, folder, web, metrics)
         try:
             caretaker._wait()
         except BaseException:
@@ -78,6 +79,13 @@ class Caretaker:
         with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as answer:  # noqa: S310
             said: JSON = json.load(answer)
         return said
+
+    def metrics(self) -> str:
+        """Return what it tells Prometheus."""
+        address = f"http://{LOOPBACK}:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            said: bytes = answer.read()
+        return said.decode()
 
     def end(self) -> int:
         """Ask the process to end, and return its status."""
