@@ -107,3 +107,22 @@ def test_doctor_knows_every_program(public: Played) -> None:
     built = [row for row in rows if row["origin"] == "built here"]
     assert {row["state"] for row in built} == {"locked"}
     assert all(row["sha256"] and row["version"] for row in built)
+
+
+def test_bases_are_locked_only_when_their_maker_signed_them(public: Played) -> None:
+    (folder,) = public.desk.folder.glob("build/rehearsal/*/sigstore")
+    port = json.loads((folder / "ports.json").read_text(encoding="utf-8"))["email_issuer"]
+    maker = "keyless@distroless.iam.gserviceaccount.com"
+    update = (
+        *("bases", "update", f"--upstream={public.env['SEALIFT_REGISTRY']}/distroless"),
+        *(f"--trusted-root={public.env['SEALIFT_TRUSTED_ROOT']}", f"--issuer=http://localhost:{port}"),
+    )
+    lock = public.desk.folder / "ci" / "bases.lock.yaml"
+    empty = lock.read_bytes()
+    assert public.desk.sealift(*update, "--identity=somebody@example.test").status == 3
+    assert lock.read_bytes() == empty
+    said = public.desk.sealift(*update, f"--identity={maker}")
+    assert said.status == 0, said.stderr
+    digests = set(re.findall(r"sha256:[0-9a-f]{64}", lock.read_text(encoding="utf-8")))
+    assert digests == set(re.findall(r"sha256:[0-9a-f]{64}", " ".join(public.report["stand_ins"])))
+    lock.write_bytes(empty)
