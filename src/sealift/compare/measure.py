@@ -155,6 +155,7 @@ def this_machine(engine: Engine) -> Machine:
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         kernel=machine_of.release(),
         engine=engine.call("--version").stdout.strip(),
+        load=round(os.getloadavg()[1], 1),
     )
 
 

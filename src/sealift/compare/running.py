@@ -22,8 +22,8 @@ from sealift.tools.engine import Engine
 HEALTH_PORT = 8080
 ASK_EVERY = 0.002
 DEADLINE = 30.0
-AT_REST = 3.0
-REQUESTS = 3000
+AT_REST = 2.0
+REQUESTS = 500
 CGROUPS = Path("/sys/fs/cgroup")
 
 

@@ -60,7 +60,7 @@ def describe(machine: Machine) -> str:
     """Write a machine in a line."""
     return (
         f"{machine.processor}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB, "
-        f"Linux {machine.kernel}, {machine.engine}"
+        f"Linux {machine.kernel}, {machine.engine}; load average {machine.load:.1f}"
     )
 
 

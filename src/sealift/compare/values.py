@@ -97,13 +97,14 @@ class Verdict(Strict, frozen=True, kw_only=True):
 
 
 class Machine(Strict, frozen=True, kw_only=True):
-    """Where it was measured."""
+    """Where it was measured; ``load`` is how many programs wanted a core at the same time."""
 
     processor: str
     cores: int
     memory: int
     kernel: str
     engine: str
+    load: float
 
 
 class Comparison(Strict, frozen=True, kw_only=True):

@@ -1,0 +1,84 @@
+"""``sealift compare``: the images beside the same service on fuller systems, measured in one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sealift import console
+from sealift.commands.opening import JsonOption, checkout
+
+if TYPE_CHECKING:
+    from sealift.compare.values import Comparison
+
+PROGRAMS = ("olareg", "regctl", "trivy")
+
+
+def command(
+    *,
+    starts: Annotated[int, typer.Option("--starts", min=1, help="How often each kind is started.")] = 20,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder, instead of docs/compare of this checkout.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Write the table and the picture again from the JSON.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure static, base and a full Debian; write a table, JSON and a picture to docs/compare."""
+    from sealift.model.codec import to_json
+
+    root = checkout()
+    out = out or root / "docs" / "compare"
+    compared = _read(out) if again else _measured(root, starts)
+    _write(compared, out)
+    console.result(to_json(compared).decode() if as_json else _table(compared))
+
+
+def _measured(root: Path, starts: int) -> Comparison:
+    from sealift.compare.measure import LOOKS, Bench, compare, this_platform
+    from sealift.model.run import RunFolder
+    from sealift.provision.cache import cache_folder
+    from sealift.provision.everything import provide_all
+    from sealift.tools import engine
+
+    cache, run = cache_folder(), RunFolder(root / "build" / "release" / "latest")
+    plan = run.read_plan()
+    provide_all(PROGRAMS, cache=cache, debian_programs=("mmdebstrap", "podman", "runc"))
+    folder = root / "build" / "compare"
+    bench = Bench(
+        folder=folder,
+        platform=this_platform(),
+        engine=engine.find(cache / "locks"),
+        database=folder / "trivy",
+        starts=starts,
+        looks=min(LOOKS, starts),
+    )
+    return compare(root, plan, run.images, bench, cache=cache)
+
+
+def _read(out: Path) -> Comparison:
+    from sealift.compare.measure import with_claims_judged
+    from sealift.compare.values import Comparison
+    from sealift.model.codec import from_json
+
+    file = out / "comparison.json"
+    return with_claims_judged(from_json(file.read_bytes(), Comparison, source=str(file)))
+
+
+def _write(compared: Comparison, out: Path) -> None:
+    from sealift.compare.picture import svg
+    from sealift.model.codec import publish, to_json
+
+    publish(out / "comparison.json", to_json(compared))
+    publish(out / "comparison.md", _table(compared).encode())
+    publish(out / "comparison.svg", svg(compared).encode())
+    console.say(f"wrote {out}/comparison.json, .md and .svg")
+
+
+def _table(compared: Comparison) -> str:
+    from sealift.compare.table import markdown
+
+    return markdown(compared)

@@ -1,0 +1,71 @@
+"""Claims against made-up measurements."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealift.compare.claims import judge
+from sealift.compare.values import Measured, Verdict
+from tests.unit.compare.example import kind
+
+
+def verdict(claim: str, *kinds: Measured) -> Verdict:
+    (found,) = [v for v in judge({k.kind: k for k in kinds}) if v.claim.startswith(claim)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "said"),
+    [(2.0, "supported"), (1.5, "supported"), (2.5, "supported"), (1.4, "corrected"), (2.6, "corrected")],
+)
+def test_about_is_a_quarter_up_or_down(megabytes: float, said: str) -> None:
+    found = verdict("static: base", kind("static", sizes=(megabytes, 14)))
+    assert found.verdict == said
+    assert f"{megabytes:.1f} MB unpacked" in found.measured
+
+
+def test_what_was_not_measured_is_not_judged() -> None:
+    assert verdict("ubuntu: total", kind("static")).verdict == "not measured"
+    assert verdict("start-up", kind("static"), kind("base")).verdict == "not measured"
+    assert verdict("requests", kind("static")).verdict == "not measured"
+    assert verdict("static with the service").verdict == "not measured"
+
+
+@pytest.mark.parametrize(("total", "said"), [(14.9, "supported"), (15.0, "corrected")])
+def test_static_is_under_fifteen(total: float, said: str) -> None:
+    assert verdict("static with the service", kind("static", sizes=(2, total))).verdict == said
+
+
+def three(static: float, base: float, debian: float, *, spread: float = 0.0) -> list[Measured]:
+    medians = {"static": static, "base": base, "debian": debian}
+    return [kind(name, starts=(m - spread, m, m + spread)) for name, m in medians.items()]
+
+
+def test_start_up_rises_when_the_medians_do_and_the_noise_is_small() -> None:
+    assert verdict("start-up", *three(0.1, 0.2, 0.3)).verdict == "supported"
+    assert verdict("start-up", *three(0.1, 0.3, 0.2)).verdict == "corrected"
+
+
+def test_a_rise_within_the_spread_proves_no_order() -> None:
+    found = verdict("start-up", *three(0.200, 0.201, 0.202, spread=0.05))
+    assert found.verdict == "corrected"
+    assert "within the spread" in found.measured
+
+
+def test_memory_is_judged_by_the_process() -> None:
+    rising = [kind("static", rss=9), kind("base", rss=10), kind("debian", rss=11)]
+    assert verdict("memory", *rising).verdict == "supported"
+    assert verdict("memory", kind("static", rss=12), *rising[1:]).verdict == "corrected"
+
+
+@pytest.mark.parametrize(("rate", "said"), [(1000, "supported"), (901, "supported"), (890, "corrected")])
+def test_rates_are_the_same_within_a_tenth(rate: float, said: str) -> None:
+    assert verdict("requests", kind("static"), kind("base", rate=rate)).verdict == said
+
+
+def test_medians_and_the_spread() -> None:
+    found = kind("static", starts=(0.5, 0.1, 0.2, 0.3, 0.4))
+    assert found.start == 0.3
+    assert found.spread == pytest.approx(0.3)
+    assert found.cgroup == 4_000_000
+    assert kind("static", starts=(0.5,)).spread == 0
