@@ -19,9 +19,11 @@ from sealift.provision.root import root_prefix
 # Which packages give a program. What podman uses on the way is named too: with
 # --no-install-recommends nothing else would bring it.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "dockerd": ("docker.io",),
     "chromium": ("chromium",),
     "file": ("file",),
     "git": ("git",),
+    "mmdebstrap": ("mmdebstrap",),
     "podman": ("podman", "iptables", "netavark"),
     "qemu-aarch64-static": ("qemu-user-static",),
     "runc": ("runc",),
