@@ -38,6 +38,7 @@ VERBS: Mapping[str, Verb] = {
     "rehearse": Verb("The services and worlds of rehearsals: env, stop, reset.", "rehearse"),
     "doctor": Verb("Each program, where it came from, and its hash against the lock.", "doctor"),
     "explain": Verb("Why a binary would not start on a base.", "explain"),
+    "compare": Verb("The images beside the same service on fuller systems, measured.", "compare"),
     "bases": Verb("The base images that production builds on: update.", "bases"),
     "schema": Verb("The JSON schema of each file that is read or written.", "schema"),
 }
