@@ -1,0 +1,101 @@
+"""Take a real image apart, change one thing, and put it together again with digests that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from sealift.model.evidence import Built, BuiltPlatform
+from sealift.model.names import Digest, Platform
+from sealift.rehearsal.oci_writer import CONFIG, LAYER, MANIFEST, LayerTar, Packed, Writer, writing
+from sealift.tools.layout import Layout
+
+JSON = dict[str, Any]
+AMD64, ARM64 = Platform("linux/amd64"), Platform("linux/arm64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One platform's image: its configuration, and its layers, lowest first."""
+
+    config: JSON
+    layers: tuple[Packed, ...]
+
+    @classmethod
+    def read(cls, layout: Layout, manifest: Digest) -> Self:
+        config = layout.config(manifest)
+        blobs = [layout.read(layer.digest) for layer in layout.layers(manifest)]
+        diffs = map(Digest, config["rootfs"]["diff_ids"])
+        layers = tuple(Packed(diff_id=d, blob=b) for d, b in zip(diffs, blobs, strict=True))
+        return cls(config=config, layers=layers)
+
+    def saying(self, **changed: Any) -> Image:
+        """Change what the configuration tells an engine; None takes a field away."""
+        told = {k: v for k, v in (self.config["config"] | changed).items() if v is not None}
+        return replace(self, config=self.config | {"config": told})
+
+    def labelled(self, **changed: str | None) -> Image:
+        """Change labels by the last word of their names; None takes one away."""
+        labels = dict(self.config["config"]["Labels"])
+        for word, value in changed.items():
+            labels.pop(name := f"org.opencontainers.image.{word}")
+            if value is not None:
+                labels[name] = value
+        return self.saying(Labels=labels)
+
+    def with_layers(self, *layers: Packed) -> Image:
+        return replace(self, layers=layers)
+
+    def plus(self, tree: LayerTar) -> Image:
+        """Put a layer on top."""
+        return self.with_layers(*self.layers, tree.pack())
+
+    def with_program(self, tree: LayerTar) -> Image:
+        """Put a layer in the place of the one that holds the program."""
+        return self.with_layers(*self.layers[:-1], tree.pack())
+
+    def below_program(self, tree: LayerTar) -> Image:
+        """Put a layer between the base and the program."""
+        return self.with_layers(*self.layers[:-1], tree.pack(), self.layers[-1])
+
+    def write(self, new: Writer, platform: Platform) -> JSON:
+        """Write the image and return its descriptor."""
+        diffs = [str(layer.diff_id) for layer in self.layers]
+        config = {k: v for k, v in self.config.items() if k != "history"}
+        config["rootfs"] = {"type": "layers", "diff_ids": diffs}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": new.blob(msgspec.json.encode(config), CONFIG),
+            "layers": [new.blob(layer.blob, LAYER) for layer in self.layers],
+        }
+        described = new.blob(msgspec.json.encode(manifest), MANIFEST)
+        return {**described, "platform": {"os": platform.os, "architecture": platform.arch}}
+
+
+Change = Callable[[Image], Image]
+
+
+def same(image: Image) -> Image:
+    """Change nothing."""
+    return image
+
+
+def forge(source: Layout, out: Path, changes: Mapping[Platform, Change]) -> Built:
+    """Write a changed copy of an image; only the platforms that are named are in it."""
+    found: dict[str, BuiltPlatform] = {}
+    described = []
+    with writing(out) as new:
+        for platform, manifest in source.platforms(source.index()).items():
+            if platform in changes:
+                entry = changes[platform](Image.read(source, manifest)).write(new, platform)
+                described.append(entry)
+                digest = Digest(entry["digest"])
+                found[platform] = BuiltPlatform(digest=digest, binary_sha256="0" * 64, compressed_bytes=1)
+        index = new.index(described, "forged")
+    # An absolute path stays what it is, whatever folder it is joined to.
+    return Built(layout=str(out), digest=index, platforms=found, base_digest=index, programs={})

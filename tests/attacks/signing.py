@@ -1,0 +1,171 @@
+"""Small images in a real registry, and people who sign them: the release itself, and others."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sealift.model.names import Digest, Platform, Repository
+from sealift.model.statements import Claims, Identity, PredicateType, Statement, Subject
+from sealift.rehearsal.issuer import github_identity
+from sealift.rehearsal.oci_writer import LayerTar, writing
+from sealift.rehearsal.world import Stage
+from sealift.stations.verify import Expected, Verified, verify
+from sealift.tools.cosign import Cosign
+from sealift.tools.layout import Layout
+from sealift.tools.regctl import Registry
+from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner, ambient_token
+
+JSON = dict[str, Any]
+ANY = Claims()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """A registry with small images, and the means to sign and to verify what lies there.
+
+    ``kept`` is where the registry keeps them, ``folder`` where they are made.
+    """
+
+    stage: Stage
+    host: str
+    kept: Path
+    folder: Path
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(plain_http=(self.host,), env=self.stage.world.env)
+
+    @property
+    def verifier(self) -> BundleVerifier:
+        """The library, asking for what a release asks for."""
+        sigstore = self.stage.world.sigstore
+        return self.verifier_of(sigstore.identity, sigstore.claims)
+
+    @property
+    def cosign(self) -> Cosign:
+        """cosign, asking for what a release asks for."""
+        sigstore = self.stage.world.sigstore
+        return self.cosign_of(sigstore.identity, sigstore.claims)
+
+    def verifier_of(self, identity: Identity, claims: Claims = ANY) -> BundleVerifier:
+        """The library, asking for somebody else."""
+        root = self.stage.world.sigstore.trusted_root
+        return BundleVerifier(trusted_root=root, identity=identity, claims=claims)
+
+    def cosign_of(self, identity: Identity, claims: Claims = ANY) -> Cosign:
+        """cosign, asking for somebody else."""
+        world = self.stage.world
+        root = world.sigstore.trusted_root
+        return Cosign(trusted_root=root, identity=identity, claims=claims, env=world.env)
+
+    def verify(
+        self,
+        wanted: Sequence[Expected],
+        *,
+        verifier: BundleVerifier | None = None,
+        cosign: Cosign | None = None,
+    ) -> Verified:
+        """Verify as a release does, or with a client that asks for somebody else."""
+        return verify(
+            wanted,
+            registry=self.registry,
+            verifier=verifier or self.verifier,
+            cosign=cosign or self.cosign,
+        )
+
+    def image(self) -> Subject:
+        """Put an image that nobody has seen before on the shelf, with nothing attached."""
+        return self.index()[1][0]
+
+    def index(self, platforms: int = 1) -> tuple[Subject, tuple[Subject, ...]]:
+        """Put an index of some images on the shelf; return it and them."""
+        name = secrets.token_hex(6)
+        layout = small_index(self.folder / name, platforms)
+        repository = Repository(f"{self.host}/small/{name}")
+        index = layout.index()
+        self.registry.copy(f"ocidir://{layout.root}@{index}", repository.at(index))
+        found = layout.platforms(index).values()
+        return (
+            Subject(repository=repository, digest=index),
+            tuple(Subject(repository=repository, digest=d) for d in found),
+        )
+
+    def spoil(self, repository: Repository, digest: Digest) -> None:
+        """Change a manifest or a blob behind the registry's back."""
+        path = self.kept / repository.path / "blobs" / "sha256" / digest.hex
+        path.write_bytes(path.read_bytes() + b" ")
+
+    def sign(self, *statements: Statement) -> list[bytes]:
+        """Sign as the release does."""
+        sigstore = self.stage.world.sigstore
+        signer = SigstoreSigner(
+            trust_config=sigstore.trust_config, token=lambda: ambient_token(sigstore.token_env)
+        )
+        return signer.sign_batch(statements)
+
+    def sign_by_email(self, *statements: Statement) -> list[bytes]:
+        """Sign as the makers of the bases do."""
+        local = self.stage.sigstore
+        return SigstoreSigner(trust_config=local.trust_config, token=local.email_token).sign_batch(statements)
+
+    def attach(self, subject: Subject, bundles: Sequence[bytes], kind: str = PredicateType.SIGNATURE) -> None:
+        """Attach bundles, whatever they say."""
+        for bundle in bundles:
+            self.registry.attach(subject.repository, subject.digest, bundle, kind)
+
+    def say(self, *statements: Statement) -> None:
+        """Sign statements and attach each to its subject."""
+        for statement, bundle in zip(statements, self.sign(*statements), strict=True):
+            self.attach(statement.subject, [bundle], statement.predicate_type)
+
+    def provenance(self, subject: Subject, **changed: str) -> Statement:
+        """Say how an image was made, or something else than that."""
+        sigstore = self.stage.world.sigstore
+        told = {"builder": sigstore.identity.san, "commit": str(sigstore.claims.commit)} | changed
+        predicate: JSON = {
+            "buildDefinition": {"resolvedDependencies": [{"digest": {"gitCommit": told["commit"]}}]},
+            "runDetails": {"builder": {"id": told["builder"]}},
+        }
+        return Statement(subject=subject, predicate_type=PredicateType.PROVENANCE, predicate=predicate)
+
+    @contextmanager
+    def claiming(self, **changed: str) -> Iterator[Identity]:
+        """Let the issuer mint another workflow's tokens; the certificates that follow carry it."""
+        path = self.stage.sigstore.folder / "claims.json"
+        true = path.read_text(encoding="utf-8")
+        told = json.loads(true) | changed
+        try:
+            path.write_text(json.dumps(told), encoding="utf-8")
+            yield replace(self.stage.world.sigstore.identity, san=github_identity(told))
+        finally:
+            path.write_text(true, encoding="utf-8")
+
+
+def small_index(folder: Path, platforms: int = 1) -> Layout:
+    """Write an index of images that hold one random file each."""
+    arches = ("amd64", "arm64", "s390x")[:platforms]
+    with writing(folder) as new:
+        images = [
+            new.image(
+                Platform(f"linux/{arch}"),
+                [LayerTar().file("file", secrets.token_bytes(16)).pack()],
+                config={"Entrypoint": ["/file"]},
+                annotations={},
+            )
+            for arch in arches
+        ]
+        new.index(images, "small")
+    return Layout(folder)
+
+
+def wanting(subject: Subject, *kinds: PredicateType) -> tuple[Expected, ...]:
+    """Expect some statements about one image; its signature, when none are named."""
+    return tuple(
+        Expected(subject=subject, predicate_type=kind) for kind in kinds or (PredicateType.SIGNATURE,)
+    )

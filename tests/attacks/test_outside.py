@@ -1,0 +1,157 @@
+"""The whole release in a copy of its outside, where somebody has changed one thing before tags move."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sealift.errors import RefusedError
+from sealift.line import Line
+from sealift.model.codec import publish, to_json
+from sealift.model.names import Digest, Repository, Tag
+from sealift.model.plan import Cell
+from sealift.model.statements import PredicateType
+from sealift.rehearsal.github.store import Ref, Store
+from sealift.rehearsal.world import Stage
+from sealift.services.ports import free_ports
+from sealift.services.registry import public_registry
+from sealift.services.service import Service, TcpReady
+from sealift.services.supervised import Supervised
+from sealift.stations.gate import GateRefusedError
+from sealift.stations.verify import Verified
+from sealift.tools.regctl import PREDICATE_ANNOTATION
+from tests.attacks.forging import ARM64
+
+pytestmark = pytest.mark.programs
+
+Tags = dict[str, tuple[Tag, ...]]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(line: Line, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """Play on in a copy of the registry in which no tag has moved yet; GitHub's copy is each test's own."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(stage.folder / "registry", folder / "registry")
+    (port,) = free_ports(1).release()
+    with Supervised(log=folder / "supervisor.log") as services:
+        services.start([public_registry(folder / "registry", port, log=folder / "registry.log")])
+        copied = replace(line, world=replace(line.world, registry=f"localhost:{port}"))
+        for repository in repositories(copied):
+            for tag in copied._registry().tags(repository):
+                copied._registry()._regctl("tag", "delete", repository.tagged(tag))
+        yield copied
+
+
+@pytest.fixture(scope="module")
+def verified(elsewhere: Line) -> Verified:
+    """Verify once that the copy is as good as the release."""
+    return elsewhere._look()
+
+
+@pytest.fixture
+def github(elsewhere: Line, verified: Verified, stage: Stage, tmp_path: Path) -> Iterator[tuple[Line, Store]]:
+    """Give the line a copy of GitHub, and the copy's folder."""
+    folder = tmp_path / "github"
+    shutil.copytree(stage.folder / "github", folder)
+    (port,) = free_ports(1).release()
+    api = replace(elsewhere.world.github, api=f"http://127.0.0.1:{port}")
+    copied = replace(elsewhere, world=replace(elsewhere.world, github=api))
+    copied.verified = verified
+    with Supervised(log=tmp_path / "supervisor.log") as services:
+        services.start([stand_in(stage, folder, port, tmp_path / "github.log")])
+        yield copied, Store(folder)
+
+
+def stand_in(stage: Stage, folder: Path, port: int, log: Path) -> Service:
+    """Serve another folder on another port as the release's own stand-in does."""
+    true = stage._github_service(log)
+    old = {str(stage.folder / "github"): str(folder), str(stage.ports["github"]): str(port)}
+    return replace(true, argv=tuple(old.get(word, word) for word in true.argv), ready=TcpReady(port))
+
+
+def repositories(line: Line) -> list[Repository]:
+    return [line.world.repository(variant.repository) for variant in line.plan.config.variants.values()]
+
+
+def tags(line: Line) -> Tags:
+    return {repository: line._registry().tags(repository) for repository in repositories(line)}
+
+
+def lacks_an_asset(store: Store) -> str:
+    asset = store.assets(store.releases()[0].id)[0]
+    store.drop_asset(asset.id)
+    return f"published release v1.0.0 lacks, or has with other bytes: {asset.name}"
+
+
+def has_a_foreign_asset(store: Store) -> str:
+    release = store.releases()[0].id
+    about = {"label": "", "content_type": "text/plain"}
+    store.add_asset(release, name="extra.txt", content=b"extra", complete=True, **about)
+    return "has assets that were not built here: extra.txt"
+
+
+def has_an_asset_with_other_bytes(store: Store) -> str:
+    asset = store.assets(store.releases()[0].id)[0]
+    path = store._folder / "assets" / str(asset.id) / "content"
+    path.write_bytes(path.read_bytes() + b"\0")
+    return f"lacks, or has with other bytes: {asset.name}"
+
+
+def shows_another_commit(store: Store) -> str:
+    publish(store._folder / "refs.json", to_json({"v1.0.0": Ref(sha="0" * 40)}))
+    return f"the tag v1.0.0 names {'0' * 40} on GitHub"
+
+
+def lost_the_tag(store: Store) -> str:
+    publish(store._folder / "refs.json", to_json({}))
+    return "the tag v1.0.0 is not on GitHub"
+
+
+def is_a_prerelease(store: Store) -> str:
+    store.put(msgspec.structs.replace(store.releases()[0], prerelease=True))
+    return "is published with prerelease=True, not False"
+
+
+DAMAGES: list[Callable[[Store], str]] = [
+    lacks_an_asset,
+    has_a_foreign_asset,
+    has_an_asset_with_other_bytes,
+    shows_another_commit,
+    lost_the_tag,
+    is_a_prerelease,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_no_tag_moves_while_github(github: tuple[Line, Store], damage: Callable[[Store], str]) -> None:
+    line, store = github
+    words = damage(store)
+    with pytest.raises(RefusedError) as caught:
+        line._promote()
+    assert words in caught.value.happened
+    assert set(tags(line).values()) == {()}
+
+
+def test_one_signature_that_was_lost_is_missed(elsewhere: Line) -> None:
+    """The copy is changed for good: this comes after all that verified it."""
+    cell = Cell("base", ARM64)
+    repository = elsewhere.world.repository(elsewhere.plan.variant(cell.variant).repository)
+    digest = Digest(elsewhere._built(cell.variant).platforms[cell.platform].digest)
+    registry = elsewhere._registry()
+    (lost,) = [
+        r.digest
+        for r in registry.referrers(repository, digest)
+        if r.annotations[PREDICATE_ANNOTATION] == PredicateType.SIGNATURE
+    ]
+    assert registry._regctl("manifest", "delete", repository.at(lost)).returncode == 0
+    with pytest.raises(GateRefusedError) as caught:
+        elsewhere._look()
+    refused = [gate for gate in caught.value.gates if gate.verdict == "refused"]
+    assert [gate.subject for gate in refused] == [repository.at(digest)]
+    assert refused[0].detail.startswith(f"{PredicateType.SIGNATURE} by the sigstore library: missing")
+    assert set(tags(elsewhere).values()) == {()}

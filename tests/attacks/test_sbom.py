@@ -1,0 +1,185 @@
+"""SBOM: lists that do not say what is in an image, and images that hold what nobody proved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sealift.line import Line
+from sealift.model.evidence import Built, Listed, Proven
+from sealift.model.plan import Cell
+from sealift.model.run import RunFolder
+from sealift.model.world import World
+from sealift.rehearsal.oci_writer import LayerTar
+from sealift.stations.gate import GateRefusedError
+from sealift.stations.sbom import FORMATS, sbom
+from sealift.tools import trivy
+from tests.attacks.conftest import Forge
+from tests.attacks.forging import AMD64, Change, Image, same
+from tests.tools.scan_assets import go_program
+
+pytestmark = pytest.mark.programs
+
+JSON = dict[str, Any]
+CELL = Cell("static", AMD64)
+CLIENT = "github.com/prometheus/client_golang"
+OWN = "github.com/sealift/health-caretaker"
+Look = Callable[..., Listed]
+
+
+@pytest.fixture
+def look(line: Line, beside: RunFolder) -> Look:
+    """List one cell of a world, by what was proven of the released binary."""
+    proven = line.run.read("prove", str(CELL), Proven)
+
+    def list_it(world: World, built: Built) -> Listed:
+        return sbom(CELL, line.plan, built, proven, world=world, run=beside)
+
+    return list_it
+
+
+def refusals(caught: pytest.ExceptionInfo[GateRefusedError]) -> list[str]:
+    return [gate.detail for gate in caught.value.gates if gate.verdict == "refused"]
+
+
+def in_both(words: str) -> list[str]:
+    return [f"SPDX: {words}", f"CycloneDX: {words}"]
+
+
+def test_the_forge_alone_is_no_reason_to_refuse(look: Look, forged: Forge) -> None:
+    world, built = forged("static", {AMD64: same})
+    listed = look(world, built)
+    assert listed.digest == built.platforms[AMD64].digest
+    assert {gate.verdict for gate in listed.gates} == {"pass"}
+
+
+STATUS = "Package: extra\nVersion: 1:2.0-1\nArchitecture: amd64\nMaintainer: nobody\nDescription: made up\n"
+# dpkg's own list and distroless' folder: Trivy reads both, an image has only one of them.
+IMAGES: dict[str, tuple[Change, str]] = {
+    "a package in dpkg's list alone": (
+        lambda i: i.plus(
+            LayerTar().file("var/lib/dpkg/status", f"{STATUS}Status: install ok installed\n".encode())
+        ),
+        "Debian packages listed and not in the image: extra@1:2.0-1",
+    ),
+    "a package that Trivy takes for removed": (
+        lambda i: i.plus(
+            LayerTar().file(
+                "var/lib/dpkg/status.d/extra", f"{STATUS}Status: deinstall ok config-files\n".encode()
+            )
+        ),
+        "Debian packages in the image and not listed: extra@1:2.0-1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_a_package_in_one_place_only_is_refused(look: Look, forged: Forge, name: str) -> None:
+    change, words = IMAGES[name]
+    with pytest.raises(GateRefusedError) as caught:
+        look(*forged("static", {AMD64: change}))
+    assert refusals(caught) == in_both(words)
+
+
+def test_a_second_program_is_refused(look: Look, forged: Forge, tmp_path: Path) -> None:
+    other = go_program(tmp_path, "amd64", version="v1.11.0").read_bytes()
+    with pytest.raises(GateRefusedError) as caught:
+        look(*forged("static", {AMD64: lambda i: i.plus(LayerTar().file("opt/other", other, 0o755))}))
+    spdx, cyclonedx = refusals(caught)
+    for words in (spdx, cyclonedx):
+        assert "Go modules listed and not in the image" in words
+        assert f"{CLIENT}@v1.11.0" in words
+        assert "example.test/old" in words
+
+
+def test_a_program_that_was_never_proven_is_refused(look: Look, forged: Forge, tmp_path: Path) -> None:
+    other = go_program(tmp_path, "amd64", version="v1.11.1").read_bytes()
+
+    def change(image: Image) -> Image:
+        return image.with_program(LayerTar().file("health-caretaker", other, 0o755))
+
+    with pytest.raises(GateRefusedError) as caught:
+        look(*forged("static", {AMD64: change}))
+    found = refusals(caught)
+    assert f"SPDX: {OWN} is missing" in found
+    assert f"CycloneDX: {OWN} is missing" in found
+    missing = [words for words in found if "Go modules in the image and not listed" in words]
+    assert len(missing) == 2
+    assert all("golang.org/x/sys@" in words for words in missing)
+
+
+@pytest.fixture(scope="session")
+def documents(line: Line) -> dict[str, bytes]:
+    """List the released image once in each form; every test below spoils a copy."""
+    digest, world = line._built("static").platforms[AMD64].digest, line.world
+    reference = f"{world.layouts}/static@{digest}"
+    return {f: trivy.sbom(reference, AMD64, format=f, cache_dir=world.advisories) for f in FORMATS}
+
+
+def spoil(raw: bytes, form: str, name: str, purl: str | None) -> bytes:
+    """Take a package out of a list, or give it another URL."""
+    document: JSON = msgspec.json.decode(raw)
+    where = "packages" if form == "spdx-json" else "components"
+    entries: list[JSON] = document[where]
+    assert [e["name"] for e in entries].count(name) == 1
+    kept = []
+    for entry in entries:
+        if entry["name"] != name:
+            kept.append(entry)
+        elif purl is not None and form == "spdx-json":
+            url = {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}
+            kept.append(entry | {"externalRefs": [url]})
+        elif purl is not None:
+            kept.append(entry | {"purl": purl})
+    return msgspec.json.encode(document | {where: kept})
+
+
+SPOILT: dict[str, tuple[str, str | None, list[str]]] = {
+    "lacks a module": (CLIENT, None, [f"Go modules in the image and not listed: {CLIENT}@v"]),
+    "lacks Go itself": ("stdlib", None, ["Go modules in the image and not listed: stdlib@v1."]),
+    "lacks the service": (OWN, None, [f"{OWN} is missing"]),
+    "lacks a package": ("tzdata", None, ["Debian packages in the image and not listed: tzdata@20"]),
+    "has another version of a package": (
+        "netbase",
+        "pkg:deb/debian/netbase@0.1?arch=all",
+        [
+            "Debian packages in the image and not listed: netbase@6",
+            "Debian packages listed and not in the image: netbase@0.1",
+        ],
+    ),
+    "has another version of a module": (
+        CLIENT,
+        f"pkg:golang/{CLIENT}@v0.0.1",
+        [
+            f"Go modules in the image and not listed: {CLIENT}@v1",
+            f"Go modules listed and not in the image: {CLIENT}@v0.0.1",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_list_that_is_not_true_is_refused(
+    line: Line,
+    look: Look,
+    documents: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    name: str,
+) -> None:
+    package, purl, words = SPOILT[name]
+    told = documents | {form: spoil(documents[form], form, package, purl)}
+    monkeypatch.setattr(trivy, "sbom", lambda *_, **asked: told[asked["format"]])
+    built = line._built("static")
+    with pytest.raises(GateRefusedError) as caught:
+        look(line.world, built)
+    label = {"spdx-json": "SPDX", "cyclonedx": "CycloneDX"}[form]
+    found = refusals(caught)
+    assert len(found) == len(words)
+    for detail, start in zip(found, words, strict=True):
+        assert detail.startswith(f"{label}: {start}")
