@@ -11,7 +11,7 @@ import nox
 # The sessions use the locked environment that holds nox itself.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-PYTHON = ("src", "tests", "noxfile.py")
+PYTHON = ("src", "tests", "benchmarks", "noxfile.py")
 SERVICE = "src/health-caretaker"
 TESTS = ("lint", "types", "unit", "tools", "rehearsal", "attacks", "service")
 

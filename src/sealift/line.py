@@ -140,7 +140,7 @@ class Line:
                 self.run.write(station, subject, work())
             except SealiftError as error:
                 # Only a gate that looked has refused; what failed on the way was not checked.
-                verdict = "refused" if isinstance(error, RefusedError) else "not-checked"
+                verdict: ev.Outcome = "refused" if isinstance(error, RefusedError) else "not-checked"
                 gates = getattr(error, "gates", None) or (
                     ev.Gate(station=station, subject=subject, verdict=verdict, detail=error.happened),
                 )

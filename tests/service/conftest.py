@@ -41,7 +41,8 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> Path:
-    return debian.ensure(["chromium"])["chromium"]
+    # Where Chromium comes as a snap, hosted runners have Chrome instead.
+    return debian.find("google-chrome") or debian.ensure(["chromium"])["chromium"]
 
 
 @pytest.fixture

@@ -208,7 +208,6 @@ def test_nothing_is_asked_of_anybody_else(browser: Browser, caretaker: Caretaker
     assert {urlsplit(url).netloc for url in asked} == {urlsplit(caretaker.url).netloc}
 
 
-@pytest.mark.xfail(reason="while there are few bars, the last one's time lies beyond the edge", strict=True)
 def test_an_open_endpoint_scrolls_in_one_direction_on_a_phone(page: Page) -> None:
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.get_by_role("link", name="archive").click()

@@ -31,7 +31,7 @@ TRIGGERS = {"ci.yml": {"pull_request", "push"}, "release.yml": {"push"}}
 # Who may do what: another line here is a decision.
 RIGHTS: dict[str, dict[str, dict[str, str]]] = {
     "ci.yml": {
-        **dict.fromkeys(("lint", "types", "unit", "tools", "rehearsal", "attacks"), READ),
+        **dict.fromkeys(("lint", "types", "unit", "tools", "service", "rehearsal", "attacks"), READ),
         "ci": {},
     },
     "release.yml": {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sealift.model.evidence import Gate, SignedEntry
+from sealift.model.evidence import BuiltPlatform, Gate, SignedEntry
 from sealift.model.names import Digest, Repository, Tag, Version
-from sealift.report.collect import BuiltPlatform, Report, ReportedImage
+from sealift.report.collect import Report, ReportedImage
 from sealift.report.summary import markdown
 
 DIGEST = Digest("sha256:" + "ab" * 32)

@@ -48,7 +48,8 @@ function draw() {
   put(at("summary"), summary(shown));
   put(at("most"), took(top));
   put(at("first"), empty < 0.7 ? clock(shown[0].at) : ""); // else it would meet the last one
-  at("first").style.marginLeft = `${empty * 100}%`;
+  // Pushed aside without words of its own, it would push the last one's over the edge.
+  at("first").style.marginLeft = empty < 0.7 ? `${empty * 100}%` : "";
   put(at("last"), shown.length ? clock(shown.at(-1).at) : "");
   if (view.last) split(at("phases"), at("legend"), view.last.seconds);
   at("table").replaceChildren(...table());
