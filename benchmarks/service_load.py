@@ -7,7 +7,7 @@ no connection of its own accord; with --tls each check still makes a full handsh
 opens a connection for every check.
 """
 
-# ruff: noqa: INP001, T201
+# ruff: noqa: T201
 
 from __future__ import annotations
 
