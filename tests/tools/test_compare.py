@@ -46,7 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
 
 
 def system() -> LayerTar:
-    return LayerTar().file("bin/sh", b"#!", 0o755).file("bin/su", b"#!", 0o4755)
+    return LayerTar().file("bin/sh", b"\x7fELF", 0o755).file("bin/su", b"\x7fELF", 0o4755)
 
 
 def test_a_tiny_image_is_measured(service: Service, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def contents(base: tuple[Layout, Digest], image: tuple[Layout, Digest]) -> Conte
         total=size(*image),
         files=len(files),
         packages=packages(rootfs, entries),
-        programs=sum(map(is_program, files)),
+        programs=sum(is_program(rootfs, entry) for entry in files),
         setuid=sum(bool(entry.mode & SETUID) for entry in files),
         shells=present(rootfs, SHELLS),
         package_managers=present(rootfs, PACKAGE_MANAGERS),
@@ -45,10 +45,16 @@ def size(layout: Layout, manifest: Digest) -> Size:
     return Size(compressed=sum(layer.size for layer in layers), unpacked=unpacked)
 
 
-def is_program(entry: Entry) -> bool:
-    """Tell whether a file can be executed and is no shared library."""
+def is_program(rootfs: Rootfs, entry: Entry) -> bool:
+    """Tell whether a file can be executed: no shared library, no script whose interpreter is not there."""
     name = entry.path.rpartition("/")[2]
-    return bool(entry.mode & EXECUTE) and not (name.endswith(".so") or ".so." in name)
+    if not entry.mode & EXECUTE or name.endswith(".so") or ".so." in name:
+        return False
+    data = rootfs.read(entry.path)
+    if data.startswith(b"#!"):
+        words = data[2:].split(b"\n", 1)[0].split()
+        return bool(words) and rootfs.resolve(words[0].decode(errors="replace")) is not None
+    return data.startswith(b"\x7fELF")
 
 
 def present(rootfs: Rootfs, names: Sequence[str]) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ TITLES = {
     "ubuntu": "Ubuntu",
     "alpine": "Alpine",
 }
-# Nothing that is only recommended: without this a perl of 50 MB comes along.
-LEAN = ('--aptopt=APT::Install-Recommends "false"',)
+# Debian's own installers merge /usr themselves; else a package does it, and brings a perl of 50 MB for that.
+LEAN = ("--include=usr-is-merged", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
 # Where the fuller systems are published, and which of our binaries can run there: Alpine has no glibc.
 FETCHED = {
     "ubuntu": ("docker.io/library/ubuntu:24.04", "base"),

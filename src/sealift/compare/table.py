@@ -66,8 +66,8 @@ def describe(machine: Machine) -> str:
 
 def _where(comparison: Comparison) -> Iterator[str]:
     starts = max((len(kind.running.starts) for kind in comparison.measured.values()), default=0)
-    yield f"Measured on {comparison.date}: version {comparison.version}, commit "
-    yield f"`{comparison.commit[:12]}`, {comparison.platform}; {describe(comparison.machine)}."
+    yield f"Measured on {comparison.date}: version {comparison.version} at `{comparison.commit[:12]}`, "
+    yield f"{comparison.platform}, {describe(comparison.machine)}."
     yield f"{starts} starts of each kind, in turn. 1 MB is 1,000,000 bytes."
 
 

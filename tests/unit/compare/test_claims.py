@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealift.compare.claims import judge
+from sealift.compare.claims import ORDER, judge
 from sealift.compare.values import Measured, Verdict
 from tests.unit.compare.example import kind
 
@@ -56,6 +56,8 @@ def test_memory_is_judged_by_the_process() -> None:
     rising = [kind("static", rss=9), kind("base", rss=10), kind("debian", rss=11)]
     assert verdict("memory", *rising).verdict == "supported"
     assert verdict("memory", kind("static", rss=12), *rising[1:]).verdict == "corrected"
+    assert verdict("memory", *rising[:2], kind("debian", rss=10)).verdict == "supported"
+    assert verdict("memory", *(kind(name, rss=10) for name in ORDER)).verdict == "corrected"
 
 
 @pytest.mark.parametrize(("rate", "said"), [(1000, "supported"), (901, "supported"), (890, "corrected")])
