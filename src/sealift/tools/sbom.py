@@ -26,10 +26,7 @@ def settled(raw: bytes, *, digest: Digest, time: int, names: Mapping[str, str]) 
 
     ``time`` is the release's, in seconds since 1970; ``names`` says what takes an address' place.
     """
-    text = raw.decode()
-    for old, new in names.items():
-        text = text.replace(old, new).replace(quote(old, safe=""), quote(new, safe=""))
-    document: JSON = msgspec.json.decode(text)
+    document: JSON = msgspec.json.decode(_renamed(raw.decode(), names))
     moment = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if "spdxVersion" in document:
         document["creationInfo"]["created"] = moment
@@ -43,6 +40,19 @@ def settled(raw: bytes, *, digest: Digest, time: int, names: Mapping[str, str]) 
     if "dependencies" in document:
         document["dependencies"] = sorted(map(_sorted_needs, document["dependencies"]), key=_ref)
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(old, new)
+        # A package URL escapes the slash of its repository, not the port's colon, and repeats the last part.
+        text = text.replace(quote(old, safe=":"), quote(new, safe=":"))
+        text = text.replace(f"pkg:oci/{_last(old)}@", f"pkg:oci/{_last(new)}@")
+    return text
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _component_order(component: JSON) -> tuple[str, ...]:
