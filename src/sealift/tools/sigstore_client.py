@@ -124,12 +124,16 @@ class BundleVerifier:
     def __init__(
         self, *, trusted_root: Path | None, identity: Identity, claims: Claims | None = None
     ) -> None:
+        from sigstore.errors import Error
         from sigstore.verify import Verifier
 
         self.trusted_root = trusted_root
         self.identity = identity
         self.claims = claims or Claims()
-        self._verifier = Verifier(trusted_root=_trusted_root(trusted_root))
+        try:
+            self._verifier = Verifier(trusted_root=_trusted_root(trusted_root))
+        except Error as err:
+            raise UsageError(f"{trusted_root} is not a Sigstore trusted root: {err}") from err
         self._policy = _policy(self.identity, self.claims)
 
     def read(self, bundle: bytes, *, digest: Digest) -> Attested:
