@@ -1,0 +1,149 @@
+"""What cosign is asked, and what its answers mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from sealift.errors import OutsideError, RefusedError
+from sealift.model.names import Digest, Repository
+from sealift.model.statements import Claims, Identity, PredicateType, Subject
+from sealift.process import Completed
+from sealift.tools import cosign
+from sealift.tools.cosign import ANY_SIGNATURE, Cosign, clean_env
+
+SUBJECT = Subject(repository=Repository("localhost:5000/app"), digest=Digest("sha256:" + "a" * 64))
+WHO = Identity(san="https://github.com/o/n/.github/workflows/release.yml@refs/tags/v1", issuer="https://i")
+CLAIMS = Claims(repository="o/n", commit="c" * 40, ref="refs/tags/v1", workflow="release", trigger="push")
+
+
+class Says:
+    """A cosign that gives one prepared answer and remembers what it was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, code: int = 0, out: str = "", err: str = "") -> None:
+        self.asked: list[str] = []
+        self.env: Mapping[str, str] = {}
+        self.answer = (code, out, err)
+        monkeypatch.setattr(cosign, "run", self)
+
+    def __call__(self, argv: Sequence[str], *, env: Mapping[str, str], **_rest: object) -> Completed:
+        self.asked, self.env = list(argv), env
+        code, out, err = self.answer
+        return Completed(argv=tuple(argv), returncode=code, stdout=out, stderr=err)
+
+
+def signed(*types: str) -> str:
+    return json.dumps([{"critical": {"type": kind}} for kind in types])
+
+
+def after(words: Sequence[str], flag: str) -> str:
+    return words[words.index(flag) + 1]
+
+
+def test_every_condition_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Says(monkeypatch, out=signed(PredicateType.SIGNATURE))
+    Cosign(trusted_root=Path("root.json"), identity=WHO, claims=CLAIMS, env={}).verify(SUBJECT)
+    assert told.asked[:2] == ["cosign", "verify"]
+    assert told.asked[-1] == str(SUBJECT)
+    wanted = {
+        "--trusted-root": "root.json",
+        "--certificate-identity": WHO.san,
+        "--certificate-oidc-issuer": WHO.issuer,
+        "--certificate-github-workflow-repository": "o/n",
+        "--certificate-github-workflow-sha": "c" * 40,
+        "--certificate-github-workflow-ref": "refs/tags/v1",
+        "--certificate-github-workflow-name": "release",
+        "--certificate-github-workflow-trigger": "push",
+    }
+    assert {flag: after(told.asked, flag) for flag in wanted} == wanted
+
+
+def test_what_is_not_asked_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Says(monkeypatch)
+    Cosign(trusted_root=None, identity=WHO, env={}).verify_attestation(SUBJECT, PredicateType.CYCLONEDX)
+    assert after(told.asked, "--type") == "cyclonedx"
+    assert "--trusted-root" not in told.asked
+    assert not [word for word in told.asked if "github-workflow" in word]
+
+
+def test_nothing_that_could_change_the_answer_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "PATH": "/bin",
+        "DOCKER_CONFIG": "/docker",
+        "COSIGN_EXPERIMENTAL": "1",
+        "SIGSTORE_ROOT_FILE": "/elsewhere",
+        "GITHUB_TOKEN": "secret",
+    }
+    told = Says(monkeypatch, out=signed(PredicateType.SIGNATURE))
+    Cosign(trusted_root=None, identity=WHO, env=given).verify(SUBJECT)
+    assert told.env == {"PATH": "/bin", "DOCKER_CONFIG": "/docker"}
+    monkeypatch.setenv("COSIGN_REPOSITORY", "elsewhere")
+    assert "COSIGN_REPOSITORY" not in clean_env(None)
+
+
+@pytest.mark.parametrize(
+    ("out", "got"),
+    [
+        (signed(PredicateType.PROVENANCE), f"got {PredicateType.PROVENANCE}"),
+        (signed(), "got none"),
+        (json.dumps([{"critical": {}}, "text", None]), "got none"),
+        (json.dumps({"critical": {"type": str(PredicateType.SIGNATURE)}}), "got none"),
+    ],
+)
+def test_an_attestation_is_no_signature(monkeypatch: pytest.MonkeyPatch, out: str, got: str) -> None:
+    Says(monkeypatch, out=out)
+    with pytest.raises(RefusedError, match="is not signed") as caught:
+        Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+    assert caught.value.means.endswith(got)
+
+
+def test_the_older_kind_of_signature_counts_where_it_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    Says(monkeypatch, out=signed("cosign container image signature"))
+    client = Cosign(trusted_root=None, identity=WHO)
+    client.verify(SUBJECT, ANY_SIGNATURE)
+    with pytest.raises(RefusedError):
+        client.verify(SUBJECT)
+
+
+def test_what_is_no_json_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    Says(monkeypatch, out="Verified OK")
+    with pytest.raises(OutsideError, match="something else than JSON"):
+        Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Error: GET http://localhost:5000/v2/: unexpected status code 503 Service Unavailable",
+        "Error: unexpected status code 429 Too Many Requests",
+        "Error: dial tcp 127.0.0.1:5000: connect: connection refused",
+        "Error: context deadline exceeded",
+        "Error: lookup registry.example: no such host",
+        "Error: unexpected EOF",
+    ],
+)
+def test_no_answer_is_not_a_refusal(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    Says(monkeypatch, 1, err=words)
+    with pytest.raises(OutsideError, match="could not look at"):
+        Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["no signatures found", "unexpected status code 404 Not Found", "none of the expected identities"],
+)
+def test_a_refusal_is_told_in_its_own_words(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    Says(monkeypatch, 10, err=f"WARNING: old\n\nerror during command execution: {words}\n")
+    with pytest.raises(RefusedError, match="cosign verify-attestation refused") as caught:
+        Cosign(trusted_root=None, identity=WHO).verify_attestation(SUBJECT, PredicateType.SPDX)
+    assert caught.value.means == words
+
+
+def test_silence_is_told_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    Says(monkeypatch, 3)
+    with pytest.raises(RefusedError) as caught:
+        Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+    assert caught.value.means == "status 3"

@@ -1,0 +1,227 @@
+"""Bundles that a rehearsal's Sigstore made, verified without any network.
+
+They carry timestamps, so they verify for ever. ``sigstore/who.json`` says whose they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.model.names import Digest, Repository
+from sealift.model.statements import Claims, Identity, PredicateType, Subject, signature
+from sealift.tools import sigstore_client
+from sealift.tools.sigstore_client import (
+    Attested,
+    BundleVerifier,
+    SigstoreSigner,
+    ambient_token,
+    signatory,
+)
+
+FOLDER = Path(__file__).parent / "sigstore"
+ROOT = FOLDER / "trusted_root.json"
+WHO = json.loads((FOLDER / "who.json").read_text(encoding="utf-8"))
+OURS = Identity(san=WHO["san"], issuer=WHO["issuer"])
+MAKERS = Identity(san=WHO["email"], issuer=WHO["email_issuer"])
+COMMIT = "c" * 40
+CLAIMS = Claims(
+    repository="sealift/sealift", commit=COMMIT, ref="refs/tags/v1.2.3", workflow="release", trigger="push"
+)
+IMAGE = Digest("sha256:" + hashlib.sha256(b"an image").hexdigest())
+OTHER = Digest("sha256:" + hashlib.sha256(b"another image").hexdigest())
+SIGNED = Attested(predicate_type=PredicateType.SIGNATURE, predicate={})
+
+
+def bundle(name: str) -> bytes:
+    return (FOLDER / f"{name}.json").read_bytes()
+
+
+def verifier(identity: Identity = OURS, claims: Claims = CLAIMS) -> BundleVerifier:
+    return BundleVerifier(trusted_root=ROOT, identity=identity, claims=claims)
+
+
+@pytest.mark.parametrize("name", ["signature", "rekor2"])
+def test_a_signature_from_either_log_is_accepted(name: str) -> None:
+    assert verifier().read(bundle(name), digest=IMAGE) == SIGNED
+    assert verifier().verify(bundle(name), digest=IMAGE, predicate_type=PredicateType.SIGNATURE) == {}
+
+
+def test_a_provenance_is_given_back() -> None:
+    said = verifier().verify(bundle("provenance"), digest=IMAGE, predicate_type=PredicateType.PROVENANCE)
+    assert said["runDetails"]["builder"]["id"] == OURS.san
+
+
+def test_a_mail_address_is_an_identity_too() -> None:
+    assert verifier(MAKERS, Claims()).read(bundle("email"), digest=IMAGE) == SIGNED
+    with pytest.raises(RefusedError):
+        verifier(MAKERS).read(bundle("email"), digest=IMAGE)
+
+
+def test_another_subject_or_type_is_refused() -> None:
+    with pytest.raises(RefusedError, match=f"subject: expected {OTHER.hex}, got {IMAGE.hex}"):
+        verifier().read(bundle("signature"), digest=OTHER)
+    with pytest.raises(RefusedError, match="predicate type: expected"):
+        verifier().verify(bundle("signature"), digest=IMAGE, predicate_type=PredicateType.SPDX)
+
+
+WRONG_CLAIMS = {
+    "repository": "somebody/else",
+    "commit": "d" * 40,
+    "ref": "refs/heads/main",
+    "workflow": "ci",
+    "trigger": "pull_request",
+}
+
+
+@pytest.mark.parametrize("claim", WRONG_CLAIMS)
+def test_each_claim_is_asked(claim: str) -> None:
+    wrong = replace(CLAIMS, **{claim: WRONG_CLAIMS[claim]})
+    with pytest.raises(RefusedError, match=WRONG_CLAIMS[claim]):
+        verifier(claims=wrong).read(bundle("signature"), digest=IMAGE)
+
+
+@pytest.mark.parametrize(
+    "identity", [replace(OURS, san=OURS.san + "x"), replace(OURS, issuer=MAKERS.issuer), MAKERS]
+)
+def test_another_identity_or_issuer_is_refused(identity: Identity) -> None:
+    with pytest.raises(RefusedError, match=r"(does|do) not match"):
+        verifier(identity, Claims()).read(bundle("signature"), digest=IMAGE)
+
+
+def test_an_instance_that_nobody_trusts_is_refused(tmp_path: Path) -> None:
+    for part in ("tlogs", "certificateAuthorities", "ctlogs", "timestampAuthorities"):
+        root = json.loads(ROOT.read_text(encoding="utf-8")) | {part: []}
+        path = tmp_path / f"{part}.json"
+        path.write_text(json.dumps(root), encoding="utf-8")
+        with pytest.raises((RefusedError, UsageError)):
+            BundleVerifier(trusted_root=path, identity=OURS).read(bundle("signature"), digest=IMAGE)
+
+
+def test_a_part_of_another_bundle_is_refused() -> None:
+    for part in ("payload", "signatures"):
+        mixed = json.loads(bundle("signature"))
+        mixed["dsseEnvelope"][part] = json.loads(bundle("provenance"))["dsseEnvelope"][part]
+        with pytest.raises(RefusedError):
+            verifier().read(json.dumps(mixed).encode(), digest=IMAGE)
+
+
+STRICT = verifier()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_changed_bytes_say_the_same_or_are_refused(data: st.DataObject) -> None:
+    """Whatever breaks on a stranger's bytes is a refusal and never a crash."""
+    raw = bytearray(bundle(data.draw(st.sampled_from(["signature", "rekor2"]))))
+    place = data.draw(st.integers(0, len(raw) - 1))
+    raw[place] = data.draw(st.integers(0, 255))
+    try:
+        said = STRICT.read(bytes(raw), digest=IMAGE)
+    except RefusedError:
+        return
+    assert said == SIGNED
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"null", b"\xff", b'{"mediaType": 1}'])
+def test_what_is_no_bundle_is_refused(raw: bytes) -> None:
+    with pytest.raises(RefusedError, match="the bundle is not accepted"):
+        STRICT.read(raw, digest=IMAGE)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no JSON"])
+def test_a_trusted_root_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "root.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="is not a Sigstore trusted root"):
+        BundleVerifier(trusted_root=path, identity=OURS)
+    with pytest.raises(UsageError, match="trust configuration"):
+        SigstoreSigner(trust_config=path, token=str).sign_batch([signature(subject())])
+
+
+def subject() -> Subject:
+    return Subject(repository=Repository("localhost:5000/app"), digest=IMAGE)
+
+
+def test_nothing_to_sign_asks_nobody() -> None:
+    assert SigstoreSigner(trust_config=None, token=fail).sign_batch([]) == []
+
+
+def fail() -> str:
+    raise AssertionError("asked for a token")
+
+
+def test_without_an_identity_the_means_are_named() -> None:
+    with pytest.raises(UsageError, match="no identity here to sign with") as caught:
+        ambient_token({"ACTIONS_ID_TOKEN_REQUEST_URL": "http://localhost:1"})
+    assert "id-token: write" in caught.value.means
+
+
+def test_a_token_says_who_will_sign() -> None:
+    told: dict[str, Any] = {
+        "iss": OURS.issuer,
+        "aud": "sigstore",
+        "sub": "repo:sealift/sealift:ref:refs/tags/v1.2.3",
+        "job_workflow_ref": OURS.san.removeprefix("https://github.com/"),
+        "repository": CLAIMS.repository,
+        "sha": COMMIT,
+        "ref": CLAIMS.ref,
+        "workflow": CLAIMS.workflow,
+        "event_name": CLAIMS.trigger,
+        "iat": int(time.time()) - 5,
+        "exp": int(time.time()) + 600,
+    }
+    assert signatory(jwt.encode(told, "x" * 32)) == (OURS, CLAIMS)
+    del told["job_workflow_ref"]
+    with pytest.raises(UsageError, match="has no claim 'job_workflow_ref'"):
+        signatory(jwt.encode(told, "x" * 32))
+    with pytest.raises(OutsideError, match="cannot be used"):
+        signatory("not a token")
+
+
+@dataclass
+class Wavering:
+    """A library's signer that answers what it is told to, one answer after another."""
+
+    answers: list[Callable[[], Any]]
+
+    def sign_dsse(self, _: object) -> Any:
+        return self.answers.pop(0)()
+
+
+def made(*, stamped: bool) -> Any:
+    material = SimpleNamespace(timestamp_verification_data=b"stamp" if stamped else None)
+    return SimpleNamespace(verification_material=material, to_json=lambda: "{}")
+
+
+def broken() -> Any:
+    raise OSError("the log is not there")
+
+
+def enter(*answers: Callable[[], Any], stamped: bool = True) -> bytes:
+    signer: Any = Wavering(list(answers))
+    return sigstore_client._entry(signer, signature(subject()), stamped=stamped)
+
+
+def test_what_fails_outside_is_tried_again_with_the_same_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    assert enter(broken, lambda: made(stamped=False), lambda: made(stamped=True)) == b"{}"
+    assert pauses == [1, 2]
+    assert enter(lambda: made(stamped=False), stamped=False) == b"{}"
+    with pytest.raises(OutsideError, match="the log is not there"):
+        enter(broken, broken, broken)
+    with pytest.raises(OutsideError, match=r"gave .* no timestamp"):
+        enter(*[lambda: made(stamped=False)] * 3)
