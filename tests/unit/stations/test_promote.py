@@ -1,0 +1,161 @@
+"""Which tags a release may put, decided without a registry."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealift.errors import DefectError
+from sealift.model.names import Tag, Version
+from sealift.stations.gate import GateRefusedError, Looks
+from sealift.stations.promote import Move, decide, newest_with, promoted, put
+from sealift.stations.verify import Verified
+from tests.unit.stations.things import REPOSITORY, Shelves, digest_of, plan
+
+OLD, NEW, STRANGE = digest_of("old"), digest_of("new"), digest_of("strange")
+
+
+def holding(**tags: str) -> Shelves:
+    shelves = Shelves()
+    for tag, name in tags.items():
+        shelves.tagged[f"{REPOSITORY}:{tag}"] = digest_of(name)
+    return shelves
+
+
+def decided(version: str, shelves: Shelves) -> tuple[dict[str, object], list[str]]:
+    looks = Looks("promote", version)
+    moves = decide(plan(version), REPOSITORY, NEW, shelves, looks)
+    assert {(m.repository, m.digest) for m in moves} <= {(REPOSITORY, NEW)}
+    return {m.tag: m.before for m in moves}, [f"{g.verdict}: {g.detail}" for g in looks.gates]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "newest"),
+    [("latest", "2.1.0"), ("1", "1.10.0"), ("1.2", "1.2.9"), ("3", None), ("2.0", "2.0.0")],
+)
+def test_the_newest_of_each_line(prefix: str, newest: str | None) -> None:
+    tags = (
+        "1.2.3",
+        "1.2.9",
+        "1.2.10-rc.1",
+        "1.10.0",
+        "2.0.0",
+        "2.1.0",
+        "3.0.0-rc.1",
+        "latest",
+        "1",
+        "sha256-ab",
+    )
+    found = newest_with(Tag(prefix), tuple(map(Tag, tags)))
+    assert (None if found is None else str(found)) == newest
+
+
+def test_a_first_release_puts_all_its_tags() -> None:
+    assert decided("1.2.3", Shelves()) == (dict.fromkeys(["1.2.3", "1.2", "1", "latest"]), [])
+
+
+def test_what_a_tag_names_now_is_remembered() -> None:
+    moves, _ = decided("1.2.3", holding(**{"1.2.2": "old", "1.2": "old", "1": "old", "latest": "strange"}))
+    assert moves == {"1.2.3": None, "1.2": OLD, "1": OLD, "latest": STRANGE}
+
+
+def test_a_backport_leaves_what_is_newer() -> None:
+    shelves = holding(**{"1.1.0": "old", "1.0.0": "old", "2.0.0": "old"})
+    moves, words = decided("1.0.1", shelves)
+    assert list(moves) == ["1.0.1", "1.0"]
+    assert words == [
+        f"pass: {REPOSITORY}:1 stays at 1.1.0: 1.0.1 is older",
+        f"pass: {REPOSITORY}:latest stays at 2.0.0: 1.0.1 is older",
+    ]
+
+
+def test_a_prerelease_puts_its_own_tag_only() -> None:
+    assert list(decided("2.0.0-rc.1", holding(**{"1.0.0": "old"}))[0]) == ["2.0.0-rc.1"]
+
+
+def test_a_prerelease_that_is_newer_holds_nothing_back() -> None:
+    assert list(decided("1.9.0", holding(**{"2.0.0-rc.1": "old"}))[0]) == ["1.9.0", "1.9", "1", "latest"]
+
+
+def test_a_version_is_one_digest_for_ever() -> None:
+    moves, words = decided("1.2.3", holding(**{"1.2.3": "old"}))
+    assert moves == {}
+    assert words == [f"refused: {REPOSITORY}:1.2.3 already names {OLD}, not {NEW}"]
+
+
+def test_the_same_release_again_is_already_true() -> None:
+    moves, _ = decided("1.2.3", holding(**dict.fromkeys(["1.2.3", "1.2", "1", "latest"], "new")))
+    assert set(moves.values()) == {NEW}
+
+
+versions = st.builds("{}.{}.{}".format, *[st.integers(0, 3)] * 3)
+
+
+@given(st.lists(versions, min_size=1, max_size=8, unique=True))
+def test_in_any_order_each_tag_ends_at_its_newest(order: list[str]) -> None:
+    shelves = Shelves()
+    for version in order:
+        looks = Looks("promote", version)
+        moves = decide(plan(version), REPOSITORY, digest_of(version), shelves, looks)
+        put(moves, shelves, looks)
+    every = tuple(map(Version.parse, order))
+    for tag in shelves.tags(REPOSITORY):
+        newest = max(v for v in every if tag in (v.version_tag, *v.moving_tags))
+        assert shelves.tagged[f"{REPOSITORY}:{tag}"] == digest_of(str(newest))
+
+
+def move(tag: str, *, before: str | None) -> Move:
+    named = None if before is None else digest_of(before)
+    return Move(repository=REPOSITORY, tag=Tag(tag), digest=NEW, before=named)
+
+
+def test_a_tag_that_moved_meanwhile_is_left_alone() -> None:
+    shelves, looks = holding(latest="strange"), Looks("promote", "1.2.3")
+    with pytest.raises(GateRefusedError, match=f"moved by somebody else: {OLD} -> {STRANGE}"):
+        put((move("1.2", before=None), move("latest", before="old"), move("1", before=None)), shelves, looks)
+    assert shelves.tagged == {f"{REPOSITORY}:1.2": NEW, f"{REPOSITORY}:latest": STRANGE}
+
+
+def test_a_tag_that_is_right_is_not_put_again() -> None:
+    class Full(Shelves):
+        def put_tag(self, *_: object) -> None:
+            raise AssertionError("put again")
+
+    looks = Looks("promote", "1.2.3")
+    put((move("1", before="new"),), Full(tagged={f"{REPOSITORY}:1": NEW}), looks)
+    assert [g.verdict for g in looks.gates] == ["pass"]
+
+
+def test_a_registry_that_forgets_is_noticed() -> None:
+    class Forgetful(Shelves):
+        def put_tag(self, *_: object) -> None:
+            return
+
+    looks = Looks("promote", "1.2.3")
+    moves = (move("1", before=None),)
+    put(moves, Forgetful(), looks)
+    with pytest.raises(GateRefusedError, match=f"expected {NEW}, got None"):
+        promoted(looks, moves, (), "url")
+
+
+def test_what_was_put_is_told_by_repository() -> None:
+    looks = Looks("promote", "1.2.3")
+    looks.passed("something")
+    told = promoted(looks, (move("1.2.3", before=None),), (move("1", before=None),), "url")
+    assert (told.tags, told.release_url) == ({REPOSITORY: ("1.2.3", "1")}, "url")
+
+
+def test_nobody_makes_a_verified_by_hand(tmp_path: Path) -> None:
+    with pytest.raises(DefectError, match="only verify"):
+        Verified(subjects=(), gates=())
+    with pytest.raises(DefectError, match="only verify"):
+        Verified(subjects=(), gates=(), made_by=object())
+    empty = Verified.__new__(Verified)
+    with pytest.raises(DefectError, match="does not change"):
+        empty._subjects = ()
+    with pytest.raises(DefectError, match="written to a file"), (tmp_path / "proof").open("wb") as file:
+        pickle.dump(empty, file)

@@ -1,0 +1,152 @@
+"""Running sign again is how it resumes: what is there and says the same is not made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from sealift.errors import ManyErrors, OutsideError, RefusedError
+from sealift.model.names import Digest
+from sealift.model.statements import PredicateType, Statement, Subject, signature
+from sealift.stations.sign import Signed, Signer, evidence, sign
+from tests.unit.stations.things import REPOSITORY, Glass, Pen, Shelves, bundle, digest_of
+
+ONE, TWO = (Subject(repository=REPOSITORY, digest=digest_of(n)) for n in ("one", "two"))
+
+
+def spdx(subject: Subject, **said: object) -> Statement:
+    return Statement(subject=subject, predicate_type=PredicateType.SPDX, predicate=dict(said))
+
+
+WANTED = (signature(ONE), signature(TWO), spdx(ONE, name="app"))
+
+
+def run(
+    wanted: Sequence[Statement],
+    shelves: Shelves,
+    pen: Signer,
+    *,
+    patience: float = 0,
+    sleep: Callable[[float], None] = lambda _: None,
+) -> tuple[Signed, ...]:
+    return sign(wanted, registry=shelves, signer=pen, verifier=Glass(), patience=patience, sleep=sleep)
+
+
+def test_everything_is_signed_at_once_and_attached_to_its_subject() -> None:
+    shelves, pen = Shelves(), Pen()
+    signed = run(WANTED, shelves, pen)
+    assert pen.batches == [list(WANTED)], "one batch is one certificate"
+    assert [(s.subject, s.predicate_type, s.made) for s in signed] == [
+        (w.subject, w.predicate_type, True) for w in WANTED
+    ]
+    assert sorted(shelves.kinds) == sorted(w.predicate_type for w in WANTED)
+    assert {d: len(b) for d, b in shelves.attached.items()} == {str(ONE): 2, str(TWO): 1}
+
+
+def test_again_nothing_is_made() -> None:
+    shelves, pen = Shelves(), Pen()
+    first = run(WANTED, shelves, pen)
+    second = run(WANTED, shelves, pen)
+    assert len(pen.batches) == 1
+    assert [s.made for s in second] == [False] * 3
+    assert [s.digest for s in second] == [s.digest for s in first]
+
+
+def test_only_what_is_missing_is_made() -> None:
+    shelves, pen = Shelves(), Pen()
+    run(WANTED[:1], shelves, Pen())
+    signed = run(WANTED, shelves, pen)
+    assert pen.batches == [list(WANTED[1:])]
+    assert [s.made for s in signed] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        bundle(signature(ONE), by="somebody"),
+        bundle(signature(TWO)),
+        bundle(spdx(ONE, name="another app")),
+    ],
+    ids=["another identity", "another subject", "another content"],
+)
+def test_what_only_looks_alike_is_made_beside_it(there: bytes) -> None:
+    shelves, pen = Shelves(attached={str(ONE): [there]}), Pen()
+    wanted = [signature(ONE), spdx(ONE, name="app")]
+    assert [s.made for s in run(wanted, shelves, pen)] == [True, True]
+    assert shelves.attached[str(ONE)][0] == there
+
+
+def test_what_differs_in_time_alone_is_not_made_again() -> None:
+    there = bundle(spdx(ONE, name="app", creationInfo={"created": "then"}, documentNamespace="x"))
+    shelves, pen = Shelves(attached={str(ONE): [there]}), Pen()
+    (signed,) = run([spdx(ONE, name="app", creationInfo={"created": "now"})], shelves, pen)
+    assert (signed.made, pen.batches) == (False, [])
+
+
+def test_what_a_verifier_would_not_accept_is_not_published() -> None:
+    shelves = Shelves()
+    with pytest.raises(RefusedError, match="by somebody"):
+        run(WANTED, shelves, Pen(by="somebody"))
+    assert shelves.attached == {}
+
+
+def test_a_signer_that_says_too_little_is_a_defect() -> None:
+    class Short:
+        def sign_batch(self, _: Sequence[Statement]) -> list[bytes]:
+            return []
+
+    with pytest.raises(ValueError, match="shorter"):
+        run(WANTED, Shelves(), Short())
+
+
+def test_what_is_attached_and_not_listed_is_looked_for_again() -> None:
+    """Another writer undid ours, or the registry is late: the next try finds it or makes it again."""
+    shelves, pen = Shelves(), Pen()
+    shelves.late[0] = 4  # both subjects before, and both after
+    with pytest.raises(OutsideError, match="is not listed there"):
+        run(WANTED, shelves, pen)
+    pauses: list[float] = []
+    shelves = Shelves()
+    shelves.late[0] = 4
+    signed = run(WANTED, shelves, pen, patience=60, sleep=pauses.append)
+    assert [s.made for s in signed] == [True] * 3, "made by this run, though by its first try"
+    assert pauses == [1.0]
+
+
+def test_pauses_grow_and_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    shelves = Shelves(broken=[OutsideError("out of order") for _ in range(99)])
+    with pytest.raises(OutsideError, match="out of order"):
+        run(WANTED[:1], shelves, Pen(), patience=200, sleep=sleep)
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30, 30]
+
+
+def test_a_failure_outside_is_tried_again_and_a_refusal_is_not() -> None:
+    shelves = Shelves(broken=[OutsideError("once"), OutsideError("twice")])
+    assert run(WANTED[:1], shelves, Pen(), patience=60)
+
+    class Refusing(Shelves):
+        def attach(self, *_: object) -> Digest:
+            raise RefusedError("no right to write")
+
+    def never(_: float) -> None:
+        raise AssertionError("tried again")
+
+    with pytest.raises((RefusedError, ManyErrors), match="no right to write"):
+        run(WANTED, Refusing(), Pen(), patience=60, sleep=never)
+
+
+def test_evidence_says_what_was_made() -> None:
+    shelves = Shelves()
+    run(WANTED[:1], shelves, Pen())
+    entries = evidence(run(WANTED[:2], shelves, Pen())).entries
+    assert [(e.subject, e.made) for e in entries] == [(str(ONE), False), (str(TWO), True)]
+    assert {e.predicate_type for e in entries} == {PredicateType.SIGNATURE}
