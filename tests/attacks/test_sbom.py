@@ -50,9 +50,11 @@ def in_both(words: str) -> list[str]:
     return [f"SPDX: {words}", f"CycloneDX: {words}"]
 
 
-def test_the_forge_alone_is_no_reason_to_refuse(look: Look, forged: Forge) -> None:
+def test_the_forge_alone_is_no_reason_to_refuse(look: Look, forged: Forge, beside: RunFolder) -> None:
     world, built = forged("static", {AMD64: same})
     listed = look(world, built)
+    for path in (listed.spdx, listed.cyclonedx):
+        assert world.layouts.partition("/")[0] not in (beside.root / path).read_text(encoding="utf-8")
     assert listed.digest == built.platforms[AMD64].digest
     assert {gate.verdict for gate in listed.gates} == {"pass"}
 
