@@ -8,10 +8,11 @@ FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS binary
 ARG TARGETOS TARGETARCH VERSION=dev
 # The golang image is only a place to compile in: every step is exec form, so any image with Go will do.
 ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOTOOLCHAIN=local \
+    GOCACHE=/cache/build GOMODCACHE=/cache/modules \
     GOFLAGS="-trimpath -buildvcs=false '-ldflags=-s -w -buildid= -X main.version=$VERSION'"
 WORKDIR /$TARGETOS/$TARGETARCH/src
 COPY src/health-caretaker/ .
-RUN ["go", "build", "-o", "../health-caretaker", "./cmd/health-caretaker"]
+RUN --mount=type=cache,target=/cache ["go", "build", "-o", "../health-caretaker", "./cmd/health-caretaker"]
 
 FROM gcr.io/distroless/static-$SUITE:nonroot
 ARG TARGETOS TARGETARCH

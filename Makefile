@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .PHONY: help venv release test lint unit doctor clean
+.PHONY: docker-build docker-build-base docker-build-multi docker-build-multi-base
+.PHONY: docker-run docker-run-base docker-scan docker-debug check-static
 .DEFAULT_GOAL := help
 
 help: ## show the commands
@@ -34,6 +36,43 @@ unit: venv ## the tests that need no programs
 
 doctor: venv ## say what is missing, and how to get it
 	@$(BIN)/sealift doctor
+
+# SUITE=debian13, VERSION=1.2.3, STAND_INS=1 (ask no registry), and for multi PUSH=registry/name:tag.
+BUILD = $(BIN)/sealift docker build $(if $(SUITE),--suite $(SUITE)) $(if $(VERSION),--version $(VERSION)) \
+	$(if $(STAND_INS),--stand-ins)
+MULTI = --multi $(if $(PUSH),--push $(PUSH))
+
+docker-build: venv ## build the static image for this machine, into its engine
+	@$(BUILD) static $(ARGS)
+
+docker-build-base: venv ## the same of the base image
+	@$(BUILD) base $(ARGS)
+
+docker-build-multi: venv ## build it for every platform, kept in build/docker/static (PUSH=registry/name:tag)
+	@$(BUILD) static $(MULTI) $(ARGS)
+
+docker-build-multi-base: venv ## the same of the base image, in build/docker/base
+	@$(BUILD) base $(MULTI) $(ARGS)
+
+docker-run: venv ## run it: read-only, no capabilities, 8080 and 9091 open; Ctrl-C ends it
+	@$(BUILD) static
+	@$(BIN)/sealift docker run static $(ARGS)
+
+docker-run-base: venv ## the same of the base image
+	@$(BUILD) base
+	@$(BIN)/sealift docker run base $(ARGS)
+
+docker-scan: venv ## look for known weaknesses with Trivy, which gets ARGS
+	@$(BUILD) static
+	@$(BIN)/sealift docker scan static $(if $(STAND_INS),--stand-ins) $(ARGS)
+
+docker-debug: venv ## the same image with a busybox shell beside it, never released
+	@$(BUILD) static
+	@$(BIN)/sealift docker debug static
+
+check-static: venv ## what file and ldd say of the binary in the image
+	@$(BUILD) static
+	@$(BIN)/sealift docker check static
 
 clean: ## remove what was built here
 	rm -rf build dist .nox

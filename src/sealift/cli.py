@@ -40,6 +40,8 @@ VERBS: Mapping[str, Verb] = {
     "explain": Verb("Why a binary would not start on a base.", "explain"),
     "compare": Verb("The images beside the same service on fuller systems, measured.", "compare"),
     "bases": Verb("The base images that production builds on: update.", "bases"),
+    "suite": Verb("The Debian suite of the bases; with a name, move everything to it.", "suite"),
+    "docker": Verb("The images on this machine, by hand: build, run, scan, debug, check.", "docker"),
     "schema": Verb("The JSON schema of each file that is read or written.", "schema"),
 }
 

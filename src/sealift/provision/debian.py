@@ -19,8 +19,8 @@ from sealift.provision.root import root_prefix
 # Which packages give a program. What podman uses on the way is named too: with
 # --no-install-recommends nothing else would bring it.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "dockerd": ("docker.io",),
     "chromium": ("chromium",),
+    "dockerd": ("docker.io",),
     "file": ("file",),
     "git": ("git",),
     "mmdebstrap": ("mmdebstrap",),

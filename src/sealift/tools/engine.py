@@ -17,6 +17,12 @@ from sealift.model.names import Platform
 # What a careful operator would set; the image must start under it.
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65532:65532")
 
+WAYS = """
+    Debian's docker:  sudo apt-get install -y docker.io && sudo service docker start
+    Docker's own:     https://docs.docker.com/engine/install/
+    podman:           sudo apt-get install -y podman runc netavark iptables
+  one that is here, but not for you:  sudo usermod -aG docker $USER, then log in again"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
@@ -60,6 +66,34 @@ class Engine:
         self.call("stop", f"--time={seconds}", name)
         return int(self.call("inspect", "--format={{.State.ExitCode}}", name).stdout)
 
+    def image_id(self, image: str) -> str | None:
+        """Return the identity of an image that is here, else None."""
+        done = self.call("image", "inspect", "--format={{.Id}}", image, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    def load(self, archive: Path) -> None:
+        """Take an image from a tar in docker's own form."""
+        with self._storage(fcntl.LOCK_SH):
+            self.call("load", "--input", str(archive), timeout=600)
+
+    def save(self, image: str, archive: Path) -> None:
+        """Write an image to a tar."""
+        self.call("save", "--output", str(archive), image, timeout=600)
+
+    def take_file(self, image: str, path: str, to: Path) -> None:
+        """Copy a file out of an image, which is not started for it."""
+        container = self.call("create", *self.run_options, image).stdout.split()[-1]
+        try:
+            self.call("cp", f"{container}:{path}", str(to))
+        finally:
+            self.remove(container=container)
+
+    def foreground(self, image: str, options: Sequence[str]) -> tuple[str, ...]:
+        """Return the command that runs a container until it ends, hardened, and leaves nothing of it."""
+        program = process.resolve(self.command[0])
+        run = ("run", "--rm", *HARDENED, *self.run_options, *options, image)
+        return (program, *self.command[1:], *self.global_options, *run)
+
     def logs(self, name: str) -> str:
         """Return the last lines a container wrote."""
         done = self.call("logs", "--tail=40", name, check=False)
@@ -84,19 +118,41 @@ class Engine:
 
 def find(locks: Path) -> Engine:
     """Return docker where an engine answers, else podman, else say what to install."""
-    if shutil.which("docker") and process.run(["docker", "version"], check=False, timeout=20).returncode == 0:
-        return Engine(name="docker", command=("docker",), locks=locks)
-    if shutil.which("podman"):
-        root = os.geteuid() == 0
-        # In a small VM crun meets hybrid cgroups and rlimits that it may not raise; runc does not.
-        return Engine(
-            name="podman",
-            command=("podman",) if root else ("sudo", "-n", "podman"),
-            locks=locks,
-            global_options=("--runtime=runc", "--cgroup-manager=cgroupfs"),
-            pull_options=("--tls-verify=false",),
-            run_options=("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--pull=never"),
-        )
+    silent = {}
+    for engine in (_docker(locks), _podman(locks)):
+        if not (why := _why_silent(engine)):
+            return engine
+        silent[engine.name] = why
     raise MissingProgramError(
-        "no container engine is here", next_step="sudo apt-get install -y podman runc netavark"
+        f"no container engine answers here\n  docker: {silent['docker']}\n  podman: {silent['podman']}",
+        means="an image cannot be loaded or started",
+        next_step=f"get one, then the same again:{WAYS}",
+    )
+
+
+def _why_silent(engine: Engine) -> str:
+    """Return why an engine does not answer, or nothing."""
+    for program in (engine.name, engine.command[0]):
+        if shutil.which(program) is None:
+            return f"{program} is not on PATH"
+    done = engine.call("version", check=False, timeout=20)
+    if done.returncode == 0:
+        return ""
+    said = (done.stderr or done.stdout).strip().splitlines()
+    return said[-1] if said else f"it ended with status {done.returncode}"
+
+
+def _docker(locks: Path) -> Engine:
+    return Engine(name="docker", command=("docker",), locks=locks)
+
+
+def _podman(locks: Path) -> Engine:
+    # In a small VM crun meets hybrid cgroups and rlimits that it may not raise; runc does not.
+    return Engine(
+        name="podman",
+        command=("podman",) if os.geteuid() == 0 else ("sudo", "-n", "podman"),
+        locks=locks,
+        global_options=("--runtime=runc", "--cgroup-manager=cgroupfs"),
+        pull_options=("--tls-verify=false",),
+        run_options=("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--pull=never"),
     )

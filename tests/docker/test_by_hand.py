@@ -1,0 +1,122 @@
+"""The docker commands that people type, each with a real engine."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from sealift.commands import docker_build as building
+from sealift.elf.facts import read_elf
+from sealift.elf.rootfs import Rootfs
+from sealift.process import run
+from sealift.tools.layout import Layout
+from tests.docker.conftest import DOCKERFILES, IMAGES, PLATFORMS, Docker, StandIns
+from tests.docker.looking import USER, ask, config_of, eventually, inspect, layers_of, started
+
+pytestmark = pytest.mark.programs
+VARIANTS = tuple(IMAGES)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_docker_build_makes_the_image_from_a_clean_clone(
+    variant: str, by_hand: dict[str, str], docker: Docker
+) -> None:
+    image, base = by_hand[variant], f"gcr.io/distroless/{variant}-debian12:nonroot"
+    config = config_of(docker, image)
+    assert config["User"] == USER
+    assert config["Entrypoint"] == ["/health-caretaker"]
+    assert config["ExposedPorts"] == {"8080/tcp": {}, "9091/tcp": {}}
+    assert config["Healthcheck"]["Test"] == ["CMD", "/health-caretaker", "-healthcheck"]
+    # The base as it is, one layer with the binary, and WORKDIR and the rest without any.
+    assert layers_of(docker, image)[:-1] == layers_of(docker, base)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_page_api_and_metrics_answer_and_health_turns_healthy(
+    variant: str, by_hand: dict[str, str], docker: Docker
+) -> None:
+    with started(docker, f"{IMAGES[variant]}:latest") as (container, web, metrics):
+        assert by_hand[variant] == inspect(docker, container)["Image"]
+        status, page = ask(web, "/")
+        assert status == 200
+        assert "<html" in page
+        assert '"endpoints"' in ask(web, "/api/v1/status")[1]
+        assert ask(web, "/api/v1/endpoints")[0] == 200
+        assert ask(web, "/readyz")[0] == 200
+        assert "health_caretaker_build_info" in ask(metrics, "/metrics")[1]
+        uid = docker("top", container, "-o", "pid,uid,gid").stdout.split()
+        assert uid[-2:] == USER.split(":")
+        assert eventually(lambda: inspect(docker, container)["State"]["Health"]["Status"] == "healthy")
+        docker("stop", "--time=2", container)
+        assert inspect(docker, container)["State"]["ExitCode"] == 0
+
+
+@pytest.mark.parametrize("words", [["-version"], ["/health-caretaker", "-version"]])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_version_in_both_forms(
+    variant: str, words: list[str], by_hand: dict[str, str], docker: Docker
+) -> None:
+    said = docker("run", "--rm", by_hand[variant], *words).stdout
+    assert said.startswith("health-caretaker dev (commit ")
+
+
+@pytest.mark.parametrize("shell", ["sh", "/bin/sh", "bash", "busybox"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_there_is_no_shell(variant: str, shell: str, by_hand: dict[str, str], docker: Docker) -> None:
+    done = docker("run", "--rm", "--entrypoint", shell, by_hand[variant], "-c", "true", check=False)
+    assert done.returncode == 127
+    assert "not found" in done.stderr or "no such file" in done.stderr
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_buildx_builds_both_platforms_by_hand(
+    variant: str, docker: Docker, stand_ins: StandIns, clone: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "layout"
+    version = f"by-hand-{secrets.token_hex(4)}"
+    assert docker("buildx", "version").returncode == 0
+    with building._own_builder(tmp_path) as (builder, env):
+        run(
+            [
+                *("docker", "buildx", "build", "--platform", "linux/amd64,linux/arm64"),
+                *("-f", DOCKERFILES[variant], "-t", f"{IMAGES[variant]}:latest", "."),
+                # A machine with its own builder and gcr.io needs none of these.
+                *(f"--builder={builder}", *stand_ins.contexts(variant), "--provenance=false"),
+                *("--build-arg", f"VERSION={version}", f"--output=type=oci,tar=false,dest={output}"),
+            ],
+            cwd=clone,
+            env=env,
+        )
+    layout = Layout(output)
+    manifests = layout.platforms(layout.index())
+    assert sorted(manifests) == sorted(PLATFORMS)
+    for platform, manifest in manifests.items():
+        binary = tmp_path / platform.arch
+        binary.write_bytes(Rootfs.from_layout(layout, manifest).read("/health-caretaker"))
+        binary.chmod(0o755)
+        facts = read_elf(binary)
+        assert facts.arch == platform.arch
+        assert facts.linkage == ("static" if variant == "static" else "dynamic")
+        assert facts.needed == (() if variant == "static" else ("libc.so.6",))
+        # The stage was run just now: this text was in no binary before.
+        assert version.encode() in binary.read_bytes()
+
+
+def test_trivy_looks_at_an_image_of_the_engine(
+    by_hand: dict[str, str], docker: Docker, tmp_path: Path
+) -> None:
+    assert by_hand
+    from datetime import UTC, datetime
+
+    from sealift.rehearsal import advisories
+    from sealift.tools.trivy import OFFLINE
+
+    facts = advisories.load(Path(__file__).parents[2] / "ci" / "advisories.yaml")
+    advisories.write_trivy_database(facts, tmp_path, datetime.now(UTC))
+    image = "health-caretaker:latest"
+    said = run(["trivy", "image", "--cache-dir", tmp_path, "--image-src", "docker", *OFFLINE, image]).stdout
+    assert f"{image} (debian 12" in said
+    assert "gobinary" in said
+    assert docker("image", "inspect", image).returncode == 0

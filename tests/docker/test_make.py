@@ -1,0 +1,258 @@
+"""The make targets that people know, each run for real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sealift.elf.facts import read_elf
+from sealift.elf.rootfs import Rootfs
+from sealift.model.names import Digest, Platform, Repository, Tag
+from sealift.services.ports import free_ports
+from sealift.services.registry import public_registry
+from sealift.services.supervised import Supervised
+from sealift.stations.image import SHELLS
+from sealift.tools.layout import Layout
+from sealift.tools.regctl import Registry
+from tests.docker.conftest import IMAGES, PLATFORMS, Docker, Make, image_id, make_command
+from tests.docker.looking import (
+    answers,
+    config_of,
+    eventually,
+    inspect,
+    layers_of,
+    read_file,
+    started,
+    two_ports,
+)
+
+pytestmark = pytest.mark.programs
+TARGETS = {"static": "", "base": "-base"}
+VARIANTS = tuple(IMAGES)
+NO_ENGINE = "unix:///nonexistent/docker.sock"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_docker_build_makes_what_docker_build_makes_by_hand(
+    variant: str, by_hand: dict[str, str], docker: Docker, make: Make
+) -> None:
+    name = f"{IMAGES[variant]}:latest"
+    docker("rmi", "--force", name)
+    done = make(f"docker-build{TARGETS[variant]}")
+    assert done.stdout.split() == [name, by_hand[variant]]
+    assert "loaded into docker" in done.stderr
+    assert image_id(docker, name) == by_hand[variant]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_docker_build_on_debian13_with_stand_ins(
+    variant: str, by_hand: dict[str, str], docker: Docker, make: Make, tmp_path: Path
+) -> None:
+    name = f"{IMAGES[variant]}:latest"
+    try:
+        done = make(f"docker-build{TARGETS[variant]}", SUITE="debian13", VERSION="9.9.9", STAND_INS="1")
+        assert "in place of golang:" in done.stderr
+        assert f"in place of gcr.io/distroless/{variant}-debian13:nonroot" in done.stderr
+        release = read_file(docker, name, "/usr/lib/os-release", tmp_path / "release")
+        assert release is not None
+        assert b'VERSION_ID="13"' in release
+        library = read_file(docker, name, "/var/lib/dpkg/status.d/libssl3t64", tmp_path / "library")
+        assert (library is not None) == (variant == "base")
+        assert docker("run", "--rm", name, "-version").stdout.startswith("health-caretaker 9.9.9 ")
+        assert config_of(docker, name)["Healthcheck"] == config_of(docker, by_hand[variant])["Healthcheck"]
+        with started(docker, name):
+            pass
+    finally:
+        docker("tag", by_hand[variant], name)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_docker_build_multi_keeps_a_layout_and_pushes_it(
+    variant: str, docker: Docker, make: Make, clone: Path, tmp_path: Path
+) -> None:
+    with Supervised(log=tmp_path / "supervisor.log") as services, free_ports(1) as held:
+        (port,) = held.release()
+        services.start([public_registry(tmp_path / "registry", port, log=tmp_path / "registry.log")])
+        repository = Repository(f"localhost:{port}/team/{IMAGES[variant]}")
+        done = make(
+            f"docker-build-multi{TARGETS[variant]}",
+            PUSH=f"{repository}:1.2.3",
+            STAND_INS="1",
+            VERSION="1.2.3",
+        )
+        layout = Layout(clone / "build" / "docker" / variant)
+        digest = layout.index()
+        manifests = layout.platforms(digest)
+        assert sorted(manifests) == sorted(PLATFORMS)
+        assert done.stdout.split() == [f"build/docker/{variant}", digest, f"{repository}:1.2.3", digest]
+        assert Registry(plain_http=(repository.host,)).head(repository.tagged(Tag("1.2.3"))) == digest
+        for platform, manifest in manifests.items():
+            _look(layout, platform, manifest, variant, tmp_path / platform.arch)
+            image = repository.at(digest)
+            docker("pull", "--quiet", f"--platform={platform}", image)
+            said = docker("run", "--rm", f"--platform={platform}", image, "-version").stdout
+            assert said.startswith("health-caretaker 1.2.3 ")
+            assert said.rstrip().endswith(f"{platform})")
+            docker("rmi", "--force", image)
+
+
+def _look(layout: Layout, platform: Platform, manifest: Digest, variant: str, copy: Path) -> None:
+    rootfs = Rootfs.from_layout(layout, manifest)
+    copy.write_bytes(rootfs.read("/health-caretaker"))
+    facts = read_elf(copy)
+    assert facts.arch == platform.arch
+    assert facts.needed == (() if variant == "static" else ("libc.so.6",))
+    assert not [e.path for e in rootfs.entries() if e.path.rsplit("/", 1)[-1] in SHELLS]
+
+
+def test_multi_needs_no_engine_and_the_same_bytes_come_again(
+    make: Make, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", NO_ENGINE)
+    digests = set()
+    for _ in range(2):
+        make("docker-build-multi", STAND_INS="1", VERSION="1.2.3")
+        digests.add(Layout(clone / "build" / "docker" / "static").index())
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("target", ["docker-build", "docker-run-base", "docker-scan", "docker-debug"])
+def test_without_an_engine_a_target_says_how_to_get_one(
+    target: str, make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("git", "make", "sh"):
+        (tmp_path / name).symlink_to(_which(name))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = make(target, check=False)
+    assert "Error 5" in done.stderr
+    for words in (
+        "no container engine answers here",
+        "apt-get install -y docker.io",
+        "docs.docker.com",
+        "podman",
+    ):
+        assert words in done.stderr
+    multi = "docker-build-multi-base" if target.endswith("base") else "docker-build-multi"
+    assert f"make {multi} keeps the image as an OCI layout in build/docker/" in done.stderr
+
+
+def test_an_engine_without_the_image_says_what_makes_it(
+    docker: Docker, clone: Path, by_hand: dict[str, str]
+) -> None:
+    docker("rmi", "--force", "health-caretaker:latest")
+    try:
+        done = subprocess.run(
+            [_which("sealift"), "docker", "run"], cwd=clone, capture_output=True, text=True, check=False
+        )
+    finally:
+        docker("tag", by_hand["static"], "health-caretaker:latest")
+    assert done.returncode == 2
+    assert "docker has no health-caretaker:latest" in done.stderr
+    assert "next: make docker-build" in done.stderr
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_docker_run_is_hardened_and_ctrl_c_ends_it(
+    variant: str, by_hand: dict[str, str], docker: Docker, clone: Path, tmp_path: Path
+) -> None:
+    assert by_hand
+    config = tmp_path / "watched" / "config.json"
+    config.parent.mkdir()
+    config.write_text('{"endpoints": []}')
+    config.parent.chmod(0o755)
+    web, metrics = two_ports()
+    ports = f"--web-port {web} --metrics-port {metrics} --config {config}"
+    command = make_command(f"docker-run{TARGETS[variant]}", ARGS=ports)
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen(command, cwd=clone, stdout=log, stderr=log, start_new_session=True)
+        try:
+            assert eventually(lambda: answers(web) and answers(metrics, "/metrics"))
+            (container,) = docker("ps", "--quiet", "--filter", f"publish={web}").stdout.split()
+            found = inspect(docker, container)
+            # As a terminal does it: everybody in the foreground is told at once.
+            began = time.monotonic()
+            os.killpg(running.pid, signal.SIGINT)
+            running.wait(timeout=20)
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
+    assert time.monotonic() - began < 5
+    assert found["HostConfig"]["ReadonlyRootfs"]
+    assert found["HostConfig"]["CapDrop"] == ["ALL"]
+    assert found["HostConfig"]["SecurityOpt"] == ["no-new-privileges"]
+    assert found["Config"]["User"] == "65532:65532"
+    said = (tmp_path / "log").read_text()
+    assert f"http://127.0.0.1:{web}/" in said
+    assert "Error" not in said
+    assert "no configuration" not in said
+    assert docker("ps", "--all", "--quiet").stdout == ""
+
+
+def test_docker_scan_uses_the_built_trivy(by_hand: dict[str, str], make: Make) -> None:
+    assert by_hand
+    done = make("docker-scan", ARGS="--format json --list-all-pkgs", STAND_INS="1")
+    assert "in its place: ci/advisories.yaml" in done.stderr
+    for package in ('"Name": "base-files"', '"Name": "github.com/prometheus/client_golang"'):
+        assert package in done.stdout
+
+
+def test_docker_debug_puts_a_shell_beside_the_same_image(
+    by_hand: dict[str, str], docker: Docker, make: Make
+) -> None:
+    done = make("docker-debug")
+    name = "health-caretaker:debug"
+    assert done.stdout.splitlines()[-1] == f"{name} {image_id(docker, name)}"
+    said = docker(
+        "run", "--rm", "--entrypoint", "sh", name, "-c", "id -u; cat /etc/passwd | wc -l; ls -d /h*"
+    )
+    assert said.stdout.split() == ["65532", "3", "/health-caretaker", "/home"]
+    below = layers_of(docker, by_hand["static"])
+    assert layers_of(docker, name)[: len(below)] == below
+    ours, plain = config_of(docker, name), config_of(docker, by_hand["static"])
+    for field in ("User", "Entrypoint", "ExposedPorts", "Healthcheck", "WorkingDir"):
+        assert ours[field] == plain[field]
+    assert docker("run", "--rm", name, "-version").stdout.startswith("health-caretaker dev ")
+
+
+def test_check_static_shows_file_and_ldd(by_hand: dict[str, str], make: Make, clone: Path) -> None:
+    assert by_hand
+    said = make("check-static").stdout
+    assert "statically linked" in said
+    assert "not a dynamic executable" in said
+    dynamic = subprocess.run(
+        [_which("sealift"), "docker", "check", "base"], cwd=clone, capture_output=True, text=True, check=True
+    )
+    assert "dynamically linked" in dynamic.stdout
+    assert "libc.so.6" in dynamic.stdout
+
+
+def test_check_static_refuses_a_binary_that_needs_a_library(
+    by_hand: dict[str, str], docker: Docker, clone: Path
+) -> None:
+    docker("tag", by_hand["base"], "health-caretaker:latest")
+    try:
+        done = subprocess.run(
+            [_which("sealift"), "docker", "check", "static"],
+            cwd=clone,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        docker("tag", by_hand["static"], "health-caretaker:latest")
+    assert done.returncode == 3
+    assert "is not static" in done.stderr
+
+
+def _which(name: str) -> str:
+    import shutil
+    import sys
+
+    beside = Path(sys.executable).with_name(name)
+    return str(beside if beside.exists() else shutil.which(name))
