@@ -65,14 +65,15 @@ def test_one_that_is_ended_leaves_nothing_running(desk: Desk, sign: signal.Signa
         os.kill(release.pid, sign)
         release.stderr.read()
         assert release.wait(60) == status
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (left := services(desk)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left
     assert not [port for port in ports(desk) if port_is_taken(port)]
     assert not list(desk.folder.glob("build/rehearsal/*/registry/health-caretaker*/index.json"))
-    for path in (desk.folder / "build" / "release").rglob("*.json"):
-        json.loads(path.read_bytes())
+    for path in desk.latest.rglob("*.json"):
+        if "work" not in path.relative_to(desk.latest).parts:  # where the unfinished lies
+            json.loads(path.read_bytes())
 
 
 def test_again_makes_nothing_and_ends_with_the_same(desk: Desk) -> None:
