@@ -13,7 +13,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 
 PYTHON = ("src", "tests", "benchmarks", "noxfile.py")
 SERVICE = "src/health-caretaker"
-TESTS = ("lint", "types", "unit", "tools", "rehearsal", "attacks", "service")
+TESTS = ("lint", "types", "unit", "tools", "rehearsal", "attacks", "service", "docker")
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = list(TESTS)
@@ -82,6 +82,12 @@ def attacks(session: nox.Session) -> None:
 def service(session: nox.Session) -> None:
     """Use the running service: its page in a browser, and its API as it is described."""
     pytest(session, "tests/service")
+
+
+@nox.session
+def docker(session: nox.Session) -> None:
+    """Type the docker commands and make targets that people know, at an engine of the tests' own."""
+    pytest(session, "tests/docker")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""A docker engine for one test run: Debian's dockerd with containerd, folder, socket and bridge of its own."""
+"""A docker engine for one test run: Debian's dockerd, with everything it needs of its own."""
 
 from __future__ import annotations
 
