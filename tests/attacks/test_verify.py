@@ -133,6 +133,12 @@ def another_ref(shelf: Shelf, subject: Subject) -> Wrong:
     return Wrong(wanting(subject)[0], "GitHubWorkflowRef")
 
 
+def another_name(shelf: Shelf, subject: Subject) -> Wrong:
+    with shelf.claiming(workflow="ci"):
+        shelf.say(signature(subject))
+    return Wrong(wanting(subject)[0], "GitHubWorkflowName")
+
+
 def another_trigger(shelf: Shelf, subject: Subject) -> Wrong:
     with shelf.claiming(event_name="pull_request_target"):
         shelf.say(signature(subject))
@@ -166,6 +172,7 @@ WRONGS: list[Callable[[Shelf, Subject], Wrong]] = [
     another_repository,
     another_commit,
     another_ref,
+    another_name,
     another_trigger,
     another_subject,
     another_payload,
@@ -177,7 +184,8 @@ WRONGS: list[Callable[[Shelf, Subject], Wrong]] = [
 def test_what_is_wrong_is_refused_by_both(shelf: Shelf, make: Callable[[Shelf, Subject], Wrong]) -> None:
     wrong = make(shelf, shelf.image())
     (reason,) = refusals(shelf, [wrong.wanted])
-    assert wrong.words in reason, reason
+    assert reason.startswith(f"{wrong.wanted.predicate_type} by the sigstore library: missing")
+    assert wrong.words in reason
     assert cosign_refuses(shelf, wrong.wanted)
 
 
