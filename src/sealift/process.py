@@ -21,6 +21,8 @@ from pathlib import Path
 
 from sealift.errors import MissingProgramError, OutsideError
 
+# Of util-linux, which every Debian has.
+SETPRIV = "/usr/bin/setpriv"
 TAIL = 4000
 KILL_AFTER = 3.0
 
@@ -116,7 +118,13 @@ def run(
             if _ending.is_set():
                 raise OutsideError(f"{Path(words[0]).name} was not started: this run is ending")
             child = subprocess.Popen(
-                words, cwd=cwd, env=env, stdin=given, stdout=out, stderr=err, start_new_session=True
+                [*_with_us(), *words],
+                cwd=cwd,
+                env=env,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
             )
             _running[child.pid] = child
         late = threading.Timer(timeout, kill_group, (child.pid, signal.SIGKILL))
@@ -155,6 +163,14 @@ def run(
     if check and done.returncode != 0:
         raise ProgramFailedError(done)
     return done
+
+
+def _with_us() -> tuple[str, ...]:
+    """Have the kernel kill a program when we are killed.
+
+    Its signal comes when the starting thread ends, and here that one waits for the program.
+    """
+    return (SETPRIV, "--pdeathsig", "KILL", "--") if Path(SETPRIV).exists() else ()
 
 
 def kill_group(pid: int, sign: signal.Signals) -> None:
