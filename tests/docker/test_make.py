@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -126,7 +128,7 @@ def test_without_an_engine_a_target_says_how_to_get_one(
     target: str, make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("git", "make", "sh"):
-        (tmp_path / name).symlink_to(_which(name))
+        (tmp_path / name).symlink_to(which(name))
     monkeypatch.setenv("PATH", str(tmp_path))
     done = make(target, check=False)
     assert "Error 5" in done.stderr
@@ -147,7 +149,7 @@ def test_an_engine_without_the_image_says_what_makes_it(
     docker("rmi", "--force", "health-caretaker:latest")
     try:
         done = subprocess.run(
-            [_which("sealift"), "docker", "run"], cwd=clone, capture_output=True, text=True, check=False
+            [which("sealift"), "docker", "run"], cwd=clone, capture_output=True, text=True, check=False
         )
     finally:
         docker("tag", by_hand["static"], "health-caretaker:latest")
@@ -226,7 +228,7 @@ def test_check_static_shows_file_and_ldd(by_hand: dict[str, str], make: Make, cl
     assert "statically linked" in said
     assert "not a dynamic executable" in said
     dynamic = subprocess.run(
-        [_which("sealift"), "docker", "check", "base"], cwd=clone, capture_output=True, text=True, check=True
+        [which("sealift"), "docker", "check", "base"], cwd=clone, capture_output=True, text=True, check=True
     )
     assert "dynamically linked" in dynamic.stdout
     assert "libc.so.6" in dynamic.stdout
@@ -238,7 +240,7 @@ def test_check_static_refuses_a_binary_that_needs_a_library(
     docker("tag", by_hand["base"], "health-caretaker:latest")
     try:
         done = subprocess.run(
-            [_which("sealift"), "docker", "check", "static"],
+            [which("sealift"), "docker", "check", "static"],
             cwd=clone,
             capture_output=True,
             text=True,
@@ -250,9 +252,6 @@ def test_check_static_refuses_a_binary_that_needs_a_library(
     assert "is not static" in done.stderr
 
 
-def _which(name: str) -> str:
-    import shutil
-    import sys
-
+def which(name: str) -> str:
     beside = Path(sys.executable).with_name(name)
     return str(beside if beside.exists() else shutil.which(name))

@@ -143,7 +143,8 @@ def _wanted(
 
 def _build_layout(wanted: building.Build, push: str | None) -> None:
     target = _target(push) if push else None
-    digest = building.into_layout(wanted, wanted.config.platforms)
+    platforms = wanted.config.platforms
+    digest = building.interruptible(lambda: building.into_layout(wanted, platforms))
     console.result(f"{wanted.layout.relative_to(wanted.root)} {digest}")
     if target:
         building.push(wanted.layout, digest, *target)
@@ -160,7 +161,7 @@ def _build_and_load(wanted: building.Build) -> None:
             next_step=f"{error.next_step}\n  or, without one: {_make('docker-build-multi', wanted.variant)}"
             f" keeps the image as an OCI layout in {wanted.layout.relative_to(wanted.root)}",
         ) from error
-    building.into_engine(wanted, engine)
+    building.interruptible(lambda: building.into_engine(wanted, engine))
     console.result(f"{wanted.image} {engine.image_id(wanted.image)}")
     console.say(f"loaded into {engine.name}; to start it: {_make('docker-run', wanted.variant)}")
 

@@ -13,14 +13,16 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sealift import process
 from sealift.console import say
-from sealift.errors import MissingProgramError, UsageError
+from sealift.errors import InterruptedReleaseError, MissingProgramError, UsageError
 from sealift.model.config import Config, Variant
 from sealift.model.names import Digest, Platform, Repository, Tag
 from sealift.provision.cache import cache_folder
@@ -36,6 +38,8 @@ from sealift.tools import buildx, git
 from sealift.tools.engine import Engine
 from sealift.tools.layout import Layout
 from sealift.tools.regctl import Registry
+
+T = TypeVar("T")
 
 FROM = re.compile(r"^FROM\s+(?:--\S+\s+)*(\S+)", re.MULTILINE)
 GOLANG = "golang:"
@@ -86,6 +90,16 @@ class Build:
         """The images that the Dockerfile's stages begin with."""
         named = FROM.findall(self.dockerfile.read_text(encoding="utf-8"))
         return tuple(name.replace("$SUITE", self.config.suite) for name in named)
+
+
+def interruptible(work: Callable[[], T]) -> T:
+    """Do some work in a thread, whose programs are ended when this process is told to end."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            return pool.submit(work).result()
+        except (KeyboardInterrupt, InterruptedReleaseError):
+            process.end_all()
+            raise
 
 
 def into_engine(build: Build, engine: Engine) -> None:

@@ -1,0 +1,50 @@
+"""The same on a machine that has podman and no docker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sealift.provision import debian
+from sealift.provision.cache import cache_folder
+from sealift.tools import engine as engines
+from tests.docker.conftest import Make
+
+pytestmark = pytest.mark.programs
+NAMES = ("health-caretaker:latest", "health-caretaker:debug")
+
+
+@pytest.fixture
+def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.Engine]:
+    """Podman with a store of its own, where docker does not answer."""
+    debian.ensure(["podman"])
+    store = tmp_path / "storage.conf"
+    store.write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n'
+    )
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(store))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    engine = engines.find(cache_folder() / "locks")
+    yield engine
+    for name in NAMES:
+        engine.remove(image=name)
+
+
+def test_podman_gets_the_image_and_its_health_check(podman: engines.Engine, make: Make) -> None:
+    assert podman.name == "podman"
+    done = make("docker-debug", STAND_INS="1", VERSION="1.2.3")
+    assert "loaded into podman" in done.stderr
+    found = json.loads(podman.call("image", "inspect", NAMES[1]).stdout)[0]
+    assert found["Config"]["User"] == "65532:65532"
+    assert found["HealthCheck" if "HealthCheck" in found else "Healthcheck"]["Test"][1:] == [
+        "/health-caretaker",
+        "-healthcheck",
+    ]
+    run = ("run", "--rm", *engines.HARDENED, *podman.run_options)
+    assert podman.call(*run, NAMES[0], "-version").stdout.startswith("health-caretaker 1.2.3 ")
+    assert podman.call(*run, NAMES[0], "/health-caretaker", "-version").returncode == 0
+    assert podman.call(*run, "--entrypoint=sh", NAMES[0], "-c", "true", check=False).returncode == 127
+    assert podman.call(*run, "--entrypoint=sh", NAMES[1], "-c", "id -u").stdout.strip() == "65532"
