@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -67,8 +68,9 @@ def test_only_what_is_missing_is_made() -> None:
         bundle(signature(ONE), by="somebody"),
         bundle(signature(TWO)),
         bundle(spdx(ONE, name="another app")),
+        bundle(replace(spdx(ONE, name="app"), predicate_type=PredicateType.CYCLONEDX)),
     ],
-    ids=["another identity", "another subject", "another content"],
+    ids=["another identity", "another subject", "another content", "another type"],
 )
 def test_what_only_looks_alike_is_made_beside_it(there: bytes) -> None:
     shelves, pen = Shelves(attached={str(ONE): [there]}), Pen()
