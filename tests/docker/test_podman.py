@@ -27,6 +27,7 @@ def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.
     )
     monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(store))
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
     engine = engines.find(cache_folder() / "locks")
     yield engine
     for name in NAMES:
