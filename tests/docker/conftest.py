@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from sealift.commands import docker_build as building
+from sealift.model import config as configuration
 from sealift.model.names import Platform
 from sealift.process import run
 from sealift.provision.cache import cache_folder
 from sealift.provision.everything import Provided, provide_all
 from sealift.provision.recipe import this_platform
 from sealift.rehearsal import bases, golang
+from sealift.rehearsal.distroless import SUITES, Suite, suite_of
 from sealift.tools import git
 from sealift.tools.layout import Layout
 from tests.docker.dockerd import dockerd
@@ -26,6 +28,9 @@ from tests.docker.dockerd import dockerd
 ROOT = Path(__file__).parents[2]
 PLATFORMS = (Platform("linux/amd64"), Platform("linux/arm64"))
 IMAGES = {"static": "health-caretaker", "base": "health-caretaker-base"}
+# The tests hold whichever suite this tree stands on, and the one that it could be moved to.
+SUITE = suite_of(configuration.load(ROOT / "ci" / "release.yaml").suite)
+OTHER = next(suite for name, suite in SUITES.items() if name != SUITE.name)
 DOCKERFILES = {"static": "Dockerfile", "base": "Dockerfile.distroless-base"}
 
 Docker = Callable[..., subprocess.CompletedProcess[str]]
@@ -38,8 +43,8 @@ class StandIns:
 
     layouts: dict[str, Path]
 
-    def contexts(self, variant: str, suite: str = "debian12") -> list[str]:
-        names = (golang_name(), f"gcr.io/distroless/{variant}-{suite}:nonroot")
+    def contexts(self, variant: str) -> list[str]:
+        names = (golang_name(), base_name(variant, SUITE))
         return [f"--build-context={n}=oci-layout://{self.reference(n)}" for n in names]
 
     def reference(self, name: str) -> str:
@@ -52,6 +57,10 @@ def golang_name() -> str:
     return str(next(n for n in named if n.startswith(building.GOLANG)))
 
 
+def base_name(kind: str, suite: Suite) -> str:
+    return f"gcr.io/distroless/{kind}-{suite.name}:nonroot"
+
+
 @pytest.fixture(scope="session")
 def programs() -> Provided:
     names = ("buildkitd", "docker-buildx", "regctl", "olareg", "trivy")
@@ -61,8 +70,8 @@ def programs() -> Provided:
 @pytest.fixture(scope="session")
 def stand_ins(programs: Provided, tmp_path_factory: pytest.TempPathFactory) -> StandIns:
     folder = tmp_path_factory.mktemp("bases")
-    made = bases.assemble_all("debian12", PLATFORMS, cache_folder(), folder)
-    layouts = {f"gcr.io/distroless/{kind}-debian12:nonroot": b.layout for kind, b in made.items()}
+    made = bases.assemble_all(SUITE.name, PLATFORMS, cache_folder(), folder)
+    layouts = {base_name(kind, SUITE): b.layout for kind, b in made.items()}
     compiler = golang.assemble(programs.go, PLATFORMS, cache=cache_folder())
     return StandIns({golang_name(): compiler.layout, **layouts})
 

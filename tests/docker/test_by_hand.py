@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from sealift.commands import docker_build as building
 from sealift.elf.facts import read_elf
 from sealift.elf.rootfs import Rootfs
 from sealift.process import run
+from sealift.rehearsal import advisories
 from sealift.tools.layout import Layout
-from tests.docker.conftest import DOCKERFILES, IMAGES, PLATFORMS, Docker, StandIns
+from sealift.tools.trivy import OFFLINE
+from tests.docker.conftest import DOCKERFILES, IMAGES, PLATFORMS, ROOT, SUITE, Docker, StandIns, base_name
 from tests.docker.looking import USER, ask, config_of, eventually, inspect, layers_of, started
 
 pytestmark = pytest.mark.programs
@@ -23,7 +26,7 @@ VARIANTS = tuple(IMAGES)
 def test_docker_build_makes_the_image_from_a_clean_clone(
     variant: str, by_hand: dict[str, str], docker: Docker
 ) -> None:
-    image, base = by_hand[variant], f"gcr.io/distroless/{variant}-debian12:nonroot"
+    image, base = by_hand[variant], base_name(variant, SUITE)
     config = config_of(docker, image)
     assert config["User"] == USER
     assert config["Entrypoint"] == ["/health-caretaker"]
@@ -108,15 +111,10 @@ def test_trivy_looks_at_an_image_of_the_engine(
     by_hand: dict[str, str], docker: Docker, tmp_path: Path
 ) -> None:
     assert by_hand
-    from datetime import UTC, datetime
-
-    from sealift.rehearsal import advisories
-    from sealift.tools.trivy import OFFLINE
-
-    facts = advisories.load(Path(__file__).parents[2] / "ci" / "advisories.yaml")
+    facts = advisories.load(ROOT / "ci" / "advisories.yaml")
     advisories.write_trivy_database(facts, tmp_path, datetime.now(UTC))
     image = "health-caretaker:latest"
     said = run(["trivy", "image", "--cache-dir", tmp_path, "--image-src", "docker", *OFFLINE, image]).stdout
-    assert f"{image} (debian 12" in said
+    assert f"{image} (debian {SUITE.number}" in said
     assert "gobinary" in said
     assert docker("image", "inspect", image).returncode == 0

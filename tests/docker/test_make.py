@@ -21,7 +21,7 @@ from sealift.services.supervised import Supervised
 from sealift.stations.image import SHELLS
 from sealift.tools.layout import Layout
 from sealift.tools.regctl import Registry
-from tests.docker.conftest import IMAGES, PLATFORMS, Docker, Make, image_id, make_command
+from tests.docker.conftest import IMAGES, OTHER, PLATFORMS, Docker, Make, base_name, image_id, make_command
 from tests.docker.looking import (
     answers,
     config_of,
@@ -52,18 +52,18 @@ def test_docker_build_makes_what_docker_build_makes_by_hand(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_docker_build_on_debian13_with_stand_ins(
+def test_docker_build_on_the_other_suite_with_stand_ins(
     variant: str, by_hand: dict[str, str], docker: Docker, make: Make, tmp_path: Path
 ) -> None:
     name = f"{IMAGES[variant]}:latest"
     try:
-        done = make(f"docker-build{TARGETS[variant]}", SUITE="debian13", VERSION="9.9.9", STAND_INS="1")
+        done = make(f"docker-build{TARGETS[variant]}", SUITE=OTHER.name, VERSION="9.9.9", STAND_INS="1")
         assert "in place of golang:" in done.stderr
-        assert f"in place of gcr.io/distroless/{variant}-debian13:nonroot" in done.stderr
+        assert f"in place of {base_name(variant, OTHER)}" in done.stderr
         release = read_file(docker, name, "/usr/lib/os-release", tmp_path / "release")
         assert release is not None
-        assert b'VERSION_ID="13"' in release
-        library = read_file(docker, name, "/var/lib/dpkg/status.d/libssl3t64", tmp_path / "library")
+        assert f'VERSION_ID="{OTHER.number}"'.encode() in release
+        library = read_file(docker, name, f"/var/lib/dpkg/status.d/{OTHER.base[1]}", tmp_path / "library")
         assert (library is not None) == (variant == "base")
         assert docker("run", "--rm", name, "-version").stdout.startswith("health-caretaker 9.9.9 ")
         assert config_of(docker, name)["Healthcheck"] == config_of(docker, by_hand[variant])["Healthcheck"]
