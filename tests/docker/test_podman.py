@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sealift.process import run
 from sealift.provision import debian
 from sealift.provision.cache import cache_folder
+from sealift.provision.root import root_prefix
 from sealift.tools import engine as engines
 from tests.docker.conftest import Make
 
@@ -18,12 +21,14 @@ NAMES = ("health-caretaker:latest", "health-caretaker:debug")
 
 
 @pytest.fixture
-def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.Engine]:
+def podman(monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.Engine]:
     """Podman with a store of its own, where docker does not answer."""
     debian.ensure(["podman"])
-    store = tmp_path / "storage.conf"
+    # Below pytest's own deep folders the paths of sockets would be too long, and each run 20 s.
+    folder = Path(tempfile.mkdtemp(prefix="podman-"))
+    store = folder / "storage.conf"
     store.write_text(
-        f'[storage]\ndriver = "overlay"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n'
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
     )
     monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(store))
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
@@ -32,6 +37,7 @@ def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.
     yield engine
     for name in NAMES:
         engine.remove(image=name)
+    run([*(root_prefix() or ()), "rm", "-rf", "--one-file-system", folder])
 
 
 def test_podman_gets_the_image_and_its_health_check(podman: engines.Engine, make: Make) -> None:
@@ -44,8 +50,8 @@ def test_podman_gets_the_image_and_its_health_check(podman: engines.Engine, make
         "/health-caretaker",
         "-healthcheck",
     ]
-    run = ("run", "--rm", *engines.HARDENED, *podman.run_options)
-    assert podman.call(*run, NAMES[0], "-version").stdout.startswith("health-caretaker 1.2.3 ")
-    assert podman.call(*run, NAMES[0], "/health-caretaker", "-version").returncode == 0
-    assert podman.call(*run, "--entrypoint=sh", NAMES[0], "-c", "true", check=False).returncode == 127
-    assert podman.call(*run, "--entrypoint=sh", NAMES[1], "-c", "id -u").stdout.strip() == "65532"
+    once = ("run", "--rm", *engines.HARDENED, *podman.run_options)
+    assert podman.call(*once, NAMES[0], "-version").stdout.startswith("health-caretaker 1.2.3 ")
+    assert podman.call(*once, NAMES[0], "/health-caretaker", "-version").returncode == 0
+    assert podman.call(*once, "--entrypoint=sh", NAMES[0], "-c", "true", check=False).returncode == 127
+    assert podman.call(*once, "--entrypoint=sh", NAMES[1], "-c", "id -u").stdout.strip() == "65532"
