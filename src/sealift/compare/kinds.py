@@ -18,7 +18,7 @@ from sealift.provision.root import root_prefix
 from sealift.rehearsal import apt
 from sealift.rehearsal.bases import DEBIAN_ARCH, assemble_all
 from sealift.rehearsal.distroless import SuiteName, suite_of
-from sealift.rehearsal.oci_writer import LayerTar, Packed, digest_of, writing
+from sealift.rehearsal.oci_writer import LayerTar, Packed, writing
 from sealift.tools.layout import Layout
 from sealift.tools.regctl import Registry
 
@@ -91,7 +91,7 @@ def full_system(suite: SuiteName, platform: Platform, folder: Path) -> list[Pack
     run([*(root_prefix() or ()), *words, archive, sources])
     raw = archive.read_bytes()
     archive.unlink()
-    return [Packed(diff_id=digest_of(raw), blob=gzip.compress(raw, 6, mtime=0))]
+    return [Packed(diff_id=Digest.of(raw), blob=gzip.compress(raw, 6, mtime=0))]
 
 
 def fetched(reference: str, platform: Platform, folder: Path, registry: Registry) -> list[Packed]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import importlib
 import io
 import tarfile
@@ -49,7 +48,7 @@ class Layer:
     @property
     def diff_id(self) -> Digest:
         """The hash of the tar, by which an image's configuration names the layer."""
-        return Digest(f"sha256:{hashlib.sha256(self.data).hexdigest()}")
+        return Digest.of(self.data)
 
 
 def read_layer(blob: bytes, name: str) -> Layer:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
+from pathlib import Path
 from typing import ClassVar, Self
 
 import semver
@@ -50,6 +52,17 @@ class Digest(Text):
     @classmethod
     def accepts(cls, text: str) -> bool:
         return _DIGEST.fullmatch(text) is not None
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Hash some bytes."""
+        return cls(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Hash a file's bytes without holding them all."""
+        with path.open("rb") as file:
+            return cls(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
 
     @property
     def hex(self) -> str:

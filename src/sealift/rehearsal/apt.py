@@ -25,6 +25,7 @@ from filelock import FileLock
 from sealift import process
 from sealift.console import say
 from sealift.errors import OutsideError
+from sealift.model.codec import publish
 from sealift.rehearsal.debian import Deb, stanzas
 
 DAY = 24 * 3600.0
@@ -198,7 +199,8 @@ def _fetch(record: Path, codename: str, arch: str, names: tuple[str, ...]) -> Pa
         if folder.exists():
             shutil.rmtree(folder)
         new.rename(folder)
-    _publish(record, _Fetched(at=time.time(), folder=folder.name, names=names, files=files))
+    fetched = _Fetched(at=time.time(), folder=folder.name, names=names, files=files)
+    publish(record, msgspec.json.encode(fetched))
     return folder
 
 
@@ -224,12 +226,6 @@ def _download(names: tuple[str, ...], what: str, to: Path, env: dict[str, str]) 
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _publish(path: Path, value: msgspec.Struct) -> None:
-    temporary = path.with_suffix(".new")
-    temporary.write_bytes(msgspec.json.encode(value))
-    temporary.replace(path)
 
 
 def _private_root(root: Path, sources: str, arch: str) -> dict[str, str]:

@@ -40,7 +40,7 @@ from sealift.rehearsal.distroless import (
     suite_of,
     trees,
 )
-from sealift.rehearsal.oci_writer import Packed, digest_of, writing
+from sealift.rehearsal.oci_writer import Packed, writing
 from sealift.tools.layout import Layout
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ def _key(suite: Suite, debs: Debs) -> str:
     inputs = {str(p): {name: deb.sha256 for name, deb in found.items()} for p, found in debs.items()}
     # Another zlib may compress to other bytes.
     made_from = {"recipe": RECIPE, "suite": suite.name, "zlib": zlib.ZLIB_RUNTIME_VERSION, "debs": inputs}
-    return digest_of(msgspec.json.encode(made_from, order="sorted")).hex
+    return Digest.of(msgspec.json.encode(made_from, order="sorted")).hex
 
 
 def _take(source: Path, to: Path) -> Digest | None:

@@ -25,7 +25,7 @@ from sealift.console import say
 from sealift.errors import MissingProgramError, SealiftError
 from sealift.model.names import Digest, Platform
 from sealift.provision.go import MODULE_SETTINGS, Go, go_environment
-from sealift.rehearsal.oci_writer import LayerTar, Packed, digest_of, writing
+from sealift.rehearsal.oci_writer import LayerTar, Packed, writing
 from sealift.tools.go import ZIG
 from sealift.tools.layout import Layout
 
@@ -105,7 +105,7 @@ class _Quick(LayerTar):
     def pack(self) -> Packed:
         self._tar.close()
         raw = self._bytes.getvalue()
-        return Packed(diff_id=digest_of(raw), blob=gzip.compress(raw, compresslevel=1, mtime=0))
+        return Packed(diff_id=Digest.of(raw), blob=gzip.compress(raw, compresslevel=1, mtime=0))
 
 
 def _surroundings() -> LayerTar:

@@ -8,7 +8,6 @@ layer = layout.blob(tree.pack().blob, LAYER)
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import posixpath
 import shutil
@@ -96,7 +95,7 @@ class LayerTar:
         # gzip.compress would let the header's system byte follow the Python release.
         with gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0, compresslevel=_LEVEL) as stream:
             stream.write(raw)
-        return Packed(diff_id=digest_of(raw), blob=packed.getvalue())
+        return Packed(diff_id=Digest.of(raw), blob=packed.getvalue())
 
     def _is_new(self, path: str) -> bool:
         name = posixpath.normpath(f"/{path}")
@@ -115,11 +114,6 @@ def _entry(path: str, mode: int) -> tarfile.TarInfo:
     return entry
 
 
-def digest_of(data: bytes) -> Digest:
-    """Return the digest of some bytes."""
-    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
-
-
 @dataclass(frozen=True)
 class Writer:
     """An OCI layout that is being written."""
@@ -128,7 +122,7 @@ class Writer:
 
     def blob(self, data: bytes, media_type: str) -> dict[str, Any]:
         """Write a blob and return its descriptor."""
-        digest = digest_of(data)
+        digest = Digest.of(data)
         path = self.root / "blobs" / "sha256" / digest.hex
         if not path.exists():
             path.write_bytes(data)

@@ -28,9 +28,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealift.errors import OutsideError
+from sealift.model.codec import publish
 from sealift.rehearsal.issuer import AUDIENCE, fetch_token, github_identity
 from sealift.rehearsal.sigstore_keys import PASSWORD, KeyFile, make_keys
-from sealift.rehearsal.sigstore_trust import HOST, Profile, SigstorePorts, publish, url, write_trust
+from sealift.rehearsal.sigstore_trust import HOST, Profile, SigstorePorts, url, write_trust
 from sealift.services.ports import LOOPBACK, lasting_ports
 from sealift.services.service import HttpReady, Service
 
@@ -143,8 +144,9 @@ def prepare_sigstore(
         folder=folder.absolute(), profile=profile, ports=ports, identity=github_identity(claims), email=email
     )
     make_keys(sigstore.keys)
-    publish(folder / "claims.json", json.dumps(dict(claims), indent=1))
-    publish(folder / "fulcio.yaml", yaml.safe_dump(fulcio_config(sigstore.issuer, sigstore.email_issuer)))
+    publish(folder / "claims.json", json.dumps(dict(claims), indent=1).encode())
+    config = fulcio_config(sigstore.issuer, sigstore.email_issuer)
+    publish(folder / "fulcio.yaml", yaml.safe_dump(config).encode())
     write_trust(folder, sigstore.keys, ports, profile)
     return sigstore
 

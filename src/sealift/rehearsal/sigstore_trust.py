@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from sealift.model.codec import publish
 from sealift.rehearsal.sigstore_keys import START, KeyFile
 
 HOST = "localhost"
@@ -96,15 +97,7 @@ def write_trust(folder: Path, keys: Path, ports: SigstorePorts, profile: Profile
         "signingConfig": signing,
     }
     for name, value in (("trusted_root", root), ("signing_config", signing), ("trust_config", both)):
-        publish(folder / f"{name}.json", json.dumps(value, indent=1))
-
-
-def publish(path: Path, text: str) -> None:
-    """Write a file so that no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+        publish(folder / f"{name}.json", json.dumps(value, indent=1).encode())
 
 
 def _timestamp_url(ports: SigstorePorts) -> str:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from sealift.errors import OutsideError
+from sealift.model.codec import publish
 
 LOOPBACK = "127.0.0.1"
 _LOWEST = 20000
@@ -69,10 +70,7 @@ def lasting_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
     if missing:
         with free_ports(len(missing), avoid=known.values()) as held:
             known |= dict(zip(missing, held.numbers, strict=True))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            fresh = file.with_name(f".{file.name}.new")
-            fresh.write_text(json.dumps(known, indent=1), encoding="utf-8")
-            fresh.replace(file)
+            publish(file, json.dumps(known, indent=1).encode())
     return {name: known[name] for name in names}
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sealift.model.codec import publish
 from sealift.model.evidence import Built, Listed
+from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import World
@@ -22,7 +22,7 @@ _SIGNED = (
 def assets(plan: Plan, lists: Mapping[Cell, Listed], run: RunFolder) -> dict[str, Path]:
     """Return each asset by its name; ``SHA256SUMS`` names all the others."""
     found = dict(_files(plan, lists, run))
-    sums = "".join(f"{_sha256(path)}  {name}\n" for name, path in sorted(found.items()))
+    sums = "".join(f"{Digest.of_file(path).hex}  {name}\n" for name, path in sorted(found.items()))
     path = run.root / "assets" / CHECKSUMS
     publish(path, sums.encode())
     return {**found, CHECKSUMS: path}
@@ -68,8 +68,3 @@ def _files(plan: Plan, lists: Mapping[Cell, Listed], run: RunFolder) -> Iterator
         yield stem, run.binary(cell, service)
         yield f"{stem}.spdx.json", run.root / lists[cell].spdx
         yield f"{stem}.cdx.json", run.root / lists[cell].cyclonedx
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

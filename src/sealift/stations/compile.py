@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from sealift.model.evidence import Compiled
@@ -36,13 +35,7 @@ def compile_cell(cell: Cell, plan: Plan, *, source: Path, go: Path, cache: Path,
     unfinished.replace(final)
     return Compiled(
         path=str(final.relative_to(run.root)),
-        sha256=sha256(final),
+        sha256=Digest.of_file(final),
         go_version=compiler.version(go),
         command=command,
     )
-
-
-def sha256(path: Path) -> Digest:
-    """Hash a file's bytes."""
-    with path.open("rb") as f:
-        return Digest(f"sha256:{hashlib.file_digest(f, 'sha256').hexdigest()}")

@@ -9,7 +9,6 @@ What is there is looked at first, so running again is the resume.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -129,7 +128,7 @@ def _digests(assets: Mapping[str, Path]) -> dict[str, Digest]:
             raise UsageError(
                 f"{name!r} cannot name an asset", means="GitHub would keep it under another name"
             )
-        wanted[name] = _digest(data)
+        wanted[name] = Digest.of(data)
     return wanted
 
 
@@ -190,7 +189,7 @@ def _as_built(github: GitHub, release: Release, wanted: Mapping[str, Digest]) ->
 
 
 def _is(github: GitHub, asset: Asset, digest: Digest) -> bool:
-    return asset.uploaded and _digest(github.download(asset)) == digest
+    return asset.uploaded and Digest.of(github.download(asset)) == digest
 
 
 def _moves_latest(github: GitHub, state: DraftState) -> bool:
@@ -203,7 +202,3 @@ def _moves_latest(github: GitHub, state: DraftState) -> bool:
     except UsageError:
         # A release that was not made here has a name of its own; it is not newer than a version.
         return True
-
-
-def _digest(data: bytes) -> Digest:
-    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")

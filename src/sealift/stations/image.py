@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -137,7 +136,7 @@ def _look_platform(
     changed = sorted({e.path for e in _tree(rootfs) ^ _tree(bare)})
     # On another base every file would be named.
     looks.equal(f"{platform}: files above the base", expected=[binary], got=changed[:MOST_NAMED])
-    shipped = digest_of(rootfs.read(binary)) if binary in changed else None
+    shipped = Digest.of(rootfs.read(binary)) if binary in changed else None
     looks.equal(f"{platform}: binary in the layer", expected=proven.sha256, got=shipped)
     _look_files(looks, platform, rootfs)
     return BuiltPlatform(
@@ -168,11 +167,6 @@ def _look_files(looks: Looks, platform: Platform, rootfs: Rootfs) -> None:
 def _tree(rootfs: Rootfs) -> set[Entry]:
     """Return everything in an image, its root too; an entry knows which layer put it there."""
     return {*rootfs.entries(), *filter(None, [rootfs.resolve("/")])}
-
-
-def digest_of(data: bytes) -> Digest:
-    """Hash some bytes."""
-    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 
 def _could_run(kind: str, mode: int) -> bool:

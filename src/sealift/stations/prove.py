@@ -9,9 +9,9 @@ from sealift.elf.facts import ElfFacts, read_elf
 from sealift.elf.rootfs import Rootfs
 from sealift.errors import UsageError
 from sealift.model.evidence import Compiled, Proven
+from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
-from sealift.stations.compile import sha256
 from sealift.stations.gate import GateRefusedError, Looks
 from sealift.tools.gobinary import BuildInfo, read_build_info
 
@@ -52,7 +52,7 @@ def _read(looks: Looks, path: Path, compiled: Compiled) -> tuple[ElfFacts, Build
     """Read what was compiled; of other bytes nothing that they say would count."""
     if not path.is_file():
         raise UsageError(f"{path} is not there", next_step="sealift compile")
-    found = sha256(path)
+    found = Digest.of_file(path)
     looks.equal("bytes on disk", expected=compiled.sha256, got=found)
     if found != compiled.sha256:
         raise _refused(looks, means="this is not the binary that was compiled")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 from sealift.model.evidence import Built, Pushed
@@ -34,8 +33,8 @@ def push(
         registry.copy(layout.at(built.digest), target.at(built.digest))
     digests = {"index": built.digest} | {p: b.digest for p, b in built.platforms.items()}
     for name, digest in digests.items():
-        held = hashlib.sha256(registry.manifest(target.at(digest))).hexdigest()
-        looks.equal(f"{name} in the registry", expected=digest, got=Digest(f"sha256:{held}"))
+        held = Digest.of(registry.manifest(target.at(digest)))
+        looks.equal(f"{name} in the registry", expected=digest, got=held)
     gates = looks.done(
         means="the registry does not hold the bytes that passed the gates", next_step="run the release again"
     )

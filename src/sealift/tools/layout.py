@@ -9,7 +9,6 @@ Every blob is hashed when it is read, so what a caller gets is what the digest n
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,7 +97,7 @@ class Layout:
         """Return a blob's bytes, which have that digest."""
         path = self.blob_path(digest)
         data = path.read_bytes()
-        found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        found = Digest.of(data)
         if found != digest:
             raise RefusedError(
                 f"the blob {digest} in {self.root} has other bytes: {found}",

@@ -9,7 +9,6 @@ second raises OutsideError.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -269,7 +268,7 @@ def _decode(text: str, what: str) -> _Manifests:
 
 
 def _hashed(body: bytes, digest: Digest, what: str) -> None:
-    got = "sha256:" + hashlib.sha256(body).hexdigest()
+    got = Digest.of(body)
     if got != digest:
         raise RefusedError(
             f"{what} has other bytes than its name says",

@@ -9,7 +9,6 @@ a .trivyignore that lies about would change what it reports. It speaks plain HTT
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -33,7 +32,6 @@ OFFLINE = (
     *("--offline-scan", "--skip-db-update", "--skip-java-db-update", "--skip-version-check"),
     *("--skip-vex-repo-update", "--disable-telemetry", "--quiet"),
 )
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +136,10 @@ def database(cache_dir: Path) -> DatabaseFacts:
     """Say which advisories are in a cache folder."""
     _need_database(cache_dir)
     metadata = _decode((cache_dir / "db" / "metadata.json").read_bytes(), _Metadata)
-    summed = hashlib.sha256()
-    with (cache_dir / "db" / "trivy.db").open("rb") as file:
-        while chunk := file.read(CHUNK):
-            summed.update(chunk)
     return DatabaseFacts(
         version=metadata.version,
         updated_at=metadata.updated_at,
-        sha256=Digest(f"sha256:{summed.hexdigest()}"),
+        sha256=Digest.of_file(cache_dir / "db" / "trivy.db"),
     )
 
 

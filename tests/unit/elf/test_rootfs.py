@@ -12,7 +12,7 @@ import pytest
 from sealift.elf.rootfs import MOST_LINKS, Rootfs
 from sealift.errors import RefusedError, UsageError
 from sealift.model.names import Digest, Platform
-from sealift.rehearsal.oci_writer import CONFIG, MANIFEST, Packed, digest_of, writing
+from sealift.rehearsal.oci_writer import CONFIG, MANIFEST, Packed, writing
 from sealift.tools.layout import Layout
 
 from .tars import file, folder, hard_link, image, link, rootfs, special, tar
@@ -230,7 +230,7 @@ def test_damage_names_its_layer() -> None:
 
 def test_diff_ids_must_fit() -> None:
     layers = [tar(file("a")), tar(file("b"))]
-    right = tuple(digest_of(layer) for layer in layers)
+    right = tuple(Digest.of(layer) for layer in layers)
     assert paths(Rootfs(map(gzip.compress, layers), "x", right)) == ["/a", "/b"]
     with pytest.raises(RefusedError, match=r"layer 0 of x has sha256:.*its configuration says sha256"):
         Rootfs(layers, "x", right[::-1])
@@ -242,7 +242,7 @@ def test_diff_ids_must_fit() -> None:
 
 def write_layout(root: Path, diff_id: str | None, layer: bytes) -> Digest:
     packed = Packed(
-        diff_id=digest_of(layer) if diff_id is None else Digest(diff_id), blob=gzip.compress(layer)
+        diff_id=Digest.of(layer) if diff_id is None else Digest(diff_id), blob=gzip.compress(layer)
     )
     with writing(root) as writer:
         entry = writer.image(Platform("linux/amd64"), [packed], {}, {})

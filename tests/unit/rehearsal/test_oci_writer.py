@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import DefectError
-from sealift.model.names import Platform
-from sealift.rehearsal.oci_writer import REF_NAME, LayerTar, Packed, digest_of, writing
+from sealift.model.names import Digest, Platform
+from sealift.rehearsal.oci_writer import REF_NAME, LayerTar, Packed, writing
 from sealift.tools.layout import Layout
 from tests.unit.rehearsal.debs import tar
 
@@ -73,7 +73,7 @@ def test_copies_entries_as_they_are() -> None:
 
 def test_a_layer_names_the_tar_inside_and_carries_no_time() -> None:
     packed = LayerTar().file("a", b"a").pack()
-    assert packed.diff_id == digest_of(gzip.decompress(packed.blob))
+    assert packed.diff_id == Digest.of(gzip.decompress(packed.blob))
     # ID, method, no flags, no time, an unknown system: https://www.rfc-editor.org/rfc/rfc1952
     assert packed.blob[:10] == bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF])
 
@@ -98,7 +98,7 @@ def test_a_layout_reads_back(tmp_path: Path) -> None:
     assert (config["os"], config["architecture"], config["variant"]) == ("linux", "arm64", "v8")
     assert "variant" not in layout.config(platforms[AMD64])
     (layer,) = layout.layers(platforms[ARM64])
-    assert config["rootfs"]["diff_ids"] == [digest_of(gzip.decompress(layout.read(layer.digest)))]
+    assert config["rootfs"]["diff_ids"] == [Digest.of(gzip.decompress(layout.read(layer.digest)))]
     named = json.loads((tmp_path / "a" / "index.json").read_bytes())["manifests"]
     assert [entry["annotations"][REF_NAME] for entry in named] == ["nonroot"]
 

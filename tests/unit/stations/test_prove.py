@@ -22,7 +22,6 @@ from sealift.model.names import Digest, Platform, Version
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.process import Completed
-from sealift.rehearsal.oci_writer import digest_of
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.prove import prove
 from sealift.tools import gobinary
@@ -87,7 +86,7 @@ class Case:
         self._let_go_say(go_said({**SETTINGS, **self.settings}))
         compiled = Compiled(
             path=str(path.relative_to(run.root)),
-            sha256=digest_of(self.binary if self.compiled is None else self.compiled),
+            sha256=Digest.of(self.binary if self.compiled is None else self.compiled),
             go_version="go1.26.8",
             command=(),
         )
@@ -139,7 +138,7 @@ def test_a_static_binary_passes_on_nothing(static: Case) -> None:
     assert {gate.verdict for gate in proven.gates} == {"pass"}
     assert {(gate.station, gate.subject) for gate in proven.gates} == {("prove", "static/linux/amd64")}
     assert msgspec.structs.replace(proven, gates=()) == Proven(
-        sha256=digest_of(asset("static")),
+        sha256=Digest.of(asset("static")),
         linkage="static",
         interpreter=None,
         libraries=(),
@@ -262,7 +261,7 @@ def test_other_bytes_than_were_compiled_are_refused(static: Case, changed: bytes
     """One bit makes another binary, and nothing that it says of itself is asked."""
     assert changed != asset("static")
     (words,) = replace(static, binary=changed, compiled=asset("static")).refused()
-    assert words == f"bytes on disk: expected {digest_of(asset('static'))}, got {digest_of(changed)}"
+    assert words == f"bytes on disk: expected {Digest.of(asset('static'))}, got {Digest.of(changed)}"
 
 
 @pytest.mark.parametrize(

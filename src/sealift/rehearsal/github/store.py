@@ -9,7 +9,6 @@ next.json              the next id: one that was deleted is never given again
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,7 +125,7 @@ class Store:
             content_type=content_type,
             state="uploaded" if complete else "starter",
             size=len(kept),
-            digest=Digest(f"sha256:{hashlib.sha256(kept).hexdigest()}") if complete else None,
+            digest=Digest.of(kept) if complete else None,
             created_at=now(),
         )
         unfinished = self._assets / f".new-{record.id}"
