@@ -39,7 +39,7 @@ from sealift.tools.engine import Engine
 from sealift.tools.github import GitHub, Pace
 from sealift.tools.layout import Layout
 from sealift.tools.regctl import Registry
-from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner, ambient_token
+from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner, token_of
 
 STATIONS = (
     *("base", "compile", "prove", "image", "smoke", "scan", "sbom"),
@@ -225,9 +225,10 @@ class Line:
             world=self.world,
             folder=self.run.root,
         )
+        sigstore = self.world.sigstore
         signer = SigstoreSigner(
-            trust_config=self.world.sigstore.trust_config,
-            token=lambda: ambient_token(self.world.sigstore.token_env),
+            trust_config=sigstore.trust_config,
+            token=lambda: token_of(sigstore.identity, sigstore.claims, sigstore.token_env),
         )
         signed = signing.sign(wanted, registry=self._registry(), signer=signer, verifier=self._verifier())
         return signing.evidence(signed)

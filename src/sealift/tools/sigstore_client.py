@@ -95,6 +95,27 @@ def signatory(token: str) -> tuple[Identity, Claims]:
         raise UsageError(f"the identity token has no claim {err}: it is not a GitHub workflow's") from err
 
 
+def token_of(identity: Identity, claims: Claims, env: Mapping[str, str] | None = None) -> str:
+    """Ask for a token, and refuse one of somebody else before a public log has it for ever.
+
+    A claim that is None is not asked.
+    """
+    token = ambient_token(env)
+    got_identity, got_claims = signatory(token)
+    asked = {"identity": (identity.san, got_identity.san), "issuer": (identity.issuer, got_identity.issuer)}
+    for name in ("repository", "commit", "ref", "workflow", "trigger"):
+        if (expected := getattr(claims, name)) is not None:
+            asked[name] = (expected, getattr(got_claims, name))
+    wrong = [f"{name}: expected {want}, got {got}" for name, (want, got) in asked.items() if want != got]
+    if wrong:
+        raise RefusedError(
+            f"this job would sign as somebody else: {'; '.join(wrong)}",
+            means="the token is the job's own word for commit and workflow, and the plan is another's",
+            next_step="run the workflow on the tag that the plan is of",
+        )
+    return token
+
+
 @dataclass(frozen=True, kw_only=True)
 class SigstoreSigner:
     """Signs with one short-lived certificate; the log entries are made in parallel."""

@@ -29,6 +29,7 @@ from sealift.tools.sigstore_client import (
     SigstoreSigner,
     ambient_token,
     signatory,
+    token_of,
 )
 
 FOLDER = Path(__file__).parent / "sigstore"
@@ -169,8 +170,8 @@ def test_without_an_identity_the_means_are_named() -> None:
     assert "id-token: write" in caught.value.means
 
 
-def test_a_token_says_who_will_sign() -> None:
-    told: dict[str, Any] = {
+def claims_of_a_run() -> dict[str, Any]:
+    return {
         "iss": OURS.issuer,
         "aud": "sigstore",
         "sub": "repo:sealift/sealift:ref:refs/tags/v1.2.3",
@@ -183,6 +184,10 @@ def test_a_token_says_who_will_sign() -> None:
         "iat": int(time.time()) - 5,
         "exp": int(time.time()) + 600,
     }
+
+
+def test_a_token_says_who_will_sign() -> None:
+    told = claims_of_a_run()
     assert signatory(jwt.encode(told, "x" * 32)) == (OURS, CLAIMS)
     del told["job_workflow_ref"]
     with pytest.raises(UsageError, match="has no claim 'job_workflow_ref'"):
@@ -225,3 +230,26 @@ def test_what_fails_outside_is_tried_again_with_the_same_certificate(monkeypatch
         enter(broken, broken, broken)
     with pytest.raises(OutsideError, match=r"gave .* no timestamp"):
         enter(*[lambda: made(stamped=False)] * 3)
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("sha", "commit: expected"),
+        ("ref", "ref: expected"),
+        ("workflow", "workflow: expected"),
+        ("event_name", "trigger: expected"),
+        ("repository", "repository: expected"),
+        ("job_workflow_ref", "identity: expected"),
+        ("iss", "issuer: expected"),
+    ],
+)
+def test_a_token_of_somebody_else_signs_nothing(
+    monkeypatch: pytest.MonkeyPatch, claim: str, words: str
+) -> None:
+    told = claims_of_a_run()
+    monkeypatch.setattr(sigstore_client, "ambient_token", lambda _env: jwt.encode(told, "x" * 32))
+    assert token_of(OURS, CLAIMS) == jwt.encode(told, "x" * 32)
+    told[claim] = "another"
+    with pytest.raises(RefusedError, match=words):
+        token_of(OURS, CLAIMS)
