@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import typing
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 import yaml
@@ -24,45 +25,68 @@ def load_yaml(path: Path, kind: type[T]) -> T:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        raw = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as err:
         raise UsageError(f"{path} cannot be read: {err}") from err
+    return parse_yaml(text, path, kind)
+
+
+def parse_yaml(text: str, path: Path, kind: type[T]) -> T:
+    """Read YAML text as ``load_yaml`` reads a file; ``path`` is for messages."""
+    try:
+        raw = yaml.safe_load(text)
     except yaml.YAMLError as err:
         raise UsageError(f"{path} is not YAML: {err}") from err
     try:
-        return msgspec.convert([] if raw is None else raw, kind, dec_hook=dec_hook)
+        return _convert([] if raw is None else raw, kind)
     except msgspec.ValidationError as err:
-        raise _explain(path, text, kind, str(err)) from err
+        raise _explain(path, text, raw, kind, str(err)) from err
 
 
-def _explain(path: Path, text: str, kind: Any, message: str) -> UsageError:
-    """Say where: msgspec gives a path such as ``$.go[0].affected``."""
+def _convert(raw: Any, kind: type[T]) -> T:
+    return msgspec.convert(raw, kind, dec_hook=dec_hook)
+
+
+def _explain(path: Path, text: str, raw: Any, kind: Any, message: str) -> UsageError:
+    """Say where: msgspec gives a path such as ``$.go[0].affected``, with ``[...]`` for a mapping's key."""
     found = re.search(r"`\$([^`]*)`$", message)
-    steps = _steps(found.group(1)) if found else []
+    steps, holder = _follow(found.group(1) if found else "", raw, kind)
     unknown = re.search(r"unknown field `([^`]+)`", message)
     if unknown is None:
         return UsageError(f"{path}:{_line(text, steps)}: {message}")
     key = unknown.group(1)
-    known = _fields(kind, steps)
+    known = [field.encode_name for field in msgspec.structs.fields(holder)]
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"perhaps you meant {near[0]}" if near else "known here: " + ", ".join(known)
     return UsageError(f"{path}:{_line(text, [*steps, key])}: unknown key {key}", next_step=hint)
 
 
-def _steps(place: str) -> list[Step]:
-    return [
-        int(index) if index else name for name, index in re.findall(r"\.([A-Za-z_][\w-]*)|\[(\d+)\]", place)
-    ]
-
-
-def _fields(kind: Any, steps: list[Step]) -> list[str]:
-    """Return the names that the struct at this place knows."""
-    for step in steps:
-        if isinstance(step, int):
-            kind = kind.__args__[0]
+def _follow(place: str, raw: Any, kind: Any) -> tuple[list[Step], Any]:
+    """Return the steps to a place, and what should be there."""
+    steps: list[Step] = []
+    for name, index in re.findall(r"\.([A-Za-z_][\w-]*)|\[(\d+|\.{3})\]", place):
+        step: Step
+        if name:
+            step, kind = name, next(f.type for f in msgspec.structs.fields(kind) if f.encode_name == name)
+        elif index == "...":
+            kind = typing.get_args(kind)[1]
+            step = _first_wrong(raw, kind)
         else:
-            kind = next(f.type for f in msgspec.structs.fields(kind) if f.name == step)
-    return [field.encode_name for field in msgspec.structs.fields(kind)]
+            step, kind = int(index), typing.get_args(kind)[0]
+        while typing.get_origin(kind) is Annotated:
+            kind = typing.get_args(kind)[0]
+        steps.append(step)
+        raw = raw[step]
+    return steps, kind
+
+
+def _first_wrong(raw: dict[str, Any], kind: Any) -> str:
+    """Return the key whose value is the first that cannot be read: msgspec names it not."""
+    for key, value in raw.items():
+        try:
+            _convert(value, kind)
+        except msgspec.ValidationError:
+            return key
+    return next(iter(raw))
 
 
 def _line(text: str, steps: list[Step]) -> int:
