@@ -13,7 +13,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 
 PYTHON = ("src", "tests", "benchmarks", "noxfile.py")
 SERVICE = "src/health-caretaker"
-TESTS = ("lint", "types", "unit", "tools", "rehearsal", "attacks", "service")
+TESTS = ("lint", "types", "unit", "tools", "rehearsal", "attacks", "service", "docker")
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = list(TESTS)
