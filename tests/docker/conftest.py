@@ -119,6 +119,15 @@ def upstream(docker: Docker, stand_ins: StandIns, tmp_path_factory: pytest.TempP
     return docker
 
 
+@pytest.fixture(scope="session", autouse=True)
+def typed_at_a_desk() -> Iterator[None]:
+    """Have make say what it says to a person: under ``make test`` it would add where it enters and leaves."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def make(clone: Path, programs: Provided) -> Make:
     """Run make in the clone, with this environment's programs."""
