@@ -121,9 +121,9 @@ def upstream(docker: Docker, stand_ins: StandIns, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="session", autouse=True)
 def typed_at_a_desk() -> Iterator[None]:
-    """Have make say what it says to a person: under ``make test`` it would add where it enters and leaves."""
+    """Have make do what it does for a person: ``make test`` would hand on its own words and ARGS."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARGS", "SUITE", "VERSION", "STAND_INS", "PUSH"):
             patch.delenv(name, raising=False)
         yield
 
