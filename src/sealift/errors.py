@@ -47,9 +47,26 @@ class RefusedError(SealiftError):
 
 
 class OutsideError(SealiftError):
-    """A registry, a log, a network or a port did not do its part: try again."""
+    """A registry, a log, a network or a port did not do its part: try again.
+
+    ``again`` tells whether asking the same again may help, which it does not where somebody said no (a
+    401, wrong bytes). ``retry_after`` is how long the server asks to be left alone, in seconds.
+    """
 
     exit_code = 4
+
+    def __init__(
+        self,
+        happened: str,
+        *,
+        means: str = "",
+        next_step: str = "",
+        again: bool = True,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(happened, means=means, next_step=next_step)
+        self.again = again
+        self.retry_after = retry_after
 
 
 class MissingProgramError(SealiftError):

@@ -68,7 +68,10 @@ class ProgramFailedError(OutsideError):
         self.done = done
         said = "\n".join(s for s in (done.stdout[-TAIL:].strip(), done.stderr[-TAIL:].strip()) if s)
         words = why or f"{Path(done.argv[0]).name} ended with status {done.returncode}"
-        super().__init__(f"{words}\n  command: {shlex.join(done.argv)}\n{_indent(said)}".rstrip())
+        # A program that failed fails again; who knows that it failed outside says so with another error.
+        super().__init__(
+            f"{words}\n  command: {shlex.join(done.argv)}\n{_indent(said)}".rstrip(), again=False
+        )
 
 
 def _indent(text: str) -> str:
