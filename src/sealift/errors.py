@@ -9,7 +9,10 @@ from typing import ClassVar
 
 
 class SealiftError(Exception):
-    """The root. ``means`` explains, ``next_step`` is a command or an action that helps."""
+    """The root. ``means`` explains, ``next_step`` is a command or an action that helps.
+
+    Its notes (``add_note``) are told with it: what was tried on the way.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -23,6 +26,7 @@ class SealiftError(Exception):
         parts = [self.happened]
         if self.means:
             parts.append(f"  what it means: {self.means}")
+        parts += [f"  {note}" for note in getattr(self, "__notes__", ())]
         if self.next_step:
             parts.append(f"  next: {self.next_step}")
         return "\n".join(parts)

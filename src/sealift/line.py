@@ -19,6 +19,7 @@ from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import World
+from sealift.patience import Patience, persist
 from sealift.schedule import Node
 from sealift.stations import assets as gathering
 from sealift.stations import draft as drafting
@@ -79,7 +80,10 @@ def programs_of(stations: Collection[str], *, rehearsed: bool) -> frozenset[str]
 
 @dataclass(kw_only=True)
 class Line:
-    """One release on its way: the plan, the outside, and the programs of this machine."""
+    """One release on its way: the plan, the outside, and the programs of this machine.
+
+    ``again`` is the command that goes on where this run ends.
+    """
 
     plan: Plan
     run: RunFolder
@@ -90,6 +94,7 @@ class Line:
     engine: Callable[[], Engine]
     exceptions: Sequence[Exception_]
     programs: Mapping[str, Digest]
+    again: str
     verified: verifying.Verified | None = field(default=None, init=False)
     state: drafting.DraftState | None = field(default=None, init=False)
 
@@ -137,7 +142,14 @@ class Line:
     ) -> Node:
         def action() -> None:
             try:
-                self.run.write(station, subject, work())
+                # Every station asks the outside first: to run it again is to go on.
+                done = persist(
+                    work,
+                    doing=f"{station} {subject}",
+                    patience=Patience(seconds=self.world.patience_seconds),
+                    next_step=self.again,
+                )
+                self.run.write(station, subject, done)
             except SealiftError as error:
                 # Only a gate that looked has refused; what failed on the way was not checked.
                 verdict: ev.Outcome = "refused" if isinstance(error, RefusedError) else "not-checked"

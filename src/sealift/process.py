@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sealift.errors import MissingProgramError, OutsideError
+from sealift.errors import InterruptedReleaseError, MissingProgramError, OutsideError
 
 # Of util-linux, which every Debian has.
 SETPRIV = "/usr/bin/setpriv"
@@ -105,11 +105,13 @@ def run(
     stdin: bytes = b"",
     timeout: float = 900,
     check: bool = True,
+    clearing: bool = False,
 ) -> Completed:
     """Run one program to its end.
 
     ``env`` replaces the environment; ``timeout`` is in seconds; with ``check`` a status other than
-    zero raises ProgramFailedError, which shows the command, the status and both streams.
+    zero raises ProgramFailedError, which shows the command, the status and both streams. ``clearing``
+    is for what removes what we made: it runs also when this run is ending.
     """
     words = [os.fspath(a) for a in argv]
     words[0] = resolve(words[0], env)
@@ -118,8 +120,8 @@ def run(
         given.seek(0)
         start = time.monotonic()
         with _lock:
-            if _ending.is_set():
-                raise OutsideError(f"{Path(words[0]).name} was not started: this run is ending")
+            if not clearing:
+                go_on()
             child = subprocess.Popen(
                 [*_with_us(), *words],
                 cwd=cwd,
@@ -129,7 +131,8 @@ def run(
                 stderr=err,
                 start_new_session=True,
             )
-            _running[child.pid] = child
+            if not clearing:
+                _running[child.pid] = child
         late = threading.Timer(timeout, kill_group, (child.pid, signal.SIGKILL))
         late.daemon = True
         late.start()
@@ -182,6 +185,18 @@ def kill_group(pid: int, sign: signal.Signals) -> None:
         os.killpg(pid, sign)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def pause(seconds: float) -> None:
+    """Wait, but not longer than this run goes on: raise InterruptedReleaseError when it is ending."""
+    _ending.wait(seconds)
+    go_on()
+
+
+def go_on() -> None:
+    """Raise InterruptedReleaseError when this run is ending: whoever would begin something asks first."""
+    if _ending.is_set():
+        raise InterruptedReleaseError("not begun: this run is ending")
 
 
 def end_all() -> None:

@@ -25,6 +25,7 @@ WORKFLOW = ".github/workflows/release.yml"
 ISSUER = "https://token.actions.githubusercontent.com"
 API = "https://api.github.com"
 ADVISORY_MAX_AGE_DAYS = 3
+PATIENCE_SECONDS = 3600.0
 # What only the signer may see, and what only the draft may.
 TOKEN_VARIABLES = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 SECRETS = frozenset({*TOKEN_VARIABLES, "GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN"})
@@ -45,6 +46,7 @@ def production(plan: Plan, root: Path, *, cache: Path, images: Path, served: boo
             services.start([layouts_registry(images, port, log=cache / "logs" / "layouts.log")])
         yield World(
             name="production",
+            patience_seconds=PATIENCE_SECONDS,
             registry=plan.config.registry,
             plain_http=False,
             layouts=f"localhost:{port}",

@@ -17,6 +17,7 @@ ROWS = (
     ("model",),
     ("console",),
     ("process",),
+    ("patience",),
     ("tools",),
     ("elf",),
     ("provision",),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
+import shlex
 import shutil
-from collections.abc import Collection, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,16 +36,6 @@ DirtyOption = Annotated[bool, typer.Option("--dirty", help="Take the working tre
 ProductionOption = Annotated[
     bool, typer.Option("--production", help="The real outside; only in GitHub Actions.")
 ]
-ProfileOption = Annotated[
-    str, typer.Option("--signing-profile", help="public (Rekor v1 with a timestamp authority), or v2.")
-]
-WorldOption = Annotated[
-    str | None, typer.Option("--world-name", help="Play in the rehearsal's world of this name.")
-]
-ReferrersOption = Annotated[
-    bool,
-    typer.Option("--referrers-api/--no-referrers-api", help="Whether the rehearsal's registry has it."),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # Which stations look at the images or their bases; a rehearsal's other stations need its services too.
@@ -52,14 +45,51 @@ _NEED_NOTHING = frozenset({"compile", "prove"})
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The options that the verbs of the line share."""
+    """What the verbs of the line share; each field is an option of theirs."""
 
-    version: str | None = None
-    dirty: bool = False
-    production: bool = False
-    profile: str = "public"
-    world_name: str | None = None
-    referrers_api: bool = True
+    version: VersionOption = None
+    dirty: DirtyOption = False
+    production: ProductionOption = False
+    signing_profile: Annotated[
+        str, typer.Option("--signing-profile", help="public (Rekor v1 with a timestamp authority), or v2.")
+    ] = "public"
+    world_name: Annotated[
+        str | None, typer.Option("--world-name", help="Play in the rehearsal's world of this name.")
+    ] = None
+    referrers_api: Annotated[
+        bool,
+        typer.Option("--referrers-api/--no-referrers-api", help="Whether the rehearsal's registry has it."),
+    ] = True
+    patience: Annotated[
+        float | None,
+        typer.Option(
+            "--patience",
+            min=0,
+            metavar="SECONDS",
+            help="How long one station is tried again while the outside fails.",
+        ),
+    ] = None
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of ``Asked``; it takes them as one value, ``asked``."""
+    own = inspect.signature(command, eval_str=True).parameters
+    shared = inspect.signature(Asked, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        asked = Asked(**{name: given.pop(name) for name in shared})
+        command(asked=asked, **given)
+
+    options = {name: p for name, p in {**own, **shared}.items() if name != "asked"}
+    # What typer reads.
+    wrapped.__annotations__ = {name: p.annotation for name, p in options.items()}
+    wrapped.__signature__ = inspect.Signature([_by_name(p) for p in options.values()])  # type: ignore[attr-defined]
+    return wrapped
+
+
+def _by_name(option: inspect.Parameter) -> inspect.Parameter:
+    return option.replace(kind=inspect.Parameter.KEYWORD_ONLY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +142,7 @@ def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
         line = Line(
             plan=plan,
             run=run,
-            world=world,
+            world=_patient(world, asked),
             source=source,
             go=provided.go.path,
             cache=cache / "compile",
@@ -123,8 +153,20 @@ def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
                 for name, p in provided.programs.items()
                 if name in ("buildkitd", "docker-buildx")
             },
+            again=again(asked, os.environ),
         )
         yield Opened(line=line, provided=provided, stage=stage)
+
+
+def again(asked: Asked, env: Mapping[str, str]) -> str:
+    """Name the command that goes on where this run ends."""
+    if asked.production and (run := env.get("GITHUB_RUN_ID")):
+        return f"gh run rerun {run} --failed"
+    return shlex.join(["sealift", *sys.argv[1:]])
+
+
+def _patient(world: World, asked: Asked) -> World:
+    return world if asked.patience is None else replace(world, patience_seconds=asked.patience)
 
 
 def _world(
@@ -142,10 +184,10 @@ def _world(
     from sealift.rehearsal.world import Wanted, rehearsal
 
     try:
-        profile = Profile(asked.profile)
+        profile = Profile(asked.signing_profile)
     except ValueError as error:
         raise UsageError(
-            f"{asked.profile!r} is not a signing profile", next_step=f"one of {', '.join(Profile)}"
+            f"{asked.signing_profile!r} is not a signing profile", next_step=f"one of {', '.join(Profile)}"
         ) from error
     wanted = Wanted(profile=profile, name=asked.world_name, referrers_api=asked.referrers_api)
     fingerprint = git.fingerprint(root, plan.commit, git.changed(root) if plan.modified else ())

@@ -8,31 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sealift import console
-from sealift.commands.opening import (
-    Asked,
-    DirtyOption,
-    JsonOption,
-    Opened,
-    ProductionOption,
-    ProfileOption,
-    ReferrersOption,
-    VersionOption,
-    WorldOption,
-    opened,
-)
+from sealift.commands.opening import Asked, JsonOption, Opened, asking, opened
 
 if TYPE_CHECKING:
     from sealift.report.collect import Report
 
 
+@asking
 def command(
     *,
-    version: VersionOption = None,
-    dirty: DirtyOption = False,
-    production: ProductionOption = False,
-    signing_profile: ProfileOption = "public",
-    world_name: WorldOption = None,
-    referrers_api: ReferrersOption = True,
+    asked: Asked,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the rehearsal's services up.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,14 +25,6 @@ def command(
     from sealift.line import STATIONS
 
     began = time.monotonic()
-    asked = Asked(
-        version=version,
-        dirty=dirty,
-        production=production,
-        profile=signing_profile,
-        world_name=world_name,
-        referrers_api=referrers_api,
-    )
     with opened(asked, STATIONS) as release:
         _tell(release)
         _run(release, STATIONS, began, as_json=as_json)

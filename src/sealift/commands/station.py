@@ -7,44 +7,17 @@ import time
 import typer
 
 from sealift import console
-from sealift.commands.opening import (
-    Asked,
-    DirtyOption,
-    JsonOption,
-    ProductionOption,
-    ProfileOption,
-    ReferrersOption,
-    VersionOption,
-    WorldOption,
-    opened,
-)
+from sealift.commands.opening import Asked, JsonOption, asking, opened
 
 
-def command(
-    context: typer.Context,
-    *,
-    version: VersionOption = None,
-    dirty: DirtyOption = False,
-    production: ProductionOption = False,
-    signing_profile: ProfileOption = "public",
-    world_name: WorldOption = None,
-    referrers_api: ReferrersOption = True,
-    as_json: JsonOption = False,
-) -> None:
+@asking
+def command(context: typer.Context, *, asked: Asked, as_json: JsonOption = False) -> None:
     """Run one station; what it needs from earlier ones is read from the run folder."""
     from sealift.commands.working import work
     from sealift.model.codec import to_json
     from sealift.report.collect import gates
 
     began, station = time.monotonic(), str(context.info_name).rpartition(" ")[2]
-    asked = Asked(
-        version=version,
-        dirty=dirty,
-        production=production,
-        profile=signing_profile,
-        world_name=world_name,
-        referrers_api=referrers_api,
-    )
     with opened(asked, [station]) as release:
         work(release, [station], began, alone=True)
         looked = [g for g in gates(release.line.run.root / "evidence") if g.station == station]

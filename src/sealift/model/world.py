@@ -57,11 +57,13 @@ class GitHubWorld:
 class World:
     """Everything outside sealift. ``name`` is for reports; no station asks for it.
 
+    ``patience_seconds`` is for how long one node of the line is tried again while the outside fails.
     ``registry`` is the public one, ``layouts`` the one on loopback that serves the run's images; ``env`` is
     the whole environment of the programs that speak to the outside, without the signer's secrets.
     """
 
     name: Literal["rehearsal", "production"]
+    patience_seconds: float
     registry: str
     plain_http: bool
     layouts: str

@@ -48,6 +48,8 @@ PORTS = ("registry", "layouts", "github")
 KEPT = "kept.json"
 ENVIRONMENT = "environment.json"
 WORLDS_KEPT = 3
+# Somebody is waiting, and what answers is on this machine.
+PATIENCE_SECONDS = 20.0
 CANNOT_SHOW = (
     "the public transparency log's shards and outages",
     "GitHub's own tokens, rights and rate limits",
@@ -86,6 +88,7 @@ class Stage:
         claims = github_claims(self.plan.config.source, self.plan.commit, self.plan.version)
         return World(
             name="rehearsal",
+            patience_seconds=PATIENCE_SECONDS,
             registry=f"localhost:{self.ports['registry']}",
             plain_http=True,
             layouts=f"localhost:{self.ports['layouts']}",

@@ -65,6 +65,7 @@ def world(folder: Path) -> World:
     """Give a world in which nothing answers."""
     return World(
         name="rehearsal",
+        patience_seconds=0,
         registry=REPOSITORY.host,
         plain_http=False,
         layouts="localhost:1",

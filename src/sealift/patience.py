@@ -1,0 +1,134 @@
+"""The one place that tries again: what failed outside is asked once more, for so long and no longer.
+
+    persist(push, doing="push static", patience=Patience(seconds=3600), next_step="sealift push")
+
+Whatever is worked on here looks at the outside first, so a second try goes on where the first one broke off.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from sealift import console, process
+from sealift.errors import ManyErrors, OutsideError, SealiftError
+
+T = TypeVar("T")
+TIMEOUTS_AND_LIMITS = frozenset({408, 425, 429})
+MOST_DOUBLINGS = 16
+SHORT = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """For how long one piece of work is tried again after its first failure, and the pauses: in seconds."""
+
+    seconds: float
+    first: float = 0.5
+    longest: float = 60.0
+
+    def pause(self, tries: int, jitter: Callable[[float, float], float]) -> float:
+        """Return the pause after so many tries: anything up to a bound that doubles each time."""
+        return jitter(0, min(self.longest, self.first * 2.0 ** min(tries - 1, MOST_DOUBLINGS)))
+
+
+def persist(
+    work: Callable[[], T],
+    *,
+    doing: str,
+    patience: Patience,
+    next_step: str,
+    pause: Callable[[float], None] = process.pause,
+    clock: Callable[[], float] = time.monotonic,
+    jitter: Callable[[float, float], float] = random.uniform,
+) -> T:
+    """Work, and again while only the outside fails and the budget lasts; then raise the last error.
+
+    ``doing`` is for the words, ``next_step`` is the command that goes on later.
+    """
+    failed_first, tries = math.inf, 0
+    while True:
+        tries += 1
+        try:
+            return work()
+        except SealiftError as error:
+            if not may_help(error):
+                raise
+            now = clock()
+            failed_first = min(failed_first, now)
+            left = patience.seconds - (now - failed_first)
+            asked = wish(error)
+            wait = (asked or 0.0) + patience.pause(tries, jitter)
+            if wait >= left:
+                error.add_note(_tried(tries, patience, left, asked))
+                error.next_step = next_step
+                raise
+            console.say(f"  {doing}: {_line(error)}; {_waits(wait, asked)}, {_budget(patience, left)}")
+        pause(wait)
+
+
+def may_help(error: SealiftError) -> bool:
+    """Tell whether asking again may help: never when anybody said no."""
+    if isinstance(error, ManyErrors):
+        return all(may_help(one) for one in error.errors)
+    return isinstance(error, OutsideError) and error.again
+
+
+def wish(error: SealiftError) -> float | None:
+    """Return how long whoever failed asks to be left alone, in seconds; the longest of several."""
+    if isinstance(error, ManyErrors):
+        return max((w for one in error.errors if (w := wish(one)) is not None), default=None)
+    return error.retry_after if isinstance(error, OutsideError) else None
+
+
+def passes(status: int) -> bool:
+    """Tell whether an HTTP status may be another one later: the server's trouble, a timeout, a limit."""
+    return status in TIMEOUTS_AND_LIMITS or status >= 500  # noqa: PLR2004 - 5xx is a class of answers
+
+
+def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
+    """Read ``Retry-After``, which is seconds or a date: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after.
+
+    Names of headers are compared without their case. Returns seconds, never fewer than 0; None for
+    what is missing or says nothing.
+    """
+    said = next((v for name, v in headers.items() if name.lower() == "retry-after"), "").strip()
+    if said.isascii() and said.isdigit():
+        return float(said)
+    try:
+        until = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    # A date without a zone is UTC, as all dates of HTTP are.
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
+
+
+def _tried(tries: int, patience: Patience, left: float, asked: float | None) -> str:
+    times = "once" if tries == 1 else f"{tries} times, for {_seconds(patience.seconds - left)}"
+    why = f"the server asks for {_seconds(asked)} more, and " if asked else ""
+    return f"tried {times}: {why}{_budget(patience, left)} (--patience)"
+
+
+def _waits(wait: float, asked: float | None) -> str:
+    why = f" (the server asks for {_seconds(asked)})" if asked else ""
+    return f"again in {_seconds(wait)}{why}"
+
+
+def _budget(patience: Patience, left: float) -> str:
+    return f"{_seconds(max(left, 0))} of {_seconds(patience.seconds)} left"
+
+
+def _line(error: SealiftError) -> str:
+    return error.happened.partition("\n")[0].rstrip(":")
+
+
+def _seconds(number: float) -> str:
+    """Write seconds for people: a tenth where it matters."""
+    return f"{number:.1f} s" if number < SHORT and number != round(number) else f"{number:.0f} s"
