@@ -186,21 +186,22 @@ def serve(issuer: Issuer, port: int) -> ThreadingHTTPServer:
         ) from error
 
 
-def load_issuer(port: int, key: Path, request_token: Path, claims: Callable[[], JSON]) -> Issuer:
-    """Read an issuer's secrets from its world."""
+def load_issuer(url: str, key: Path, request_token: Path, claims: Callable[[], JSON]) -> Issuer:
+    """Read the secrets of the issuer that is known by this address from its world."""
     private = load_pem_private_key(key.read_bytes(), password=None)
     if not isinstance(private, RSAPrivateKey):
         raise UsageError(f"{key} is not an RSA key")
     token = request_token.read_text(encoding="utf-8").strip()
     if not token:
         raise UsageError(f"{request_token} is empty")
-    return Issuer(url=f"http://localhost:{port}", key=private, request_token=token, claims=claims)
+    return Issuer(url=url, key=private, request_token=token, claims=claims)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until the end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--url", help="the address in tokens, where another port leads here")
     parser.add_argument("--key", type=Path, required=True)
     parser.add_argument("--request-token-file", type=Path, required=True)
     who = parser.add_mutually_exclusive_group(required=True)
@@ -214,10 +215,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         read: JSON = json.loads(given.claims.read_text(encoding="utf-8"))
         return read
 
+    url = given.url or f"http://localhost:{given.port}"
     try:
-        serve(
-            load_issuer(given.port, given.key, given.request_token_file, claims), given.port
-        ).serve_forever()
+        serve(load_issuer(url, given.key, given.request_token_file, claims), given.port).serve_forever()
     except SealiftError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a service's log, not the release's words
         return error.exit_code

@@ -88,6 +88,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sealift.rehearsal.github", description=__doc__)
     parser.add_argument("--dir", type=Path, required=True, help="the folder that keeps releases and tags")
     parser.add_argument("--port", type=int, required=True, help="the port on 127.0.0.1")
+    parser.add_argument("--origin", help="the address in answers, where another port leads here")
     parser.add_argument("--repository", required=True, metavar="OWNER/NAME")
     parser.add_argument("--token-file", type=Path, required=True, help="the file that holds the token")
     parser.add_argument("--tag", action="append", default=[], metavar="NAME=COMMIT", help="a tag in git")
@@ -139,7 +140,7 @@ def serve(argv: list[str]) -> None:
                 f"port {asked.port} on {HOST} cannot be used: {error.strerror}",
                 next_step=f"end what listens there (ss -ltnp 'sport = :{asked.port}') or choose another port",
             ) from error
-        origin = f"http://{HOST}:{server.server_port}"
+        origin = asked.origin or f"http://{HOST}:{server.server_port}"
         server.api = Api(
             store, origin=origin, repository=asked.repository, token=token, immutable=not asked.mutable
         )

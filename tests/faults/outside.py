@@ -1,0 +1,82 @@
+"""The services outside: how each one says no, and which stations ask it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from tests.faults.fault import Dialect, Reply
+
+# gRPC's codes, as Fulcio's gateway writes them.
+_GRPC = {401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 502: 14}
+_OCI = {
+    401: "UNAUTHORIZED",
+    403: "DENIED",
+    404: "NAME_UNKNOWN",
+    409: "CONFLICT",
+    422: "MANIFEST_INVALID",
+    429: "TOOMANYREQUESTS",
+}
+
+
+def _phrase(code: int) -> str:
+    return HTTPStatus(code).phrase
+
+
+def _json(code: int, value: Any, *more: tuple[str, str]) -> Reply:
+    headers = (("Content-Type", "application/json"), *more)
+    return Reply(status=code, headers=headers, body=json.dumps(value).encode())
+
+
+def registry(code: int) -> Reply:
+    """Say no as https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes asks."""
+    login = (("WWW-Authenticate", 'Basic realm="registry"'),) if code == HTTPStatus.UNAUTHORIZED else ()
+    return _json(
+        code, {"errors": [{"code": _OCI.get(code, "UNKNOWN"), "message": _phrase(code).lower()}]}, *login
+    )
+
+
+def fulcio(code: int) -> Reply:
+    """Say no as Fulcio's gateway does."""
+    return _json(code, {"code": _GRPC.get(code, 2), "message": _phrase(code).lower(), "details": []})
+
+
+def plain(code: int) -> Reply:
+    """Say no in one line, as the certificate log does."""
+    return Reply(
+        status=code,
+        headers=(("Content-Type", "text/plain; charset=utf-8"),),
+        body=f"{_phrase(code)}\n".encode(),
+    )
+
+
+def coded(code: int) -> Reply:
+    """Say no as Rekor and the timestamp authority do."""
+    return _json(code, {"code": code, "message": _phrase(code).lower()})
+
+
+def github(code: int) -> Reply:
+    """Say no as https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api shows."""
+    docs = "https://docs.github.com/rest"
+    return _json(code, {"message": _phrase(code), "documentation_url": docs, "status": str(code)})
+
+
+def issuer(code: int) -> Reply:
+    """Say no as the issuer of GitHub's tokens does."""
+    return _json(code, {"message": _phrase(code)})
+
+
+# By the name that each has as a service of a rehearsal.
+DIALECTS: Mapping[str, Dialect] = {
+    "registry": registry,
+    "fulcio": fulcio,
+    "ctlog": plain,
+    "rekor1": coded,
+    "rekor-server": fulcio,
+    "tsa": coded,
+    "issuer": issuer,
+    "email-issuer": issuer,
+    "github": github,
+}
