@@ -12,8 +12,6 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from sealift import console, process
@@ -92,22 +90,18 @@ def passes(status: int) -> bool:
     return status in TIMEOUTS_AND_LIMITS or status >= 500  # noqa: PLR2004 - 5xx is a class of answers
 
 
-def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
-    """Read ``Retry-After``, which is seconds or a date: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after.
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read ``Retry-After``, in seconds or as a date; None for what is missing or says nothing.
 
-    Names of headers are compared without their case. Returns seconds, never fewer than 0; None for
-    what is missing or says nothing.
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """
-    said = next((v for name, v in headers.items() if name.lower() == "retry-after"), "").strip()
-    if said.isascii() and said.isdigit():
-        return float(said)
+    import urllib3
+
+    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
     try:
-        until = parsedate_to_datetime(said)
-    except ValueError:
+        return float(urllib3.Retry().parse_retry_after(said))
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return None
-    # A date without a zone is UTC, as all dates of HTTP are.
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
 
 
 def _tried(tries: int, patience: Patience, left: float, asked: float | None) -> str:

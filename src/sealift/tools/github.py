@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealift.errors import DefectError, OutsideError, RefusedError, SealiftError, UsageError
+from sealift import process
+from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.tools.github_errors import RIGHT, TRY_AGAIN, answered, said
 
 if TYPE_CHECKING:
-    from github.GithubException import GithubException
     from github.GitRelease import GitRelease
     from github.GitReleaseAsset import GitReleaseAsset
 
@@ -30,29 +31,13 @@ PER_PAGE = 100
 CHUNK = 1 << 20
 TIMEOUT = 60
 BINARY = "application/octet-stream"
-RIGHT = "contents: write (permissions: in the workflow)"
 # How PyGithub says that it was sent to another host, and that an answer is not JSON of the right shape.
 STRANGE = (AssertionError, RuntimeError, ValueError, TypeError, AttributeError, KeyError)
-
-# What GitHub's refusals mean, and what helps.
-REFUSALS: dict[int, tuple[type[SealiftError], str, str]] = {
-    401: (UsageError, "the token is wrong or has ended", f"give a valid token with {RIGHT}"),
-    403: (UsageError, "the token lacks a right", f"give it {RIGHT}"),
-    404: (
-        UsageError,
-        "it is not there, or this token may not see it",
-        f"check the repository's name, and that the token has {RIGHT}",
-    ),
-    409: (RefusedError, "what is there contradicts what was asked", "sealift status"),
-    422: (RefusedError, "what is there contradicts what was asked", "sealift status"),
-    429: (OutsideError, "too many requests", "wait some minutes, then try again"),
-}
-UNKNOWN: tuple[type[SealiftError], str, str] = (DefectError, "sealift asked what GitHub does not know", "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How fast to ask, in seconds between requests, and how often to read again after a failure.
+    """How fast to ask, in seconds between requests. Nothing is asked twice here: the line tries again.
 
     The defaults are PyGithub's pauses, which GitHub asks for:
     https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
@@ -60,10 +45,9 @@ class Pace:
 
     between_requests: float = 0.25
     between_writes: float = 1.0
-    retries: int = 5
 
 
-AT_ONCE = Pace(between_requests=0, between_writes=0, retries=0)
+AT_ONCE = Pace(between_requests=0, between_writes=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,28 +80,18 @@ class GitHub:
 
     def __init__(self, base_url: str, token: str, repository: str, *, pace: Pace | None = None) -> None:
         import github
-        from github.GithubRetry import GithubRetry
 
         if not token:
             raise UsageError("there is no token for GitHub", next_step=f"give a token with {RIGHT}")
         pace = pace or Pace()
         self.repository = repository
         self._token = token
-        # Only reading is repeated: a second POST could make a second draft.
-        retry = GithubRetry(
-            total=pace.retries,
-            backoff_factor=1,
-            allowed_methods={"GET"},
-            raise_on_status=False,
-            retry_after_max=TIMEOUT,
-            max_rate_limit_wait=TIMEOUT,
-        )
         self._client = github.Github(
             auth=github.Auth.Token(token),
             base_url=base_url.rstrip("/"),
             timeout=TIMEOUT,
             per_page=PER_PAGE,
-            retry=retry,
+            retry=None,
             seconds_between_requests=pace.between_requests,
             seconds_between_writes=pace.between_writes,
             lazy=True,
@@ -228,40 +202,23 @@ class GitHub:
         import github
         import requests
 
+        process.go_on()
         try:
             yield
         except github.GithubException as error:
-            raise self._translated(error, doing) from error
+            happened = f"could not {doing} in {self.repository}: {self._clean(said(error))}"
+            raise answered(error, happened) from error
         except (requests.RequestException, github.BadAttributeException, *STRANGE) as error:
             raise OutsideError(
                 f"could not {doing}: {self._clean(str(error))}",
                 means="GitHub did not answer, or not as GitHub does",
-                next_step="try again; what is done is found again",
+                next_step=TRY_AGAIN,
+                # A certificate that is not believed is no accident of the line.
+                again=not isinstance(error, requests.exceptions.SSLError),
             ) from error
-
-    def _translated(self, error: GithubException, doing: str) -> SealiftError:
-        import github
-
-        said = self._clean(_words(error))
-        if isinstance(error, github.RateLimitExceededException):
-            kind, means, next_step = REFUSALS[429]
-        elif error.status >= 500:  # noqa: PLR2004 - 5xx is a class of answers
-            kind, means, next_step = OutsideError, "GitHub failed", "try again; what is done is found again"
-        else:
-            kind, means, next_step = REFUSALS.get(error.status, UNKNOWN)
-        happened = f"could not {doing} in {self.repository}: GitHub answered {error.status}: {said}"
-        return kind(happened, means=means, next_step=next_step)
 
     def _clean(self, text: str) -> str:
         return text.replace(self._token, "***")
-
-
-def _words(error: GithubException) -> str:
-    data = error.data if isinstance(error.data, dict) else {}
-    words = [str(data.get("message") or error.message or "nothing")]
-    details = [d for d in data.get("errors") or () if isinstance(d, dict)]
-    words += [" ".join(str(d[k]) for k in ("field", "code", "message") if k in d) for d in details]
-    return "; ".join(words)
 
 
 def _release(found: GitRelease) -> Release:
