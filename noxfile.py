@@ -91,6 +91,12 @@ def docker(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure a release beside a script and GoReleaser; `-- chain` and others measure one figure alone."""
+    session.run("python", "-m", "benchmarks.speed", *session.posargs, external=True, interrupt_timeout=60)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Lock the Python packages again, by hash and without addresses."""
     for name in ("requirements", "requirements-test"):

@@ -1,0 +1,1 @@
+"""What sealift and its service cost: looked at by people, never asserted."""

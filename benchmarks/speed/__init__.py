@@ -1,0 +1,1 @@
+"""How long a release takes, beside what: ratios taken inside one run (docs/performance.md)."""

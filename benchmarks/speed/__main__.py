@@ -1,0 +1,80 @@
+"""``nox -s bench``: measure every figure, or those that are named, and write them down.
+
+python -m benchmarks.speed                  everything but the first run
+python -m benchmarks.speed chain sign       these figures
+python -m benchmarks.speed first            the first run: half an hour and more
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.speed import first, many, page, rounds, services
+from benchmarks.speed.catalog import FIGURES, NOT_UNASKED
+from benchmarks.speed.desk import Argv, timed
+from benchmarks.speed.machine import RESULTS, ROOT, measured
+from benchmarks.speed.values import Figure, Measured
+from sealift.console import result, say
+from sealift.errors import SealiftError
+from sealift.model.codec import publish, to_json
+
+PAGE = ROOT / "docs" / "performance.md"
+Maker = Callable[[], Measured]
+
+
+def measure_help(count: int) -> tuple[Figure, ...]:
+    """Ask for the help, ``count`` times after once to warm up."""
+    argv: Argv = [Path(sys.executable).with_name("sealift"), "--help"]
+    ran = [timed(argv, cwd=ROOT, log="help") for _ in range(count + 1)]
+    return (Figure(name="help", samples=tuple(r.seconds for r in ran[1:]), made_of="the installed command"),)
+
+
+def measure_rounds(figures: Sequence[str], count: int) -> Measured:
+    """Measure what is taken out of the same rounds."""
+    played = rounds.play(figures, count)
+    parts = rounds.parts_of(played) if "chain" in figures else ()
+    return measured(rounds.figures_of(figures, played), parts)
+
+
+def makers(figures: Sequence[str], count: int) -> Iterator[tuple[str, Maker]]:
+    """Name each measurement that these figures need, and how it is made."""
+    alone: dict[str, Maker] = {
+        "services": lambda: measured(services.measure(count)),
+        "many": lambda: measured(many.measure(count)),
+        "help": lambda: measured(measure_help(count)),
+        "first": lambda: measured(*first.measure()),
+    }
+    together = [f for f in figures if f in rounds.PARTS]
+    if together:
+        yield "-".join(together), lambda: measure_rounds(together, count)
+    yield from ((f, alone[f]) for f in figures if f in alone)
+
+
+def main() -> None:
+    """Measure, print, and write down after each measurement: an interrupted run keeps what it has."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
+    parser.add_argument("--rounds", type=int, default=5, help="how many samples, after one to warm up")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page whose table is written")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.figures) - set(FIGURES):
+        parser.error(f"there is no figure {', '.join(sorted(unknown))}; use some of {', '.join(FIGURES)}")
+    figures = chosen.figures or [f for f in FIGURES if f not in NOT_UNASKED]
+    for name, make in makers(list(dict.fromkeys(figures)), chosen.rounds):
+        made = make()
+        publish(RESULTS / f"{name}.json", to_json(made))
+        page.update(chosen.page, made)
+        for figure in made.figures:
+            result(page.row_of(figure, made))
+    say(f"bench: the table is in {chosen.page}, every sample in {RESULTS}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SealiftError as error:
+        say(f"bench: {error}")
+        sys.exit(error.exit_code)
