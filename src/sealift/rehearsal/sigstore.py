@@ -2,7 +2,7 @@
 
 Example::
 
-    sigstore = prepare_sigstore(world / "sigstore", profile=Profile.PUBLIC, claims=claims, email=EMAIL)
+    sigstore = prepare_sigstore(world / "sigstore", profile=Profile.PUBLIC, claims=claims, cache=cache)
     with Supervised(log=world / "logs" / "supervisor.log") as services:
         services.start(sigstore_services(sigstore))
         sigstore.plant_first_entry()
@@ -135,11 +135,14 @@ class LocalSigstore:
 
 
 def prepare_sigstore(
-    folder: Path, *, profile: Profile, claims: Mapping[str, str], email: str = EMAIL
+    folder: Path, *, profile: Profile, claims: Mapping[str, str], cache: Path, email: str = EMAIL
 ) -> LocalSigstore:
-    """Make what the services and the clients need, or complete it: keys and ports stay as they were."""
+    """Make what the services and the clients need, or complete it: keys and ports stay as they were.
+
+    ``cache`` remembers which ports the worlds of this machine have.
+    """
     names = [field.name for field in fields(SigstorePorts)]
-    ports = SigstorePorts(**lasting_ports(folder / "ports.json", names))
+    ports = SigstorePorts(**lasting_ports(folder / "ports.json", names, claims=cache / "ports"))
     sigstore = LocalSigstore(
         folder=folder.absolute(), profile=profile, ports=ports, identity=github_identity(claims), email=email
     )

@@ -15,10 +15,9 @@ import json
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,21 +27,21 @@ from filelock import FileLock, Timeout
 from sealift.console import say
 from sealift.errors import OutsideError, UsageError
 from sealift.model.plan import Plan
-from sealift.model.statements import Claims, Identity
-from sealift.model.world import Base, GitHubWorld, SigstoreWorld, World
+from sealift.model.world import Base, World
 from sealift.rehearsal import advisories
 from sealift.rehearsal.builder import Builder, builder_slot
 from sealift.rehearsal.github.store import Store
 from sealift.rehearsal.issuer import github_claims
+from sealift.rehearsal.outside import client_environment, github_service, outside
 from sealift.rehearsal.sigstore import LocalSigstore, prepare_sigstore, sigstore_services
 from sealift.rehearsal.sigstore_trust import Profile
 from sealift.rehearsal.stand_ins import assemble_bases, sign_bases
 from sealift.services.buildkit import create_builder
-from sealift.services.ports import LOOPBACK, lasting_ports
+from sealift.services.ports import lasting_ports
 from sealift.services.registry import layouts_registry, public_registry
-from sealift.services.service import Service, TcpReady
+from sealift.services.service import Service
 from sealift.services.supervised import Supervised, is_kept, stop_kept
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 PORTS = ("registry", "layouts", "github")
 KEPT = "kept.json"
@@ -50,11 +49,6 @@ ENVIRONMENT = "environment.json"
 WORLDS_KEPT = 3
 # Somebody is waiting, and what answers is on this machine.
 PATIENCE_SECONDS = 20.0
-CANNOT_SHOW = (
-    "the public transparency log's shards and outages",
-    "GitHub's own tokens, rights and rate limits",
-    "a hosted registry's quirks",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,40 +79,15 @@ class Stage:
     def world(self) -> World:
         """The outside, as the stations see it."""
         local = self.sigstore
-        claims = github_claims(self.plan.config.source, self.plan.commit, self.plan.version)
-        return World(
-            name="rehearsal",
+        env = client_environment(self.folder / "home")
+        seen = outside(self.plan, self.folder, self.ports, issuer=local.issuer, env=env)
+        return replace(
+            seen,
             patience_seconds=PATIENCE_SECONDS,
-            registry=f"localhost:{self.ports['registry']}",
-            plain_http=True,
-            layouts=f"localhost:{self.ports['layouts']}",
             builder=self.builder.name,
-            env=self._environment(),
-            sigstore=SigstoreWorld(
-                trusted_root=local.trusted_root,
-                trust_config=local.trust_config,
-                identity=Identity(san=local.identity, issuer=local.issuer),
-                claims=Claims(
-                    repository=claims["repository"],
-                    commit=claims["sha"],
-                    ref=claims["ref"],
-                    workflow=claims["workflow"],
-                    trigger=claims["event_name"],
-                ),
-                token_env=local.environment(),
-            ),
-            github=GitHubWorld(
-                api=f"http://{LOOPBACK}:{self.ports['github']}",
-                token_file=self.github_token,
-                between_requests=0,
-                between_writes=0,
-            ),
+            sigstore=replace(seen.sigstore, trust_config=local.trust_config, token_env=local.environment()),
             bases=self.bases,
-            advisories=self.folder / "advisories" / "trivy",
-            go_advisories=self.folder / "advisories" / "go",
-            advisory_max_age_days=None,
             stand_ins=self._stand_ins(),
-            cannot_show=CANNOT_SHOW,
         )
 
     @property
@@ -172,33 +141,13 @@ class Stage:
         ]
 
     def _github_service(self, log: Path) -> Service:
-        port = self.ports["github"]
-        return Service(
-            name="github",
-            argv=(
-                *(sys.executable, "-m", "sealift.rehearsal.github", "--port", str(port)),
-                *("--dir", str(self.folder / "github"), "--repository", self.plan.config.source),
-                *("--token-file", str(self.github_token)),
-            ),
-            ready=TcpReady(port),
+        return github_service(
+            self.folder / "github",
+            self.ports["github"],
+            repository=self.plan.config.source,
+            token_file=self.github_token,
             log=log,
         )
-
-    def _environment(self) -> dict[str, str]:
-        """Give programs a home of their own: nobody's credentials, nobody's settings."""
-        home = self.folder / "home"
-        for part in ("docker", "buildx"):
-            (home / part).mkdir(parents=True, exist_ok=True)
-        regctl = home / "regctl.json"
-        regctl.touch()
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "DOCKER_CONFIG": str(home / "docker"),
-            "BUILDX_CONFIG": str(home / "buildx"),
-            "REGCTL_CONFIG": str(regctl),
-            "NO_PROXY": f"localhost,{LOOPBACK}",
-        }
 
     def _stand_ins(self) -> tuple[str, ...]:
         checked = advisories.load(self.ci / "advisories.yaml").checked
@@ -224,7 +173,7 @@ def rehearsal(
     """
     folder = root / "build" / "rehearsal" / (wanted.name or fingerprint)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), builder_slot(cache) as builder:
+    with alone(folder), builder_slot(cache) as builder:
         os.utime(folder)
         _prune(folder.parent)
         if stop_kept(folder / KEPT):
@@ -240,9 +189,13 @@ def rehearsal(
 def _prepare(
     plan: Plan, folder: Path, wanted: Wanted, *, cache: Path, images: Path, ci: Path, builder: Builder
 ) -> Stage:
-    ports = lasting_ports(folder / "ports.json", PORTS)
-    claims = github_claims(plan.config.source, plan.commit, plan.version)
-    sigstore = prepare_sigstore(folder / "sigstore", profile=wanted.profile, claims=claims)
+    ports = lasting_ports(folder / "ports.json", PORTS, claims=cache / "ports")
+    sigstore = prepare_sigstore(
+        folder / "sigstore",
+        profile=wanted.profile,
+        claims=github_claims(plan.config.source, plan.commit, plan.version),
+        cache=cache,
+    )
     token = folder / "github.token"
     if not token.exists():
         _private(token, secrets.token_urlsafe(32))
@@ -278,7 +231,8 @@ def kept_worlds(root: Path) -> tuple[Path, ...]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
+    """Keep every other run out of a world."""
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
         lock.acquire(timeout=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import socket
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from filelock import FileLock
 
 from sealift.errors import OutsideError
 from sealift.model.codec import publish
@@ -63,15 +66,43 @@ def free_ports(count: int, *, avoid: Iterable[int] = ()) -> HeldPorts:
     return HeldPorts(held)
 
 
-def lasting_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
-    """Return a port for each name: what the file remembers, and new ones for names that are new."""
-    known: dict[str, int] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+def lasting_ports(file: Path, names: Sequence[str], *, claims: Path) -> dict[str, int]:
+    """Return a port for each name: what the file remembers, and new ones for names that are new.
+
+    ``claims`` is a folder that every world of this machine shares: what one has chosen no other gets,
+    also while its services are down. A claim ends when the file that it was made for is gone.
+    """
+    known = _numbers(file)
     missing = [name for name in names if name not in known]
-    if missing:
-        with free_ports(len(missing), avoid=known.values()) as held:
-            known |= dict(zip(missing, held.numbers, strict=True))
-            publish(file, json.dumps(known, indent=1).encode())
+    claims.mkdir(parents=True, exist_ok=True)
+    with FileLock(claims / "lock"):
+        others = _claimed(claims, file)
+        if missing:
+            with free_ports(len(missing), avoid={*known.values(), *others}) as held:
+                known |= dict(zip(missing, held.numbers, strict=True))
+                publish(file, json.dumps(known, indent=1).encode())
+        name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:32]
+        publish(claims / f"{name}.json", json.dumps({"file": str(file.absolute())}).encode())
     return {name: known[name] for name in names}
+
+
+def _numbers(file: Path) -> dict[str, int]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+
+
+def _claimed(claims: Path, own: Path) -> set[int]:
+    """Return the ports of every other world that is still there, and forget those that are not."""
+    found: set[int] = set()
+    for claim in claims.glob("*.json"):
+        file = Path(json.loads(claim.read_text(encoding="utf-8"))["file"])
+        if not file.exists():
+            claim.unlink()
+        elif file != own.absolute():
+            found.update(_numbers(file).values())
+    return found
 
 
 def port_is_taken(port: int) -> bool:
