@@ -39,7 +39,7 @@ from sealift.tools.cosign import Cosign
 from sealift.tools.engine import Engine
 from sealift.tools.github import GitHub, Pace
 from sealift.tools.layout import Layout
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner, token_of
 
 STATIONS = (

@@ -19,7 +19,7 @@ from sealift.services.ports import free_ports
 from sealift.services.registry import layouts_registry
 from sealift.services.supervised import Supervised
 from sealift.tools import govulncheck, trivy
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 WORKFLOW = ".github/workflows/release.yml"
 ISSUER = "https://token.actions.githubusercontent.com"

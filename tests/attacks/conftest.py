@@ -25,7 +25,7 @@ from sealift.services.registry import public_registry
 from sealift.services.supervised import Supervised
 from sealift.tools import git
 from sealift.tools.layout import Layout
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from tests.attacks.forging import Change, forge
 from tests.attacks.signing import Shelf
 from tests.conftest import ROOT

@@ -18,7 +18,7 @@ from sealift.rehearsal.world import Stage
 from sealift.stations.verify import Expected, Verified, verify
 from sealift.tools.cosign import Cosign
 from sealift.tools.layout import Layout
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner, ambient_token
 
 JSON = dict[str, Any]

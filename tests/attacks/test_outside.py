@@ -24,7 +24,8 @@ from sealift.services.service import Service, TcpReady
 from sealift.services.supervised import Supervised
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.verify import Verified
-from sealift.tools.regctl import PREDICATE_ANNOTATION
+from sealift.tools.regctl import regctl
+from sealift.tools.registry import PREDICATE_ANNOTATION
 from tests.attacks.forging import ARM64
 
 pytestmark = pytest.mark.programs
@@ -43,7 +44,7 @@ def elsewhere(line: Line, stage: Stage, tmp_path_factory: pytest.TempPathFactory
         copied = replace(line, world=replace(line.world, registry=f"localhost:{port}"))
         for repository in repositories(copied):
             for tag in copied._registry().tags(repository):
-                copied._registry()._regctl("tag", "delete", repository.tagged(tag))
+                regctl("tag", "delete", repository.tagged(tag), plain_http=copied._registry().plain_http)
         yield copied
 
 
@@ -148,7 +149,8 @@ def test_one_signature_that_was_lost_is_missed(elsewhere: Line) -> None:
         for r in registry.referrers(repository, digest)
         if r.annotations[PREDICATE_ANNOTATION] == PredicateType.SIGNATURE
     ]
-    assert registry._regctl("manifest", "delete", repository.at(lost)).returncode == 0
+    done = regctl("manifest", "delete", repository.at(lost), plain_http=registry.plain_http)
+    assert done.returncode == 0
     with pytest.raises(GateRefusedError) as caught:
         elsewhere._look()
     refused = [gate for gate in caught.value.gates if gate.verdict == "refused"]

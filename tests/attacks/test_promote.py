@@ -18,7 +18,7 @@ from sealift.model.statements import Subject, signature
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.promote import promote_tags, promoted, put
 from sealift.stations.verify import Verified
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from tests.attacks.signing import Shelf, wanting
 
 pytestmark = pytest.mark.programs

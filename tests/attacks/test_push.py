@@ -13,7 +13,7 @@ from sealift.model.names import Digest, Platform, Repository
 from sealift.rehearsal.world import Stage
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.push import push
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from tests.attacks.forging import AMD64, ARM64
 from tests.attacks.proxy import before
 

@@ -20,7 +20,7 @@ from sealift.services.registry import public_registry
 from sealift.services.supervised import Supervised
 from sealift.stations.image import SHELLS
 from sealift.tools.layout import Layout
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from tests.docker.conftest import IMAGES, OTHER, PLATFORMS, Docker, Make, base_name, image_id, make_command
 from tests.docker.looking import (
     answers,

@@ -13,7 +13,7 @@ from sigstore.verify import Verifier, policy
 
 from sealift.model.names import Digest, Repository
 from sealift.process import Completed, run
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from tests.rehearsal.playing import Played
 
 pytestmark = pytest.mark.programs

@@ -18,7 +18,7 @@ from sealift.services.ports import free_ports
 from sealift.services.registry import layouts_registry
 from sealift.services.supervised import Supervised
 from sealift.tools import engine
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 pytestmark = pytest.mark.programs
 

@@ -15,7 +15,7 @@ from sealift.model import bases as model
 from sealift.model import config as configuration
 from sealift.model.statements import Identity, Subject
 from sealift.tools.cosign import ANY_SIGNATURE, Cosign
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 app = typer.Typer(
     no_args_is_help=True,

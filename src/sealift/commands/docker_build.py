@@ -37,7 +37,7 @@ from sealift.services.supervised import Supervised
 from sealift.tools import buildx, git
 from sealift.tools.engine import Engine
 from sealift.tools.layout import Layout
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 T = TypeVar("T")
 

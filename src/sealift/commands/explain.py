@@ -20,7 +20,7 @@ from sealift.elf.startup import EXEC_FORMAT, GLIBC_OF_BASES, Reason, look, why_n
 from sealift.errors import UsageError
 from sealift.model.names import Digest, Platform, Repository
 from sealift.tools.layout import Layout
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 NOT_STARTED = 3
 GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")

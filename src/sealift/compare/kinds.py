@@ -20,7 +20,7 @@ from sealift.rehearsal.bases import DEBIAN_ARCH, assemble_all
 from sealift.rehearsal.distroless import SuiteName, suite_of
 from sealift.rehearsal.oci_writer import LayerTar, Packed, writing
 from sealift.tools.layout import Layout
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 TITLES = {
     "static": "distroless static",

@@ -29,7 +29,7 @@ from sealift.services.registry import layouts_registry
 from sealift.services.supervised import Supervised
 from sealift.tools import trivy
 from sealift.tools.engine import Engine
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 FETCH_SECONDS = 60
 LOOKS = 5

@@ -12,7 +12,7 @@ from sealift.model.statements import Identity, PredicateType, Subject, signature
 from sealift.model.world import Base
 from sealift.rehearsal.bases import assemble_all
 from sealift.rehearsal.sigstore import LocalSigstore
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import SigstoreSigner
 
 UPSTREAM = "gcr.io/distroless"

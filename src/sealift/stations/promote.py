@@ -12,7 +12,7 @@ from sealift.model.plan import Plan
 from sealift.model.statements import Subject
 from sealift.stations.gate import Looks
 from sealift.stations.verify import Verified
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)

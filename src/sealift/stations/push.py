@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sealift.model.evidence import Built, Pushed
 from sealift.model.names import Digest, Platform, Repository
 from sealift.stations.gate import Looks
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 
 
 def push(

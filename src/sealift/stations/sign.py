@@ -17,7 +17,7 @@ from sealift.model.evidence import SignedAll, SignedEntry
 from sealift.model.names import Digest
 from sealift.model.statements import PredicateType, Statement, Subject
 from sealift.stations.together import together
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import Attested, BundleVerifier
 
 PATIENCE = 300.0

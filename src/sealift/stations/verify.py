@@ -25,7 +25,7 @@ from sealift.model.statements import (
 from sealift.stations.gate import GateRefusedError, Looks
 from sealift.stations.together import together
 from sealift.tools.cosign import Cosign
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import Attested, BundleVerifier
 
 STATION = "verify"

@@ -19,7 +19,7 @@ from sealift.errors import OutsideError, SealiftError, UsageError
 from sealift.model.names import Digest, Platform
 from sealift.provision import everything
 from sealift.rehearsal.oci_writer import LayerTar, writing
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from tests.unit.elf.assets import asset
 
 AMD64, ARM64 = Platform("linux/amd64"), Platform("linux/arm64")

@@ -33,9 +33,9 @@ GATED = {(station, p): d for station in ("smoke", "scan") for p, d in ((AMD64, O
 
 def test_what_passed_is_copied_by_digest() -> None:
     class Empty(Shelves):
-        def copy(self, source: str, target: str) -> Digest:
+        def copy(self, source: str, target: str, *, mend: bool = False) -> Digest:
             self.bodies.update(BODIES)
-            return super().copy(source, target)
+            return super().copy(source, target, mend=mend)
 
     shelves = Empty()
     pushed = run(shelves, GATED)

@@ -17,7 +17,7 @@ from sealift.model.names import Digest, Platform, Repository, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity, Statement
 from sealift.model.world import Base, GitHubWorld, SigstoreWorld, World
-from sealift.tools.regctl import Registry
+from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import Attested, BundleVerifier
 
 ROOT = Path(__file__).parents[3]
@@ -105,6 +105,7 @@ class Shelves(Registry):
     kinds: list[str] = field(default_factory=list)
     bodies: dict[Digest, bytes] = field(default_factory=dict)
     copied: list[tuple[str, str]] = field(default_factory=list)
+    mended: list[bool] = field(default_factory=list)
     late: list[int] = field(default_factory=lambda: [0])
     broken: list[OutsideError] = field(default_factory=list)
 
@@ -121,8 +122,9 @@ class Shelves(Registry):
     def put_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         self.tagged[repository.tagged(tag)] = digest
 
-    def copy(self, source: str, target: str) -> Digest:
+    def copy(self, source: str, target: str, *, mend: bool = False) -> Digest:
         self.copied.append((source, target))
+        self.mended.append(mend)
         return Digest(target.partition("@")[2])
 
     def manifest(self, reference: str) -> bytes:

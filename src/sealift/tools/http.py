@@ -1,0 +1,175 @@
+"""One exchange over HTTP, in this process: nothing is asked twice and no redirect is followed.
+
+    http = Http(env={"NO_PROXY": "localhost"})
+    answer = http.ask("GET", "http://localhost:5000/v2/", headers={})
+
+Every status is an answer. What breaks on the way, or comes short, raises OutsideError.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+import msgspec
+
+from sealift.errors import OutsideError
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+# Seconds until a host must have taken the connection, and between two parts of its answer.
+CONNECT, READ = 10.0, 60.0
+# Connections kept for each host; more threads than that open their own.
+KEPT = 16
+# Bytes. Manifests, lists and bundles are far smaller; whoever sends more wants to fill our memory.
+LIMIT = 32 << 20
+# What may be otherwise in a minute: https://www.rfc-editor.org/rfc/rfc9110#name-client-error-4xx
+_LATER = frozenset({408, 425, 429})
+_OK, _SERVER_ERROR = 200, 500
+_LENGTH = frozenset({"content-length", "transfer-encoding"})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came, whole; ``headers`` are found in any case. ``secret`` is what was sent to be let in."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    secret: str = field(default="", repr=False)
+
+    @property
+    def host(self) -> str:
+        """Who answered; never more of the address, which may hold a signature."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+
+class _Said(msgspec.Struct, frozen=True):
+    code: str = ""
+    message: str = ""
+
+
+class _Errors(msgspec.Struct, frozen=True):
+    errors: list[_Said]
+
+
+class Http:
+    """A pool of connections for each way out; threads may share it.
+
+    ``env`` replaces the environment: its HTTP_PROXY, HTTPS_PROXY and NO_PROXY say which way.
+    """
+
+    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+        self._env = os.environ if env is None else env
+        self._lock = threading.Lock()
+        self._ways: dict[str, PoolManager] = {}
+
+    def ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """Send one request and read its answer to the end."""
+        import urllib3
+
+        try:
+            came = self._way(url).request(
+                method, url, body=body, headers=headers, redirect=False, retries=False, preload_content=False
+            )
+            read = _whole(came)
+        except urllib3.exceptions.HTTPError as err:
+            raise _broken(err, url) from err
+        # Without its length, an answer that was cut off could not be told from a whole one.
+        if method != "HEAD" and came.status == _OK and not _LENGTH & {name.lower() for name in came.headers}:
+            raise _broken(EOFError("the answer does not say where it ends"), url)
+        secret = headers.get("Authorization", "").partition(" ")[2]
+        return Answer(url=url, status=came.status, headers=came.headers, body=read, secret=secret)
+
+    def _way(self, url: str) -> PoolManager:
+        proxy = proxy_of(url, self._env)
+        with self._lock:
+            if proxy not in self._ways:
+                self._ways[proxy] = _pool(proxy)
+            return self._ways[proxy]
+
+
+def proxy_of(url: str, env: Mapping[str, str]) -> str:
+    """Return the proxy that an address is asked through, or nothing; this machine is asked directly."""
+    parts = urlsplit(url)
+    told = {name.lower(): value for name, value in env.items() if name.lower().endswith("_proxy")}
+    proxies = {"no": told.get("no_proxy", "")}
+    if parts.hostname in _LOOPBACK or proxy_bypass_environment(parts.netloc, proxies):
+        return ""
+    return told.get(f"{parts.scheme}_proxy", "")
+
+
+def refusal(answer: Answer, what: str) -> OutsideError:
+    """Make an error of an answer that is no success: whether to ask again, and after how long."""
+    said = " ".join(filter(None, (str(answer.status), _words(answer))))
+    again = answer.status in _LATER or answer.status >= _SERVER_ERROR
+    return OutsideError(
+        f"{what}: {answer.host} answered {said}",
+        means="it may answer otherwise later" if again else "it will say the same when it is asked again",
+        next_step="run again" if again else "check the name, and who may do this there",
+        again=again,
+        retry_after=retry_after(answer.headers),
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds a server asks to be left alone, told in seconds or as a date."""
+    import urllib3
+
+    told = headers.get("Retry-After")
+    try:
+        return None if told is None else float(urllib3.Retry().parse_retry_after(told))
+    except urllib3.exceptions.InvalidHeader:
+        return None
+
+
+def _pool(proxy: str) -> PoolManager:
+    import urllib3
+
+    timeout = urllib3.Timeout(connect=CONNECT, read=READ)
+    if not proxy:
+        return urllib3.PoolManager(maxsize=KEPT, timeout=timeout)
+    auth = urllib3.util.parse_url(proxy).auth
+    headers = urllib3.make_headers(proxy_basic_auth=auth) if auth else None
+    return urllib3.ProxyManager(proxy, maxsize=KEPT, timeout=timeout, proxy_headers=headers)
+
+
+def _whole(came: BaseHTTPResponse) -> bytes:
+    read = came.read(LIMIT + 1)
+    if len(read) > LIMIT:
+        came.close()
+        raise OutsideError(
+            f"more than {LIMIT >> 20} MiB came where a manifest or a bundle was expected", again=False
+        )
+    came.release_conn()
+    return read
+
+
+def _broken(err: Exception, url: str) -> OutsideError:
+    # A certificate that is not believed is no accident of the line.
+    again = not any(isinstance(arg, ssl.SSLCertVerificationError) for arg in err.args)
+    return OutsideError(
+        f"{urlsplit(url).netloc.rpartition('@')[2]} did not answer as it should: {type(err).__name__}: {err}",
+        means="nothing was said, neither yes nor no",
+        next_step="run again when it answers",
+        again=again,
+    )
+
+
+def _words(answer: Answer) -> str:
+    """Return what a registry says to people; it may repeat what we sent, and that is kept out."""
+    try:
+        found = msgspec.json.decode(answer.body, type=_Errors).errors
+    except msgspec.MsgspecError:
+        return ""
+    said = "; ".join(": ".join(filter(None, (e.code, e.message[:200]))) for e in found[:3])
+    return said.replace(answer.secret, "***") if answer.secret else said

@@ -1,0 +1,260 @@
+"""A registry, asked in this process by the OCI distribution specification.
+
+    registry = Registry(plain_http=("localhost:5000",), env=env)
+    registry.head("localhost:5000/app:1.2.3")
+
+"Is not there" and "could not be read" are different answers everywhere: the first is a value, or
+NotThereError; the second is another OutsideError. Nothing is asked twice here: the caller knows whether to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from sealift.errors import OutsideError, RefusedError
+from sealift.model.names import Digest, Repository, Tag
+from sealift.tools import regctl
+from sealift.tools.http import LIMIT, refusal
+from sealift.tools.registry_http import NOT_FOUND, OK, Api, NotThereError
+from sealift.tools.registry_objects import MANIFEST, Manifest, Objects, unexpected
+from sealift.tools.registry_referrers import Descriptor, Referrers
+
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
+PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
+# https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidance-for-an-empty-descriptor
+EMPTY_TYPE, EMPTY = "application/vnd.oci.empty.v1+json", b"{}"
+SUBJECT_HEADER = "OCI-Subject"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Referrer:
+    """A manifest that names another as its subject."""
+
+    digest: Digest
+    artifact_type: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Tags(msgspec.Struct, frozen=True):
+    tags: list[str] | None
+
+
+class _Layer(msgspec.Struct, frozen=True, rename="camel"):
+    digest: str
+    media_type: str = ""
+    size: int = 0
+
+
+class _Artifact(msgspec.Struct, frozen=True):
+    layers: tuple[_Layer, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """Registries with the hosts that speak plain HTTP, and an environment of its own; threads may share it.
+
+    ``env`` replaces the environment: its DOCKER_CONFIG says whose credentials are used, for copies also its
+    REGCTL_CONFIG. ``timeout`` is a copy's, in seconds.
+    """
+
+    plain_http: tuple[str, ...] = ()
+    env: Mapping[str, str] | None = None
+    timeout: float = regctl.TIMEOUT
+
+    def head(self, reference: str) -> Digest | None:
+        """Return the digest that a reference names, or None when there is nothing."""
+        return self._objects.head(*parsed(reference))
+
+    def manifest(self, reference: str) -> bytes:
+        """Return a manifest as the registry holds it, hashed again when the reference has a digest.
+
+        Raises NotThereError when there is none.
+        """
+        return self._objects.manifest(*parsed(reference)).body
+
+    def blob(self, repository: Repository, digest: Digest) -> bytes:
+        """Return a small blob (a bundle, a configuration), hashed again, or raise NotThereError."""
+        return self._objects.blob(repository, digest)
+
+    def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """Tell whether the registry says that it holds a blob, of any size; its bytes are not read."""
+        return self._objects.has_blob(repository, digest)
+
+    def copy(self, source: str, target: str, *, mend: bool = False) -> Digest:
+        """Copy an image or a whole index, and return what the target names afterwards.
+
+        With ``mend`` what is missing below is copied also where the target has the index.
+        """
+        regctl.copy(source, target, mend=mend, plain_http=self.plain_http, env=self.env, timeout=self.timeout)
+        there, wanted = self._copied(target), self._copied(source)
+        if there is None or there != wanted:
+            raise OutsideError(
+                f"{target} is {there or 'not there'} after {wanted} was copied to it",
+                means="the registry changed the manifest, or another writer was faster",
+                next_step="run again; if it stays, the registry rewrites manifests and cannot be used",
+            )
+        return there
+
+    def fetch_layout(self, source: str, folder: Path) -> None:
+        """Copy an image or an index, with all its platforms, into an OCI layout folder."""
+        target = f"{regctl.LAYOUT}{folder}:fetched"
+        regctl.copy(source, target, plain_http=self.plain_http, env=self.env, timeout=self.timeout)
+
+    def put_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        """Let a tag name a manifest of the same repository; the manifest's bytes stay as they are."""
+        self._objects.put_manifest(repository, tag, self._objects.manifest(repository, digest))
+        if (named := self._objects.head(repository, tag)) != digest:
+            raise OutsideError(
+                f"{repository.tagged(tag)} names {named or 'nothing'} after {digest} was put there",
+                means="another writer moved the tag at the same moment",
+                next_step="sealift status",
+            )
+
+    def tags(self, repository: Repository) -> tuple[Tag, ...]:
+        """List a repository's tags; one that does not exist has none."""
+        what = f"the tags of {repository} could not be read"
+        found: list[str] = []
+        for page in self._objects.api.pages(repository, "tags/list", headers={"Accept": "application/json"}):
+            if page.status == NOT_FOUND:
+                return ()
+            if page.status != OK:
+                raise refusal(page, what)
+            found += _tags(page.body, what)
+        return tuple(Tag(name) for name in found)
+
+    def referrers(
+        self, repository: Repository, digest: Digest, artifact_type: str = BUNDLE_TYPE
+    ) -> tuple[Referrer, ...]:
+        """List what refers to a manifest, through the Referrers API or the fallback tag.
+
+        An empty list means that the registry said so.
+        """
+        try:
+            found = self._referrers.of(repository, digest)
+        except OutsideError as err:
+            raise OutsideError(
+                f"the referrers of {repository.at(digest)} could not be read: {err.happened}",
+                means="whether it is signed was not checked; this is not the same as unsigned",
+                next_step="run again when the registry answers" if err.again else err.next_step,
+                again=err.again,
+                retry_after=err.retry_after,
+            ) from err
+        return tuple(_referrer(d) for d in found if _is(d, artifact_type))
+
+    def attach(self, repository: Repository, digest: Digest, bundle: bytes, predicate_type: str) -> Digest:
+        """Attach a Sigstore bundle to a manifest, in the form that cosign writes and finds.
+
+        Never two at the same time on one subject: the fallback tag is read, changed and written.
+        """
+        subject = self._objects.manifest(repository, digest)
+        annotations = {CONTENT_ANNOTATION: "dsse-envelope", PREDICATE_ANNOTATION: predicate_type}
+        artifact = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": BUNDLE_TYPE,
+            "config": self._objects.put_blob(repository, EMPTY, EMPTY_TYPE),
+            "layers": [self._objects.put_blob(repository, bundle, BUNDLE_TYPE)],
+            "subject": subject.descriptor,
+            "annotations": annotations,
+        }
+        manifest = Manifest(body=msgspec.json.encode(artifact), media_type=MANIFEST)
+        answer = self._objects.put_manifest(repository, manifest.digest, manifest)
+        if answer.headers.get(SUBJECT_HEADER) != digest:
+            added = {**manifest.descriptor, "artifactType": BUNDLE_TYPE, "annotations": annotations}
+            self._referrers.add(repository, digest, added)
+        return manifest.digest
+
+    def artifact_get(self, repository: Repository, digest: Digest) -> bytes:
+        """Return the one bundle that an artifact's manifest holds."""
+        reference = repository.at(digest)
+        layers = _layers(self.manifest(reference), reference)
+        if [layer.media_type for layer in layers] != [BUNDLE_TYPE]:
+            raise RefusedError(
+                f"{reference} should hold one layer of type {BUNDLE_TYPE}",
+                means=f"it holds {[layer.media_type for layer in layers]}",
+            )
+        (layer,) = layers
+        if layer.size > LIMIT or not Digest.accepts(layer.digest):
+            raise RefusedError(f"{reference} names a bundle that cannot be read: {layer.size} bytes")
+        return self.blob(repository, Digest(layer.digest))
+
+    def bundles(
+        self, repository: Repository, digest: Digest
+    ) -> tuple[tuple[Digest, bytes | RefusedError], ...]:
+        """Return every bundle attached to a manifest, by its own manifest's digest.
+
+        One that is not in the form of a bundle, or is listed and not there, comes as the error that says
+        so: anyone who may write can attach anything, and a good one beside it still counts.
+        """
+        return tuple(
+            (r.digest, self._bundle(repository, r.digest)) for r in self.referrers(repository, digest)
+        )
+
+    def _bundle(self, repository: Repository, digest: Digest) -> bytes | RefusedError:
+        try:
+            return self.artifact_get(repository, digest)
+        except NotThereError as err:
+            return RefusedError(f"{repository.at(digest)} is listed as a bundle: {err.happened}")
+        except RefusedError as err:
+            return err
+
+    def _copied(self, reference: str) -> Digest | None:
+        if reference.startswith(regctl.LAYOUT):
+            return regctl.layout_head(reference, env=self.env)
+        return self.head(reference)
+
+    # One pool and one set of tokens for each registry object; a frozen value keeps its cached properties.
+
+    @cached_property
+    def _objects(self) -> Objects:
+        return Objects(Api(plain_http=self.plain_http, env=self.env))
+
+    @cached_property
+    def _referrers(self) -> Referrers:
+        return Referrers(self._objects)
+
+
+def parsed(reference: str) -> tuple[Repository, str]:
+    """Part a reference into its repository and its digest, or its tag."""
+    named, at, digest = reference.partition("@")
+    parents, slash, last = named.rpartition("/")
+    name, _, tag = last.partition(":")
+    return Repository(f"{parents}{slash}{name}"), Digest(digest) if at else Tag(tag)
+
+
+def _layers(body: bytes, reference: str) -> tuple[_Layer, ...]:
+    """Read an artifact's layers; its bytes are what its digest names, so what is wrong stays wrong."""
+    try:
+        return msgspec.json.decode(body, type=_Artifact).layers or ()
+    except msgspec.MsgspecError as err:
+        raise RefusedError(f"{reference} is no manifest: {err}") from err
+
+
+def _tags(body: bytes, what: str) -> list[str]:
+    try:
+        found = msgspec.json.decode(body, type=_Tags).tags or []
+    except msgspec.MsgspecError as err:
+        raise unexpected(what, err) from err
+    if strange := [name for name in found if not Tag.accepts(name)]:
+        raise unexpected(what, f"{strange[0]!r} is not a tag")
+    return found
+
+
+def _referrer(found: Descriptor) -> Referrer:
+    told = found.get("annotations")
+    return Referrer(
+        digest=Digest(found["digest"]),
+        artifact_type=found["artifactType"],
+        annotations=told if isinstance(told, dict) else {},
+    )
+
+
+def _is(found: Descriptor, artifact_type: str) -> bool:
+    """Tell whether a descriptor is one that we can read: whoever may write can list anything."""
+    return found.get("artifactType") == artifact_type and Digest.accepts(str(found.get("digest")))

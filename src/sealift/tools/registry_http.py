@@ -1,0 +1,137 @@
+"""A registry's HTTP API: where a repository is, who asks, redirects and pages.
+
+    api = Api(plain_http=("localhost:5000",), env=env)
+    answer = api.ask("GET", Repository("localhost:5000/app"), "tags/list")
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import urljoin, urlsplit
+
+from sealift.errors import OutsideError
+from sealift.model.names import Repository
+from sealift.tools.http import Answer, Http, refusal
+from sealift.tools.registry_auth import Login, Scope
+
+OK, CREATED, ACCEPTED, UNAUTHORIZED, NOT_FOUND = 200, 201, 202, 401, 404
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+HOPS = 5
+PAGES = 1000
+# Docker Hub is asked at another address than its images are named by.
+_ELSEWHERE = {"docker.io": "registry-1.docker.io"}
+_READING = frozenset({"GET", "HEAD"})
+
+
+class NotThereError(OutsideError):
+    """The registry answered, and said that it does not hold what was asked for."""
+
+
+class Api:
+    """The API of every registry that is asked; threads may share it. ``env`` replaces the environment."""
+
+    def __init__(self, *, plain_http: tuple[str, ...], env: Mapping[str, str] | None) -> None:
+        self._plain = frozenset(plain_http)
+        self._http = Http(env)
+        self._login = Login(self._http, plain_http=plain_http, env=env)
+
+    def ask(
+        self,
+        method: str,
+        repository: Repository,
+        where: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Ask about a repository, and once more with a login where one is asked for.
+
+        ``where`` is relative to the repository, or an address that an earlier answer has told.
+        """
+        url = urljoin(self._home(repository), where)
+        scope = Scope(repository.host, repository.path, method not in _READING)
+        login = self._login.header(scope)
+        answer = self._followed(method, repository, url, headers or {}, body, login)
+        if answer.status == UNAUTHORIZED and self._own(repository, answer.url):
+            offered = answer.headers.get("WWW-Authenticate", "")
+            if fresh := self._login.renew(scope, offered, login):
+                answer = self._followed(method, repository, url, headers or {}, body, fresh)
+        return answer
+
+    def pages(self, repository: Repository, where: str, *, headers: Mapping[str, str]) -> Iterator[Answer]:
+        """Read a list page by page; a first page that is no success comes alone, a later one raises."""
+        answer = self.ask("GET", repository, where, headers=headers)
+        yield answer
+        seen = {answer.url}
+        while (found := next_page(answer)) is not None:
+            if found in seen or len(seen) >= PAGES or not self._own(repository, found):
+                raise OutsideError(
+                    f"the list of {repository} does not end: after {len(seen)} pages comes {_plainly(found)}",
+                    means="the whole list cannot be had from this registry",
+                    again=False,
+                )
+            seen.add(found)
+            answer = self.ask("GET", repository, found, headers=headers)
+            if answer.status != OK:
+                raise refusal(answer, f"page {len(seen)} of a list of {repository} could not be read")
+            yield answer
+
+    def _home(self, repository: Repository) -> str:
+        host = _ELSEWHERE.get(repository.host, repository.host)
+        official = host != repository.host and "/" not in repository.path
+        scheme = "http" if repository.host in self._plain else "https"
+        return f"{scheme}://{host}/v2/{'library/' if official else ''}{repository.path}/"
+
+    def _own(self, repository: Repository, url: str) -> bool:
+        return _origin(url) == _origin(self._home(repository))
+
+    def _followed(
+        self,
+        method: str,
+        repository: Repository,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        login: str,
+    ) -> Answer:
+        """Follow redirects of what only reads. The login is for the registry alone, never for storage."""
+        for _ in range(HOPS):
+            shown = {"Authorization": login} if login and self._own(repository, url) else {}
+            answer = self._http.ask(method, url, headers={**headers, **shown}, body=body)
+            if answer.status not in REDIRECTS or method not in _READING:
+                return answer
+            url = _redirected(answer)
+        raise OutsideError(f"{repository.host} redirects more than {HOPS} times", again=False)
+
+
+def next_page(answer: Answer) -> str | None:
+    """Return the address of the page after this one: https://www.rfc-editor.org/rfc/rfc8288."""
+    from requests.utils import parse_header_links
+
+    links = parse_header_links(answer.headers.get("Link", ""))
+    return next((urljoin(answer.url, link["url"]) for link in links if link.get("rel") == "next"), None)
+
+
+def _redirected(answer: Answer) -> str:
+    url = urljoin(answer.url, answer.headers.get("Location", ""))
+    before, after = urlsplit(answer.url).scheme, urlsplit(url).scheme
+    if url == answer.url or after not in ("https", before):
+        raise OutsideError(
+            f"{answer.host} redirects to {_plainly(url)}",
+            means="that is nowhere, or open to everybody on the line",
+            again=False,
+        )
+    return url
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _plainly(url: str) -> str:
+    """Name an address without what may be a signature in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

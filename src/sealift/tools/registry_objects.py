@@ -1,0 +1,187 @@
+"""What a registry holds: manifests and blobs, read, hashed again and put.
+
+Everything read by a digest is hashed: what a caller gets is what the digest names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+
+import msgspec
+
+from sealift.errors import OutsideError, RefusedError, SealiftError
+from sealift.model.names import Digest, Repository
+from sealift.tools.http import Answer, refusal
+from sealift.tools.registry_http import ACCEPTED, CREATED, NOT_FOUND, OK, Api, NotThereError
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPES = (
+    INDEX,
+    MANIFEST,
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_BYTES = "application/octet-stream"
+_ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A manifest or an index as the registry holds it."""
+
+    body: bytes = field(repr=False)
+    media_type: str
+
+    @property
+    def digest(self) -> Digest:
+        """The hash of its bytes."""
+        return Digest.of(self.body)
+
+    @property
+    def descriptor(self) -> dict[str, Any]:
+        """How other manifests name it."""
+        return {"mediaType": self.media_type, "digest": str(self.digest), "size": len(self.body)}
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The manifests and the blobs of every registry that is asked."""
+
+    api: Api
+
+    def head(self, repository: Repository, name: str) -> Digest | None:
+        """Return the digest that a tag or a digest names, or None when there is nothing."""
+        what = f"{_spelled(repository, name)} could not be read"
+        answer = self.api.ask("HEAD", repository, f"manifests/{name}", headers=_ACCEPT)
+        if answer.status == NOT_FOUND:
+            return None
+        _must(answer, {OK}, what)
+        told = answer.headers.get("Docker-Content-Digest", "")
+        if not Digest.accepts(told):
+            # The header is not promised, and may be of another algorithm.
+            found = self.find_manifest(repository, name)
+            return None if found is None else found.digest
+        return _named(Digest(told), name, _spelled(repository, name))
+
+    def find_manifest(self, repository: Repository, name: str) -> Manifest | None:
+        """Read the manifest that a tag or a digest names, or return None when there is none."""
+        reference = _spelled(repository, name)
+        answer = self.api.ask("GET", repository, f"manifests/{name}", headers=_ACCEPT)
+        if answer.status == NOT_FOUND:
+            return None
+        _must(answer, {OK}, f"the manifest {reference} could not be read")
+        _named(Digest.of(answer.body), name, reference)
+        return Manifest(body=answer.body, media_type=_media_type(answer, reference))
+
+    def manifest(self, repository: Repository, name: str) -> Manifest:
+        """Read a manifest, or raise NotThereError."""
+        found = self.find_manifest(repository, name)
+        if found is None:
+            raise _lost(f"the manifest {_spelled(repository, name)}", repository)
+        return found
+
+    def put_manifest(self, repository: Repository, name: str, manifest: Manifest) -> Answer:
+        """Put a manifest under a tag, or under its own digest."""
+        headers = {"Content-Type": manifest.media_type}
+        answer = self.api.ask("PUT", repository, f"manifests/{name}", headers=headers, body=manifest.body)
+        return _must(answer, {OK, CREATED, ACCEPTED}, f"{_spelled(repository, name)} could not be put")
+
+    def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """Tell whether the registry says that it holds a blob; its bytes are not read."""
+        answer = self.api.ask("HEAD", repository, f"blobs/{digest}")
+        if answer.status == NOT_FOUND:
+            return False
+        _must(answer, {OK}, f"whether {repository.at(digest)} is there could not be read")
+        return True
+
+    def blob(self, repository: Repository, digest: Digest) -> bytes:
+        """Read a blob, or raise NotThereError."""
+        answer = self.api.ask("GET", repository, f"blobs/{digest}")
+        if answer.status == NOT_FOUND:
+            raise _lost(f"the blob {repository.at(digest)}", repository)
+        _must(answer, {OK}, f"the blob {repository.at(digest)} could not be read")
+        _named(Digest.of(answer.body), digest, repository.at(digest))
+        return answer.body
+
+    def put_blob(self, repository: Repository, body: bytes, media_type: str) -> dict[str, Any]:
+        """Put a blob, unless it is there, and return how a manifest names it."""
+        digest = Digest.of(body)
+        if not self.has_blob(repository, digest):
+            self._upload(repository, digest, body)
+        return {"mediaType": media_type, "digest": str(digest), "size": len(body)}
+
+    def _upload(self, repository: Repository, digest: Digest, body: bytes) -> None:
+        """Ask where to, and put it there in one piece."""
+        what = f"the blob {repository.at(digest)} could not be put"
+        begun = self.api.ask("POST", repository, "blobs/uploads/", body=b"")
+        where = _must(begun, {ACCEPTED}, what).headers.get("Location")
+        if not where:
+            raise OutsideError(f"{what}: {begun.host} did not say where to", next_step="run again")
+        answer = self.api.ask(
+            "PUT", repository, _at(begun, where, digest), headers={"Content-Type": _BYTES}, body=body
+        )
+        _must(answer, {CREATED}, what)
+
+
+def decoded(body: bytes, what: str) -> dict[str, Any]:
+    """Read JSON that must be an object, or raise OutsideError."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError as err:
+        raise unexpected(what, err) from err
+
+
+def unexpected(what: str, why: object) -> OutsideError:
+    """Make an error of an answer that says it is a success, and is something else."""
+    return OutsideError(
+        f"{what}: not the JSON that was expected",
+        means=f"{why}; the registry, or something on the way, answered something else",
+        next_step="run again",
+    )
+
+
+def _must(answer: Answer, good: set[int], what: str) -> Answer:
+    if answer.status not in good:
+        raise refusal(answer, what)
+    return answer
+
+
+def _lost(what: str, repository: Repository) -> SealiftError:
+    return NotThereError(
+        f"{what} could not be read: it is not there",
+        means=f"{repository.host} answered, and does not hold it",
+        next_step="look who deleted it; sealift push puts an image there again",
+        again=False,
+    )
+
+
+def _named(got: Digest, name: str, what: str) -> Digest:
+    if Digest.accepts(name) and got != name:
+        raise RefusedError(
+            f"{what} has other bytes than its name says",
+            means=f"expected {name}, got {got}: the registry or something on the way changed it",
+        )
+    return got
+
+
+def _media_type(answer: Answer, reference: str) -> str:
+    """Return what the registry calls a manifest, or where it says nothing, what it calls itself."""
+    told = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if told in MANIFEST_TYPES:
+        return told
+    itself = decoded(answer.body, reference)
+    return str(itself.get("mediaType") or (INDEX if "manifests" in itself else MANIFEST))
+
+
+def _at(begun: Answer, where: str, digest: Digest) -> str:
+    """Add the digest to an upload's address, whose own words stay as they are."""
+    parts = urlsplit(urljoin(begun.url, where))
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("digest", digest)])
+    return parts._replace(query=query).geturl()
+
+
+def _spelled(repository: Repository, name: str) -> str:
+    return f"{repository}{'@' if Digest.accepts(name) else ':'}{name}"

@@ -1,0 +1,116 @@
+"""What refers to a manifest: by the Referrers API, or by a tag where a registry has none.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema, read and
+written as go-containerregistry, and so cosign, does.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import msgspec
+
+from sealift.errors import OutsideError
+from sealift.model.names import Digest, Repository
+from sealift.tools.http import refusal
+from sealift.tools.registry_http import OK
+from sealift.tools.registry_objects import INDEX, Manifest, Objects, decoded, unexpected
+
+Descriptor = dict[str, Any]
+
+# The answers that go-containerregistry, and so cosign, reads as "this registry has no Referrers API".
+# https://github.com/google/go-containerregistry/blob/main/pkg/v1/remote/referrers.go
+_NO_REFERRERS_API = frozenset({400, 404, 406})
+
+
+class Referrers:
+    """The lists of every registry that is asked; threads may share it."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._lock = threading.Lock()
+        self._writing: dict[str, threading.Lock] = {}
+
+    def of(self, repository: Repository, digest: Digest) -> list[Descriptor]:
+        """List the descriptors of what refers to a manifest; an empty list is the registry's own word."""
+        listed = self._by_api(repository, digest)
+        if listed is not None:
+            return listed
+        index = self._by_tag(repository, digest)
+        return [] if index is None else _manifests(index, _fallback(repository, digest))
+
+    def add(self, repository: Repository, digest: Digest, added: Descriptor) -> None:
+        """List a referrer that was put, unless the registry has done so itself.
+
+        The tag is read, changed and written: two at once would lose one, so here they wait for each other.
+        Another process would not.
+        """
+        if self._by_api(repository, digest) is not None:
+            return
+        with self._alone(repository.at(digest)):
+            index = self._by_tag(repository, digest) or {
+                "schemaVersion": 2,
+                "mediaType": INDEX,
+                "manifests": [],
+            }
+            known = _manifests(index, _fallback(repository, digest))
+            if any(d.get("digest") == added["digest"] for d in known):
+                return
+            manifests = sorted([*known, added], key=lambda d: str(d.get("digest")))
+            body = msgspec.json.encode({**index, "manifests": manifests})
+            self._objects.put_manifest(repository, _tag(digest), Manifest(body=body, media_type=INDEX))
+
+    def _by_api(self, repository: Repository, digest: Digest) -> list[Descriptor] | None:
+        """Ask the API; None means that the registry has none."""
+        what = f"the Referrers API of {repository}"
+        found: list[Descriptor] = []
+        # No filter: a registry that does not know it could answer 400, which would be taken for its absence.
+        pages = self._objects.api.pages(repository, f"referrers/{digest}", headers={"Accept": INDEX})
+        for page in pages:
+            if page.status in _NO_REFERRERS_API:
+                return None
+            if page.status != OK:
+                raise refusal(page, what)
+            kind = page.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if kind != INDEX:
+                raise unexpected(what, f"its type is {kind or 'not told'}")
+            found += _manifests(decoded(page.body, what), what)
+        return found
+
+    def _by_tag(self, repository: Repository, digest: Digest) -> dict[str, Any] | None:
+        found = self._objects.find_manifest(repository, _tag(digest))
+        if found is None:
+            return None
+        index = decoded(found.body, _fallback(repository, digest))
+        if found.media_type != INDEX or index.get("schemaVersion") != 2:  # noqa: PLR2004 - the only one there is
+            raise OutsideError(
+                f"{_fallback(repository, digest)} is no index",
+                means="somebody put something else under the tag that clients read",
+                next_step="look who may write there, and delete the tag",
+                again=False,
+            )
+        return index
+
+    def _alone(self, subject: str) -> threading.Lock:
+        with self._lock:
+            return self._writing.setdefault(subject, threading.Lock())
+
+
+def _tag(digest: Digest) -> str:
+    return f"sha256-{digest.hex}"
+
+
+def _fallback(repository: Repository, digest: Digest) -> str:
+    return f"the fallback tag {repository}:{_tag(digest)}"
+
+
+def _manifests(index: dict[str, Any], what: str) -> list[Descriptor]:
+    """Take the list out of an index; Go writes an empty one as null."""
+    match index:
+        case {"manifests": None}:
+            return []
+        case {"manifests": [*found]} if all(isinstance(d, dict) for d in found):
+            return found
+        case _:
+            raise unexpected(what, "it holds no list")

@@ -1,0 +1,383 @@
+"""A registry that answers as real ones do on a bad day: no answer is taken for another."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from sealift.errors import OutsideError, RefusedError
+from sealift.model.names import Digest, Repository, Tag
+from sealift.services.ports import free_ports
+from sealift.tools.http import LIMIT
+from sealift.tools.registry import BUNDLE_TYPE, PREDICATE_ANNOTATION, Registry
+from sealift.tools.registry_http import NotThereError
+from sealift.tools.registry_objects import INDEX, MANIFEST
+from tests.tools.scripted import Asked, Reply, Script, Server, serving, told
+
+pytestmark = pytest.mark.programs
+
+BODY = b'{"schemaVersion":2,"layers":[]}'
+DIGEST = Digest.of(BODY)
+OTHER = Digest.of(b"other")
+HERE = Reply(headers={"Content-Type": MANIFEST, "Docker-Content-Digest": DIGEST}, body=BODY)
+NOTHING = Reply(status=404, body=b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"unknown"}]}')
+API, TAG = f"/v2/app/referrers/{DIGEST}", f"/v2/app/manifests/sha256-{DIGEST.hex}"
+
+Start = Callable[[Script], tuple[Registry, Repository, Server]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a registry that answers by a script."""
+    with ExitStack() as stack:
+
+        def one(script: Script) -> tuple[Registry, Repository, Server]:
+            server = stack.enter_context(serving(script))
+            registry = Registry(plain_http=(server.host,), env={})
+            return registry, Repository(f"{server.host}/app"), server
+
+        yield one
+
+
+def by_path(answers: Mapping[str, Reply], otherwise: Reply = NOTHING) -> Script:
+    return lambda asked: answers.get(asked.path, otherwise)
+
+
+def index(*found: Mapping[str, Any], kind: str = INDEX, **headers: str) -> Reply:
+    return told({"schemaVersion": 2, "mediaType": INDEX, "manifests": list(found)}, kind, **headers)
+
+
+def listed(digest: str, artifact_type: str = BUNDLE_TYPE, **annotations: str) -> dict[str, Any]:
+    return {
+        "mediaType": MANIFEST,
+        "digest": digest,
+        "size": 1,
+        "artifactType": artifact_type,
+        "annotations": annotations,
+    }
+
+
+ASKING: dict[str, Callable[[Registry, Repository], object]] = {
+    "head": lambda r, at: r.head(at.at(DIGEST)),
+    "manifest": lambda r, at: r.manifest(at.at(DIGEST)),
+    "blob": lambda r, at: r.blob(at, DIGEST),
+    "has_blob": lambda r, at: r.has_blob(at, DIGEST),
+    "tags": lambda r, at: r.tags(at),
+    "referrers": lambda r, at: r.referrers(at, DIGEST),
+    "attach": lambda r, at: r.attach(at, DIGEST, b"bundle", "type"),
+    "put_tag": lambda r, at: r.put_tag(at, Tag("1"), DIGEST),
+}
+asking = pytest.mark.parametrize("ask", ASKING.values(), ids=list(ASKING))
+
+
+@pytest.mark.parametrize("status", [401, 403, 405, 409])
+@asking
+def test_a_plain_refusal_is_no_answer_and_stays_one(
+    start: Start, ask: Callable[[Registry, Repository], object], status: int
+) -> None:
+    registry, at, server = start(lambda _: Reply(status=status))
+    with pytest.raises(OutsideError, match=f"answered {status}") as caught:
+        ask(registry, at)
+    assert (caught.value.again, len(server.asked)) == (False, 1)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+@asking
+def test_a_failure_that_may_pass_is_no_answer_and_is_not_asked_twice_here(
+    start: Start, ask: Callable[[Registry, Repository], object], status: int
+) -> None:
+    registry, at, server = start(lambda _: Reply(status=status, headers={"Retry-After": "7"}))
+    with pytest.raises(OutsideError, match=f"answered {status}") as caught:
+        ask(registry, at)
+    assert (caught.value.again, caught.value.retry_after, len(server.asked)) == (True, 7.0, 1)
+
+
+SHORT = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nContent-Type: application/json\r\n\r\n{"
+BROKEN = {
+    "nothing": b"",
+    "garbage": b"\x16\x03\x01 not HTTP at all\r\n\r\n",
+    "half a header": b"HTTP/1.1 200 OK\r\nContent-Le",
+}
+
+
+@pytest.mark.parametrize("raw", [*BROKEN.values(), SHORT], ids=[*BROKEN, "a short body"])
+@asking
+def test_what_breaks_on_the_way_is_no_answer(
+    start: Start, ask: Callable[[Registry, Repository], object], raw: bytes
+) -> None:
+    registry, at, _ = start(lambda a: Reply(raw=BROKEN["nothing"] if a.method == "HEAD" else raw))
+    with pytest.raises(OutsideError, match="did not answer as it should") as caught:
+        ask(registry, at)
+    assert caught.value.again
+
+
+@asking
+def test_nobody_there_is_no_answer(ask: Callable[[Registry, Repository], object]) -> None:
+    (port,) = free_ports(1).release()
+    registry = Registry(plain_http=(f"localhost:{port}",), env={})
+    with pytest.raises(OutsideError, match="refused") as caught:
+        ask(registry, Repository(f"localhost:{port}/app"))
+    assert caught.value.again
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"errors":[]}', b'{"tags":[1]}', b'{"tags":["a b"]}'])
+def test_json_that_is_none_is_no_list(start: Start, body: bytes) -> None:
+    registry, at, _ = start(lambda _: Reply(headers={"Content-Type": INDEX}, body=body))
+    for ask in (ASKING["tags"], ASKING["referrers"]):
+        with pytest.raises(OutsideError, match="not the JSON that was expected") as caught:
+            ask(registry, at)
+        assert caught.value.again
+
+
+def test_nothing_there_is_an_answer(start: Start) -> None:
+    registry, at, _ = start(lambda _: NOTHING)
+    assert registry.head(at.at(DIGEST)) is None
+    assert registry.head(at.tagged(Tag("1"))) is None
+    assert registry.tags(at) == ()
+    assert registry.referrers(at, DIGEST) == ()
+    assert not registry.has_blob(at, DIGEST)
+    for ask in (ASKING["manifest"], ASKING["blob"], ASKING["put_tag"], ASKING["attach"]):
+        with pytest.raises(NotThereError, match="it is not there") as caught:
+            ask(registry, at)
+        assert not caught.value.again
+
+
+def test_a_date_says_how_long_to_wait(start: Start) -> None:
+    later = formatdate(time.time() + 30, usegmt=True)
+    registry, at, _ = start(lambda _: Reply(status=503, headers={"Retry-After": later}))
+    with pytest.raises(OutsideError) as caught:
+        registry.tags(at)
+    assert 25 < (caught.value.retry_after or 0) <= 30
+
+
+def test_what_is_read_by_a_digest_is_hashed(start: Start) -> None:
+    changed = Reply(headers={"Content-Type": MANIFEST, "Docker-Content-Digest": DIGEST}, body=BODY + b" ")
+    registry, at, _ = start(lambda _: changed)
+    for ask in (ASKING["manifest"], ASKING["blob"], ASKING["put_tag"], ASKING["attach"]):
+        with pytest.raises(RefusedError, match="other bytes than its name says"):
+            ask(registry, at)
+
+
+def test_a_head_that_names_another_digest_is_refused(start: Start) -> None:
+    registry, at, _ = start(lambda _: Reply(headers={"Docker-Content-Digest": OTHER}))
+    with pytest.raises(RefusedError, match="other bytes"):
+        registry.head(at.at(DIGEST))
+    assert registry.head(at.tagged(Tag("1"))) == OTHER
+
+
+@pytest.mark.parametrize("header", [{}, {"Docker-Content-Digest": "sha512:" + "0" * 128}])
+def test_a_head_without_a_digest_is_hashed_from_the_bytes(start: Start, header: dict[str, str]) -> None:
+    registry, at, server = start(lambda _: Reply(headers=header, body=BODY))
+    assert registry.head(at.tagged(Tag("1"))) == DIGEST
+    assert server.words == ["HEAD /v2/app/manifests/1", "GET /v2/app/manifests/1"]
+
+
+def test_all_kinds_of_manifest_are_asked_for(start: Start) -> None:
+    registry, at, server = start(lambda _: HERE)
+    registry.manifest(at.tagged(Tag("1")))
+    accepted = server.asked[0].headers["accept"]
+    assert all(kind in accepted for kind in (INDEX, MANIFEST, "docker.distribution.manifest.list.v2+json"))
+
+
+def test_more_than_we_want_to_hold_is_not_read(start: Start) -> None:
+    registry, at, _ = start(lambda _: Reply(headers={"Content-Type": INDEX}, body=b" " * (LIMIT + 1)))
+    with pytest.raises(OutsideError, match="more than 32 MiB") as caught:
+        registry.referrers(at, DIGEST)
+    assert not caught.value.again
+
+
+# Pages.
+
+
+def test_tags_are_read_to_the_last_page(start: Start) -> None:
+    pages = {
+        "/v2/app/tags/list": told({"tags": ["a", "b"]}, Link='</v2/app/tags/list?n=2&last=b>; rel="next"'),
+        "/v2/app/tags/list?n=2&last=b": told({"tags": ["c"]}, Link='<tags/list?last=c>; rel="next"'),
+        "/v2/app/tags/tags/list?last=c": told({"tags": None}),
+    }
+    registry, at, _ = start(by_path(pages))
+    assert registry.tags(at) == ("a", "b", "c")
+
+
+def test_a_later_page_that_is_lost_is_not_the_end(start: Start) -> None:
+    first = told({"tags": ["a"]}, Link='</v2/app/tags/list?last=a>; rel="next"')
+    registry, at, _ = start(by_path({"/v2/app/tags/list": first}))
+    with pytest.raises(OutsideError, match=r"page 2 .* could not be read: .*404"):
+        registry.tags(at)
+
+
+@pytest.mark.parametrize("where", ["/v2/app/tags/list", "https://elsewhere.example/v2/app/tags/list"])
+def test_pages_that_lead_in_a_circle_or_away_end_in_an_error(start: Start, where: str) -> None:
+    registry, at, server = start(lambda _: told({"tags": ["a"]}, Link=f'<{where}>; rel="next"'))
+    with pytest.raises(OutsideError, match="does not end") as caught:
+        registry.tags(at)
+    assert (caught.value.again, len(server.asked)) == (False, 1)
+
+
+def test_referrers_are_read_to_the_last_page(start: Start) -> None:
+    pages = {
+        API: index(listed(DIGEST, sort="one"), Link=f'<{API}?p=2>; rel="next"'),
+        f"{API}?p=2": index(listed(OTHER), listed(DIGEST, "application/else")),
+    }
+    registry, at, _ = start(by_path(pages))
+    found = registry.referrers(at, DIGEST)
+    assert [(r.digest, dict(r.annotations)) for r in found] == [(DIGEST, {"sort": "one"}), (OTHER, {})]
+
+
+# The Referrers API, and the tag in its place.
+
+
+@pytest.mark.parametrize("status", [400, 404, 406])
+def test_without_the_api_the_tag_is_read(start: Start, status: int) -> None:
+    answers = {API: Reply(status=status), TAG: index(listed(OTHER))}
+    registry, at, _ = start(by_path(answers))
+    assert [r.digest for r in registry.referrers(at, DIGEST)] == [OTHER]
+
+
+@pytest.mark.parametrize("status", [403, 429, 500])
+def test_an_api_that_fails_is_not_absent(start: Start, status: int) -> None:
+    registry, at, _ = start(by_path({API: Reply(status=status)}))
+    with pytest.raises(OutsideError, match="could not be read") as caught:
+        registry.referrers(at, DIGEST)
+    assert "not the same as unsigned" in caught.value.means
+
+
+def test_a_page_for_people_is_no_list(start: Start) -> None:
+    registry, at, _ = start(by_path({API: Reply(headers={"Content-Type": "text/html"}, body=b"Hello")}))
+    with pytest.raises(OutsideError, match="not the JSON that was expected"):
+        registry.referrers(at, DIGEST)
+
+
+def test_a_tag_that_fails_is_not_empty(start: Start) -> None:
+    registry, at, _ = start(by_path({TAG: Reply(status=500)}))
+    with pytest.raises(OutsideError, match="could not be read") as caught:
+        registry.referrers(at, DIGEST)
+    assert caught.value.again
+
+
+def test_an_image_under_the_tag_is_no_list(start: Start) -> None:
+    registry, at, _ = start(by_path({TAG: HERE}))
+    with pytest.raises(OutsideError, match="is no index") as caught:
+        registry.referrers(at, DIGEST)
+    assert not caught.value.again
+
+
+def test_what_a_stranger_lists_does_not_hide_the_rest(start: Start) -> None:
+    strange = [{}, {"artifactType": BUNDLE_TYPE}, listed("sha512:" + "0" * 128), {"digest": OTHER}]
+    registry, at, _ = start(by_path({API: index(*strange, {**listed(OTHER), "annotations": 1})}))
+    assert [r.digest for r in registry.referrers(at, DIGEST)] == [OTHER]
+
+
+def artifact(**layer: Any) -> tuple[Digest, Reply]:
+    reply = told({"layers": [layer]}, MANIFEST)
+    return Digest.of(reply.body), reply
+
+
+def test_a_good_bundle_counts_beside_one_that_is_lost_and_ones_that_are_none(start: Start) -> None:
+    good, good_reply = artifact(mediaType=BUNDLE_TYPE, digest=Digest.of(b"good"), size=4)
+    large, large_reply = artifact(mediaType=BUNDLE_TYPE, digest=OTHER, size=LIMIT + 1)
+    image, image_reply = artifact(mediaType="application/x", digest=OTHER, size=1)
+    odd, odd_reply = artifact(digest=1)
+    answers = {
+        API: index(*(listed(d) for d in (OTHER, large, image, odd, good))),
+        f"/v2/app/blobs/{Digest.of(b'good')}": Reply(body=b"good"),
+        **{
+            f"/v2/app/manifests/{digest}": reply
+            for digest, reply in (
+                (good, good_reply),
+                (large, large_reply),
+                (image, image_reply),
+                (odd, odd_reply),
+            )
+        },
+    }
+    registry, at, _ = start(by_path(answers))
+    found = dict(registry.bundles(at, DIGEST))
+    assert found.pop(good) == b"good"
+    said = {digest: str(error) for digest, error in found.items()}
+    assert all(isinstance(error, RefusedError) for error in found.values())
+    assert "it is not there" in said[OTHER]
+    assert "cannot be read" in said[large]
+    assert "should hold one layer" in said[image]
+    assert "is no manifest" in said[odd]
+
+
+def writing(asked: Asked) -> Reply:
+    """Take what is written, without a Referrers API and with one stranger in the list already."""
+    match asked.method, asked.path:
+        case "POST", _:
+            return Reply(status=202, headers={"Location": "/v2/app/blobs/uploads/7?state=a%2Fb"})
+        case "PUT", _:
+            return Reply(status=201)
+        case "GET", path if path == f"/v2/app/manifests/{DIGEST}":
+            return HERE
+        case "GET", path if path == TAG:
+            kept = {**listed("sha256:" + "f" * 64, "application/else"), "platform": {"os": "any"}}
+            return told({"schemaVersion": 2, "mediaType": INDEX, "manifests": [kept], "more": 1}, INDEX)
+        case _:
+            return NOTHING
+
+
+def test_a_bundle_is_attached_as_cosign_does_it(start: Start) -> None:
+    registry, at, server = start(writing)
+    put = registry.attach(at, DIGEST, b"bundle", "https://type")
+    *blobs, manifest, tag = [a for a in server.asked if a.method == "PUT"]
+    assert [a.path for a in blobs] == [
+        f"/v2/app/blobs/uploads/7?state=a%2Fb&digest=sha256%3A{Digest.of(body).hex}"
+        for body in (b"{}", b"bundle")
+    ]
+    assert (Digest.of(manifest.body), manifest.path) == (put, f"/v2/app/manifests/{put}")
+    said = json.loads(manifest.body)
+    assert said["subject"] == {"mediaType": MANIFEST, "digest": DIGEST, "size": len(BODY)}
+    assert said["layers"] == [{"mediaType": BUNDLE_TYPE, "digest": Digest.of(b"bundle"), "size": 6}]
+    assert said["artifactType"] == BUNDLE_TYPE
+    assert (tag.path, tag.headers["content-type"]) == (TAG, INDEX)
+    now = json.loads(tag.body)
+    assert now["more"] == 1
+    ours, theirs = sorted(now["manifests"], key=lambda d: bool(d.get("platform")))
+    assert theirs["platform"] == {"os": "any"}
+    assert (ours["digest"], ours["size"], ours["artifactType"]) == (put, len(manifest.body), BUNDLE_TYPE)
+    assert ours["annotations"] == said["annotations"]
+    assert ours["annotations"][PREDICATE_ANNOTATION] == "https://type"
+    assert [d["digest"] for d in now["manifests"]] == sorted(d["digest"] for d in now["manifests"])
+
+
+def test_a_registry_that_lists_by_itself_gets_no_tag(start: Start) -> None:
+    def script(asked: Asked) -> Reply:
+        if asked.method == "PUT" and "/manifests/" in asked.path:
+            return Reply(status=201, headers={"OCI-Subject": DIGEST})
+        return writing(asked)
+
+    registry, at, server = start(script)
+    registry.attach(at, DIGEST, b"bundle", "https://type")
+    assert not any("referrers" in a.path or a.path == TAG for a in server.asked)
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_tag_that_cannot_be_read_is_not_written(start: Start, status: int) -> None:
+    def script(asked: Asked) -> Reply:
+        return Reply(status=status) if asked.path == TAG else writing(asked)
+
+    registry, at, server = start(script)
+    with pytest.raises(OutsideError, match=f"answered {status}"):
+        registry.attach(at, DIGEST, b"bundle", "https://type")
+    assert f"PUT {TAG}" not in server.words
+
+
+def test_a_tag_that_is_elsewhere_afterwards_is_seen(start: Start) -> None:
+    def script(asked: Asked) -> Reply:
+        if asked.method == "HEAD":
+            return Reply(headers={"Docker-Content-Digest": OTHER})
+        return Reply(status=201) if asked.method == "PUT" else HERE
+
+    registry, at, server = start(script)
+    with pytest.raises(OutsideError, match=f"names {OTHER} after {DIGEST} was put there"):
+        registry.put_tag(at, Tag("1.2.3"), DIGEST)
+    (put,) = [a for a in server.asked if a.method == "PUT"]
+    assert (put.path, put.body, put.headers["content-type"]) == ("/v2/app/manifests/1.2.3", BODY, MANIFEST)
