@@ -64,7 +64,7 @@ class Fault:
     """One way to fail, for the first ``times`` requests that match, or for all of them.
 
     ``code`` and ``retry_after`` (seconds) belong to STATUS, ``seconds`` to what is slow: how long the
-    first byte is held back, or the whole body takes.
+    first byte is held back, or the whole body takes. With ``lasts`` it is over after so many seconds.
     """
 
     kind: Kind
@@ -73,6 +73,7 @@ class Fault:
     seconds: float = 1.0
     match: Match = everything
     times: int | None = None
+    lasts: float | None = None
 
     def __str__(self) -> str:
         if self.kind is not Kind.STATUS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -80,3 +81,35 @@ DIALECTS: Mapping[str, Dialect] = {
     "email-issuer": issuer,
     "github": github,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """One service outside: its name in the table, as a service, and the stations that meet it.
+
+    ``writing`` are those that change what it holds and read it too: there a fault that hits only what is
+    written comes later than one that hits every request.
+    """
+
+    name: str
+    service: str
+    stations: tuple[str, ...]
+    writing: tuple[str, ...] = ()
+    speaks_http: bool = True
+
+
+OUTSIDE = (
+    Outside(
+        name="registry",
+        service="registry",
+        stations=("base", "push", "sign", "verify", "promote"),
+        writing=("push", "sign", "promote"),
+    ),
+    Outside(name="builder", service="buildkitd", stations=("image",), speaks_http=False),
+    Outside(name="Fulcio", service="fulcio", stations=("sign",)),
+    Outside(name="CT log", service="ctlog", stations=("sign",)),
+    Outside(name="Rekor", service="rekor1", stations=("sign",)),
+    Outside(name="timestamp authority", service="tsa", stations=("sign",)),
+    Outside(name="OIDC issuer", service="issuer", stations=("sign",)),
+    Outside(name="GitHub", service="github", stations=("draft", "promote"), writing=("draft", "promote")),
+)

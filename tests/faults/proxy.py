@@ -85,13 +85,22 @@ class Proxy:
         if fault.kind is Kind.REFUSED:
             self._stop_listening()
         self._cut()
+        ending = threading.Timer(fault.lasts or 0, self._over, (met,))
+        if fault.lasts is not None:
+            ending.start()
         try:
             yield met
         finally:
+            ending.cancel()
+            self._over(met)
+
+    def _over(self, met: Met) -> None:
+        with self._lock:
+            if met.over.is_set():
+                return
             met.over.set()
-            with self._lock:
-                self._met = None
-            if fault.kind is Kind.REFUSED:
+            self._met = None
+            if met.fault.kind is Kind.REFUSED:
                 self._listen()
 
     def close(self) -> None:

@@ -165,6 +165,14 @@ def test_nobody_listens_and_then_somebody_does(proxy: Proxy) -> None:
     assert ask(proxy)[0] == 200
 
 
+def test_somebody_listens_again_after_a_while(proxy: Proxy) -> None:
+    with proxy.failing(Fault(kind=Kind.REFUSED, lasts=0.3)) as met:
+        with pytest.raises(ConnectionRefusedError):
+            ask(proxy)
+        assert met.over.wait(10)
+        assert ask(proxy)[0] == 200
+
+
 def test_a_connection_that_was_open_does_not_get_past_a_fault(proxy: Proxy) -> None:
     connection = http.client.HTTPConnection(LOOPBACK, port_of(proxy), timeout=10)
     with contextlib.closing(connection):

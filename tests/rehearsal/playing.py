@@ -42,10 +42,12 @@ class Desk:
         run(["git", "-C", folder, "checkout", "--quiet", "-B", "main", COMMIT])
         return cls(folder)
 
-    def sealift(self, *words: str, env: Mapping[str, str] | None = None) -> Said:
-        """Run a verb here."""
+    def sealift(
+        self, *words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+    ) -> Said:
+        """Run a verb here, with the words of another command before it."""
         done = subprocess.run(
-            [*SEALIFT, *words],
+            [*before, *SEALIFT, *words],
             cwd=self.folder,
             env={**os.environ, **(env or {})},
             capture_output=True,

@@ -1,0 +1,238 @@
+"""One case, played and judged: what it promised is held against what is outside afterwards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sealift.cli import VERBS
+from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
+from sealift.line import Line
+from sealift.model import evidence as ev
+from sealift.model.names import Digest
+from sealift.model.statements import ON_INDEX, ON_PLATFORM
+from sealift.stations import assets as gathering
+from tests.faults import found
+from tests.faults.fault import Kind
+from tests.faults.matrix import Case
+from tests.faults.proxy import Met, Proxy
+from tests.faults.stand import ENOUGH, Ran, Stand, play
+
+PATIENCE = 1.5
+# What a station may take beside its budget: its own work, and one answer that is slow.
+BESIDE = 15.0
+# Requests that were on their way when the first answer said to wait.
+ON_THE_WAY = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One cell of the table; ``problems`` is empty when everything held."""
+
+    case: Case
+    met: int
+    code: int
+    said: str
+    after: int
+    problems: tuple[str, ...]
+    seconds: float
+
+    @property
+    def verdict(self) -> str:
+        """One or a few words for the table."""
+        if not self.met:
+            return "not met"
+        return "; ".join(self.problems) or "held"
+
+
+def judge(case: Case, stand: Stand) -> Result:
+    """Play a case: the station with the fault, then without it."""
+    line = stand.line(case.station, patience=ENOUGH if case.passes else PATIENCE)
+    proxy = stand.proxies[case.outside.service]
+    with proxy.failing(case.fault) as met:
+        ran = play(line, [case.station])
+    problems = [*_ended(case, ran, line), *_waited(case, ran, met, proxy), *_withheld(case, ran, line, stand)]
+    if ran.code == 0:
+        problems += _done(case.station, line, stand)
+    after = play(stand.again(line), [case.station])
+    if after.error is not None:
+        problems.append(f"afterwards: {few(after.error)}")
+    else:
+        problems += _done(case.station, line, stand)
+    return Result(
+        case=case,
+        met=_met(case, met, ran),
+        code=ran.code,
+        said=few(ran.error) if ran.error else _first_wait(ran.told),
+        after=after.code,
+        problems=tuple(dict.fromkeys(problems)),
+        seconds=ran.seconds,
+    )
+
+
+def few(error: SealiftError) -> str:
+    """Say an error in few words, the same ones in every run."""
+    one = error.errors[0] if isinstance(error, ManyErrors) else error
+    lines = [line.strip() for line in one.happened.splitlines()]
+    return plain(" ".join(lines[:2]))
+
+
+def plain(text: str) -> str:
+    """Leave out what differs from run to run: digests, ports, names of cases, seconds."""
+    text = re.sub(r"sha256:[0-9a-f]{64}", "sha256:…", text)
+    text = re.sub(r"(?:localhost|127\.0\.0\.1):\d+", "HOST", text)
+    text = re.sub(r"case-\d+/", "", text)
+    text = re.sub(r"\b\d+(?:\.\d+)? s\b", "N s", text)
+    text = re.sub(r"0x[0-9a-f]+", "0x…", text)
+    return text if len(text) <= 150 else f"{text[:149]}…"
+
+
+def _met(case: Case, met: Met, ran: Ran) -> int:
+    """Count the requests that it hit; nobody can count those at a port where nobody listens."""
+    if case.fault.kind is not Kind.REFUSED:
+        return met.count
+    return int("refused" in f"{ran.error} {ran.told}".lower() or "dial" in str(ran.error))
+
+
+def _ended(case: Case, ran: Ran, line: Line) -> Iterator[str]:
+    """A fault that passes is survived; every other one ends with the outside's code, in time."""
+    allowed = {0} if case.passes else {OutsideError.exit_code}
+    if case.fault.kind is Kind.WRONG:
+        allowed = {RefusedError.exit_code, OutsideError.exit_code}
+    if ran.code not in allowed:
+        yield f"exit {ran.code}, expected {' or '.join(map(str, sorted(allowed)))}"
+    if ran.seconds > line.world.patience_seconds + BESIDE:
+        yield f"took {ran.seconds:.0f} s with a budget of {line.world.patience_seconds:g} s"
+    for error in _each(ran.error):
+        yield from _next_step(error)
+
+
+def _each(error: SealiftError | None) -> tuple[SealiftError, ...]:
+    if isinstance(error, ManyErrors):
+        return error.errors
+    return () if error is None else (error,)
+
+
+def _next_step(error: SealiftError) -> Iterator[str]:
+    if not error.next_step:
+        yield "no next step"
+    for verb in re.findall(r"sealift ([a-z]+)", error.next_step):
+        if verb not in VERBS:
+            yield f"the next step names sealift {verb}, which there is not"
+
+
+def _waited(case: Case, ran: Ran, met: Met, proxy: Proxy) -> Iterator[str]:
+    """What is tried again is told, and not earlier than was asked for."""
+    slow = case.fault.kind in (Kind.SLOW_FIRST, Kind.SLOW_BODY)
+    if case.passes and not slow and ran.code == 0 and "again in" not in ran.told:
+        yield "tried again without a word"
+    if case.fault.retry_after is None or not met.hits:
+        return
+    first = met.hits[0].at
+    later = [seen.at - first for seen in proxy.seen if seen.at > first + ON_THE_WAY]
+    if later and min(later) < case.fault.retry_after:
+        yield f"asked again after {min(later):.1f} s, Retry-After: {case.fault.retry_after}"
+
+
+def _first_wait(told: str) -> str:
+    waits = [line.strip() for line in told.splitlines() if "again in" in line]
+    return plain(waits[0]) if waits else ""
+
+
+def _withheld(case: Case, ran: Ran, line: Line, stand: Stand) -> Iterator[str]:
+    """Whoever fails has no evidence, and no tag names what is not whole."""
+    if ran.code == 0:
+        return
+    for refused in (line.run.root / "evidence" / case.station).glob("*.refused.json"):
+        if (passed := refused.with_name(refused.name.replace(".refused", ""))).exists():
+            yield f"{passed.name} is evidence, after a failure"
+    tags, released = found.tags(line, stand.registry), found.releases(stand.github)
+    version = str(line.plan.version)
+    published = [release for release in released if not release.draft]
+    moved = {name for name, named in tags.items() if set(named) - {version}}
+    if moved and not published:
+        yield f"moving tags of {', '.join(sorted(moved))} before the release was published"
+    if published and any(version not in named for named in tags.values()):
+        yield "published before every version tag"
+    yield from _right(tags, line)
+
+
+def _right(tags: dict[str, dict[str, str]], line: Line) -> Iterator[str]:
+    for name, (_, built) in found.images(line).items():
+        for tag, digest in tags[name].items():
+            if digest != built.digest:
+                yield f"{name}:{tag} names {digest}"
+
+
+def _done(station: str, line: Line, stand: Stand) -> Iterator[str]:
+    """Look at what a station that ended well has left outside."""
+    match station:
+        case "push":
+            yield from _pushed(line, stand)
+        case "sign":
+            yield from _signed(line, stand)
+        case "draft":
+            yield from _released(line, stand, draft=True)
+        case "promote":
+            yield from _released(line, stand, draft=False)
+            yield from _tagged(line, stand)
+        case "image":
+            yield from _built(line, stand)
+        case _:
+            return
+
+
+def _pushed(line: Line, stand: Stand) -> Iterator[str]:
+    for name, (repository, built) in found.images(line).items():
+        for digest in (built.digest, *(p.digest for p in built.platforms.values())):
+            if stand.registry.digest(repository, digest) != digest:
+                yield f"{name}: {digest} is not in the registry"
+    if any(found.tags(line, stand.registry).values()):
+        yield "pushed with a tag"
+
+
+def _signed(line: Line, stand: Stand) -> Iterator[str]:
+    there = found.statements(line, stand.registry)
+    wanted = {
+        (digest, str(kind))
+        for _, built in found.images(line).values()
+        for digest, kinds in (
+            (built.digest, ON_INDEX),
+            *((p.digest, ON_PLATFORM) for p in built.platforms.values()),
+        )
+        for kind in kinds
+    }
+    if missing := wanted - set(there):
+        yield f"{len(missing)} statements are missing"
+    if odd := {kind for _, kind in set(there) - wanted}:
+        yield f"attached and not wanted: {', '.join(sorted(odd))}"
+    if twice := [key for key in wanted if there[key] > 1]:
+        yield f"{len(twice)} statements are there {max(there[key] for key in twice)} times"
+
+
+def _released(line: Line, stand: Stand, *, draft: bool) -> Iterator[str]:
+    there = found.releases(stand.github)
+    if [release.draft for release in there] != [draft]:
+        yield f"releases (draft or not): {[release.draft for release in there]}"
+    cells = {c: line.run.read("sbom", str(c), ev.Listed) for c in line.plan.cells}
+    files = gathering.assets(line.plan, cells, line.run)
+    wanted = {f"{name}@{Digest.of_file(path)}": 1 for name, path in files.items()}
+    for assets in there.values():
+        if dict(assets) != wanted:
+            yield f"assets: {len(wanted)} wanted, {sum(assets.values())} there"
+
+
+def _tagged(line: Line, stand: Stand) -> Iterator[str]:
+    tags = found.tags(line, stand.registry)
+    wanted = {line.plan.version.version_tag, *line.plan.version.moving_tags}
+    for name, named in tags.items():
+        if set(named) != wanted:
+            yield f"{name} has the tags {', '.join(sorted(named))}"
+    yield from _right(tags, line)
+
+
+def _built(line: Line, stand: Stand) -> Iterator[str]:
+    for name, (_, built) in found.images(line).items():
+        if built.digest != stand.release.line.run.read("image", name, ev.Built).digest:
+            yield f"{name} has another digest"

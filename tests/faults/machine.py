@@ -1,0 +1,156 @@
+"""What fails on our own side of the wire: a disk that is full, and a clock that is an hour off."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sealift.model.names import Digest
+from sealift.process import ProgramFailedError, run
+from sealift.provision import debian
+from sealift.services.ports import free_ports
+from sealift.services.registry import public_registry
+from sealift.services.service import privileged
+from sealift.services.supervised import Supervised
+from tests.faults.judging import few, plain
+from tests.faults.stand import ENOUGH, Stand, play
+from tests.rehearsal.playing import Desk, Said
+
+NOT_CHECKED = "not checked"
+# libfaketime's variable: our pauses and deadlines are not the clock's.
+_CLOCK = {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of the table: what was done, what was expected of it, and what came."""
+
+    what: str
+    expected: str
+    got: str
+    held: bool
+
+    def __str__(self) -> str:
+        verdict = "held" if self.held else NOT_CHECKED if self.got == NOT_CHECKED else "did not hold"
+        return f"| {self.what} | {self.expected} | {self.got} | {verdict} |"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A small file system that can be made larger."""
+
+    folder: Path
+
+    def grow(self, size: str) -> None:
+        """Make room."""
+        run(privileged(["mount", "-o", f"remount,size={size}", os.fspath(self.folder)]))
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Disk]:
+    """Mount one on a folder; raise PermissionError where that is not allowed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = f"size={size},uid={os.getuid()},gid={os.getgid()},mode=755"
+    try:
+        run(privileged(["mount", "-t", "tmpfs", "-o", options, "tmpfs", os.fspath(folder)]), timeout=30)
+    except ProgramFailedError as error:
+        raise PermissionError(f"no file system can be mounted here: {error}") from error
+    try:
+        yield Disk(folder)
+    finally:
+        run(privileged(["umount", "--lazy", os.fspath(folder)]))
+
+
+def rows(folder: Path, stand: Stand) -> Iterator[Row]:
+    """Try everything."""
+    yield full_registry(folder / "registry", stand)
+    desk = Desk.set_up(folder / "desk")
+    for size in ("4m", "64m"):
+        yield full_run_folder(desk, size)
+    for offset in ("+1h", "-1h"):
+        yield other_clock(desk, offset)
+
+
+def full_run_folder(desk: Desk, size: str) -> Row:
+    """Release onto a full disk, then make room and release again."""
+    what, expected = f"the run folder on a disk of {size}", "not 0, no traceback, no half file; then 0"
+    try:
+        with small_disk(desk.folder / "build" / "release", size) as disk:
+            full = desk.sealift("release", "--version=1.0.0")
+            halves = half_files(disk.folder)
+            disk.grow("4g")
+            again = desk.sealift("release", "--version=1.0.0")
+    except PermissionError:
+        return Row(what=what, expected=expected, got=NOT_CHECKED, held=False)
+    traced = "Traceback" in full.stderr
+    got = f"{full.status}{', a traceback' if traced else ''}, {len(halves)} half files; then {again.status}"
+    held = full.status not in (0, 1) and not traced and not halves and again.status == 0
+    return Row(what=what, expected=expected, got=f"{got}: {last_words(full)}", held=held)
+
+
+def half_files(folder: Path) -> list[Path]:
+    """Return what has a final name and is not whole."""
+    found = []
+    for path in folder.rglob("*"):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts) or not path.is_file():
+            continue
+        if "work" in path.relative_to(folder).parts:
+            continue
+        if path.suffix == ".json" and not _is_json(path):
+            found.append(path)
+        if path.parent.name == "sha256" and Digest.of_file(path).hex != path.name:
+            found.append(path)
+    return found
+
+
+def full_registry(folder: Path, stand: Stand) -> Row:
+    """Push into a registry whose disk is full, then make room and push again."""
+    what, expected = "the registry's folder on a disk of 2m", "4; then 0"
+    (port,) = free_ports(1).release()
+    try:
+        with small_disk(folder, "2m") as disk, Supervised(log=folder.with_suffix(".log")) as services:
+            services.start([public_registry(folder / "kept", port, log=folder.with_suffix(".registry.log"))])
+            line = stand.line("push", patience=1)
+            line = replace(line, world=replace(line.world, registry=f"localhost:{port}"))
+            full = play(line, ["push"])
+            disk.grow("1g")
+            again = play(replace(line, world=replace(line.world, patience_seconds=ENOUGH)), ["push"])
+    except PermissionError:
+        return Row(what=what, expected=expected, got=NOT_CHECKED, held=False)
+    said = few(full.error) if full.error else ""
+    held = (full.code, again.code) == (4, 0)
+    return Row(what=what, expected=expected, got=f"{full.code}; then {again.code}: {said}", held=held)
+
+
+def other_clock(desk: Desk, offset: str) -> Row:
+    """Release with a clock that is off, then with the right one; services keep the right one."""
+    version = "1.1.0" if offset.startswith("+") else "1.2.0"
+    what = f"our clock {offset}, that of every service right"
+    expected = "4 or 0, never 3; no traceback; then 0"
+    if debian.find("faketime") is None:
+        return Row(what=what, expected=expected, got=NOT_CHECKED, held=False)
+    words = ("release", f"--version={version}", "--patience=3")
+    off = desk.sealift(*words, before=("faketime", "-f", offset), env=_CLOCK)
+    again = desk.sealift("release", f"--version={version}")
+    traced = "Traceback" in off.stderr
+    got = f"{off.status}{', a traceback' if traced else ''}; then {again.status}: {last_words(off)}"
+    held = off.status in (0, 4) and not traced and again.status == 0
+    return Row(what=what, expected=expected, got=got, held=held)
+
+
+def last_words(said: Said) -> str:
+    """Return the line that says how a command ended."""
+    lines = [line for line in said.stderr.splitlines() if line.startswith("sealift: ")]
+    return plain(lines[-1]) if lines else ""
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True

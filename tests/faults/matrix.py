@@ -1,0 +1,108 @@
+"""The whole matrix, as values: service x station x fault."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tests.faults.fault import ON_A_SOCKET, Fault, Kind, Match, Request, everything, writes
+from tests.faults.outside import OUTSIDE, Outside
+
+RETRY_AFTER = 2
+STATUSES = (401, 403, 404, 409, 422)
+# Each of them may be another answer a moment later, so each is also met once and no more.
+PASSING = (
+    Fault(kind=Kind.STATUS, code=429, retry_after=RETRY_AFTER),
+    Fault(kind=Kind.STATUS, code=500),
+    Fault(kind=Kind.STATUS, code=502),
+    Fault(kind=Kind.RESET),
+    Fault(kind=Kind.TRUNCATED),
+    Fault(kind=Kind.GARBAGE),
+    Fault(kind=Kind.PAGE),
+)
+REFUSED = Fault(kind=Kind.REFUSED)
+LOST = Fault(kind=Kind.LOST, match=writes)
+ALWAYS = (
+    REFUSED,
+    *(Fault(kind=Kind.STATUS, code=code) for code in STATUSES),
+    *PASSING,
+    Fault(kind=Kind.SLOW_FIRST, seconds=0.3),
+    Fault(kind=Kind.SLOW_BODY, seconds=0.3),
+    Fault(kind=Kind.WRONG),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One cell of the matrix. ``hits`` says in words which requests the fault is about."""
+
+    outside: Outside
+    station: str
+    fault: Fault
+    hits: str
+    applicable: bool = True
+
+    @property
+    def name(self) -> str:
+        """What it is called on a command line and in a test's name."""
+        return f"{self.outside.name} | {self.station} | {self.fault} | {self.hits}"
+
+    @property
+    def passes(self) -> bool:
+        """Tell whether the fault is over or can be borne: then the station must end well."""
+        slow = self.fault.kind in (Kind.SLOW_FIRST, Kind.SLOW_BODY)
+        return slow or self.fault.times is not None or self.fault.lasts is not None
+
+
+def cases() -> tuple[Case, ...]:
+    """Return every cell, the ones that cannot be as well."""
+    return tuple(
+        case for outside in OUTSIDE for station in outside.stations for case in _row(outside, station)
+    )
+
+
+def sample(everything: Sequence[Case], count: int, seed: int) -> tuple[Case, ...]:
+    """Choose some: one of each station of each service first, the same ones for the same seed."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    possible = [case for case in everything if case.applicable]
+    rows: dict[tuple[str, str], list[Case]] = {}
+    for case in possible:
+        rows.setdefault((case.outside.name, case.station), []).append(case)
+    chosen = [chance.choice(row) for row in rows.values()]
+    rest = [case for case in possible if case not in chosen]
+    chosen += chance.sample(rest, max(0, min(count - len(chosen), len(rest))))
+    return tuple(case for case in possible if case in chosen)
+
+
+def _row(outside: Outside, station: str) -> Iterator[Case]:
+    writing = station in outside.writing
+    yield from (_case(outside, station, fault, "every request") for fault in ALWAYS)
+    if writing:
+        late = [f for f in ALWAYS if f.kind not in (Kind.WRONG, Kind.REFUSED)]
+        yield from (_case(outside, station, replace(f, match=writes), "every write") for f in late)
+    if writing or outside.stations == ("sign",):
+        yield _case(outside, station, LOST, "every write")
+        yield _case(outside, station, replace(LOST, times=1), "the first write")
+    first, match = ("the first write", writes) if writing else ("the first request", everything)
+    yield from (_case(outside, station, replace(f, match=match, times=1), first) for f in PASSING)
+    yield _case(outside, station, replace(REFUSED, lasts=1.0), "for 1 s")
+
+
+def _case(outside: Outside, station: str, fault: Fault, hits: str) -> Case:
+    if fault.kind is Kind.WRONG:
+        fault = replace(fault, match=_named_by_digest(outside))
+    applicable = outside.speaks_http or fault.kind in ON_A_SOCKET
+    return Case(outside=outside, station=station, fault=fault, hits=hits, applicable=applicable)
+
+
+def _named_by_digest(outside: Outside) -> Match:
+    """Match what has a digest to be held against; of Sigstore's answers each one is signed."""
+
+    def of_registry(request: Request) -> bool:
+        return request.method == "GET" and "/sha256:" in request.path and "/referrers/" not in request.path
+
+    def of_github(request: Request) -> bool:
+        return request.path.startswith("/storage/")
+
+    return {"registry": of_registry, "GitHub": of_github}.get(outside.name, everything)

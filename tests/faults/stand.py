@@ -1,0 +1,179 @@
+"""One rehearsal behind proxies, up to the station that a case is about: each case costs seconds.
+
+with standing(folder) as stand:
+    line = stand.line("sign")
+    with stand.proxies["rekor1"].failing(fault) as met:
+        ran = play(line, "sign")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from sealift import process
+from sealift.commands.opening import Asked, Opened, opened
+from sealift.errors import DefectError, SealiftError
+from sealift.line import GATES_BEFORE_PUSH, STATIONS, Line
+from sealift.model.run import RunFolder
+from sealift.rehearsal.world import Stage
+from sealift.schedule import Schedule
+from sealift.stations.verify import Verified
+from sealift.tools import git
+from tests.conftest import ROOT
+from tests.faults import found
+from tests.faults.between import Between, standing_between
+from tests.faults.proxy import Proxy
+
+BEFORE_PUSH = ("base", "compile", "prove", "image", *GATES_BEFORE_PUSH)
+WORKERS = 2 * (os.cpu_count() or 2)
+# Long enough for every fault that passes, and for what one asks for with Retry-After.
+ENOUGH = 15.0
+# One image is enough where every image is treated alike; a tag of one and not of the other is not.
+ONE = ("static",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How some stations ended: the exit code (0: well), the error, what was told, and the seconds it took."""
+
+    code: int
+    error: SealiftError | None
+    told: str
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class Stand:
+    """A release that is ready to be pushed, and one that is signed."""
+
+    release: Opened
+    stage: Stage
+    proxies: Mapping[str, Proxy]
+    folder: Path
+    signed: Line = field(init=False)
+    verified: Verified = field(init=False)
+    numbers: Iterator[int] = field(default_factory=itertools.count, init=False)
+
+    def __post_init__(self) -> None:
+        """Sign one release, for all the cases that begin after that."""
+        self.signed = self._fresh(patience=ENOUGH)
+        _well(self.signed, ("push", "sign", "verify"))
+        assert self.signed.verified is not None
+        self.verified = self.signed.verified
+
+    @property
+    def registry(self) -> found.Behind:
+        """The registry past its proxy."""
+        return found.Behind(self.proxies["registry"])
+
+    @property
+    def github(self) -> Path:
+        """GitHub's folder."""
+        return self.stage.folder / "github"
+
+    def line(self, station: str, *, patience: float) -> Line:
+        """Give a release that has come to a station, in an outside where nobody has done its work yet."""
+        if station in ("verify", "draft", "promote"):
+            return self._signed(station, patience=patience)
+        line = self._fresh(patience=patience, variants=ONE if station in ("push", "sign") else ())
+        if station == "sign":
+            _well(line, ("push",))
+        if station == "image":
+            (line.run.root / "images").unlink()
+        return line
+
+    def again(self, line: Line) -> Line:
+        """Give the same release to another process with more patience; what was verified counts there."""
+        other = with_patience(line, ENOUGH)
+        other.verified = line.verified
+        return other
+
+    def _signed(self, station: str, *, patience: float) -> Line:
+        found.forget_releases(self.github)
+        for repository, _ in found.images(self.signed).values():
+            self.registry.untag(repository)
+        line = replace(with_patience(self.signed, patience), run=self._folder())
+        if station == "promote":
+            line.verified = self.verified
+            _well(line, ("draft",))
+        return line
+
+    def _fresh(self, *, patience: float, variants: Collection[str] = ()) -> Line:
+        """Name the images as nobody has named any: their digests stay, and nothing is known of them."""
+        line, number = self.release.line, next(self.numbers)
+        renamed = {
+            name: msgspec.structs.replace(variant, repository=f"case-{number}/{variant.repository}")
+            for name, variant in line.plan.config.variants.items()
+            if not variants or name in variants
+        }
+        config = msgspec.structs.replace(line.plan.config, variants=renamed)
+        plan = msgspec.structs.replace(line.plan, config=config)
+        return replace(with_patience(line, patience), plan=plan, run=self._folder())
+
+    def _folder(self) -> RunFolder:
+        """Make a run folder of its own: it shares what was built, and what is said is its own."""
+        run = RunFolder(self.folder / f"run-{next(self.numbers)}")
+        run.work.mkdir(parents=True)
+        for part in self.release.line.run.root.iterdir():
+            if part.name == "evidence":
+                shutil.copytree(part, run.root / part.name)
+            elif part.name != "work":
+                (run.root / part.name).symlink_to(part)
+        return run
+
+
+@contextlib.contextmanager
+def standing(folder: Path) -> Iterator[Stand]:
+    """Rehearse HEAD in a clone below ``folder``, with a proxy before every service."""
+    clone = folder / "clone"
+    git.clone(ROOT, git.head(ROOT), clone)
+    with contextlib.ExitStack() as stack:
+        with contextlib.chdir(clone), standing_between():
+            release = stack.enter_context(opened(Asked(version="1.0.0"), STATIONS))
+        stage = release.stage
+        assert stage is not None
+        assert isinstance(stage.supervised, Between)
+        _well(release.line, BEFORE_PUSH)
+        yield Stand(release=release, stage=stage, proxies=stage.supervised.proxies, folder=folder)
+
+
+def with_patience(line: Line, seconds: float) -> Line:
+    """Return the same line with another budget."""
+    return replace(line, world=replace(line.world, patience_seconds=seconds))
+
+
+def play(line: Line, stations: Collection[str]) -> Ran:
+    """Run some stations to their end, however they end."""
+    nodes, told, began = line.nodes(stations), io.StringIO(), time.monotonic()
+    error: SealiftError | None = None
+    for node in nodes:
+        line.run.forget(node.station, node.subject)
+    try:
+        with contextlib.redirect_stderr(told):
+            Schedule(nodes, workers=WORKERS).run()
+    except SealiftError as one:
+        error = one
+    except Exception as defect:  # noqa: BLE001 - a command would end with a traceback: that is a result
+        error = DefectError(f"{type(defect).__name__}: {defect}")
+        process._ending.clear()
+    return Ran(
+        code=error.exit_code if error else 0,
+        error=error,
+        told=told.getvalue(),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _well(line: Line, stations: Collection[str]) -> None:
+    ran = play(line, stations)
+    assert ran.error is None, f"{ran.error}\n{ran.told}"
