@@ -40,7 +40,8 @@ from sealift.tools.engine import Engine
 from sealift.tools.github import GitHub, Pace
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
-from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner, token_of
+from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner
+from sealift.tools.sigstore_token import token_of
 
 STATIONS = (
     *("base", "compile", "prove", "image", "smoke", "scan", "sbom"),
@@ -97,6 +98,7 @@ class Line:
     again: str
     verified: verifying.Verified | None = field(default=None, init=False)
     state: drafting.DraftState | None = field(default=None, init=False)
+    _attached: set[Digest] = field(default_factory=set, init=False)
 
     def nodes(self, stations: Collection[str] = STATIONS) -> list[Node]:
         """Return the graph of the stations that are asked for; what others made is read from files."""
@@ -237,12 +239,13 @@ class Line:
             world=self.world,
             folder=self.run.root,
         )
-        sigstore = self.world.sigstore
-        signer = SigstoreSigner(
-            trust_config=sigstore.trust_config,
-            token=lambda: token_of(sigstore.identity, sigstore.claims, sigstore.token_env),
+        signed = signing.sign(
+            wanted,
+            registry=self._registry(),
+            signer=self._signer,
+            verifier=self._verifier(),
+            made=self._attached,
         )
-        signed = signing.sign(wanted, registry=self._registry(), signer=signer, verifier=self._verifier())
         return signing.evidence(signed)
 
     def _verify(self) -> ev.VerifiedAll:
@@ -317,6 +320,15 @@ class Line:
     def _registry(self) -> Registry:
         plain = (self.world.registry, self.world.layouts) if self.world.plain_http else (self.world.layouts,)
         return Registry(plain_http=plain, env=self.world.env)
+
+    @functools.cached_property
+    def _signer(self) -> SigstoreSigner:
+        """Make it once: it keeps what a try that broke off has made."""
+        sigstore = self.world.sigstore
+        return SigstoreSigner(
+            trust_config=sigstore.trust_config,
+            token=lambda: token_of(sigstore.identity, sigstore.claims, sigstore.token_env),
+        )
 
     def _verifier(self) -> BundleVerifier:
         sigstore = self.world.sigstore

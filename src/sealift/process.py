@@ -105,13 +105,11 @@ def run(
     stdin: bytes = b"",
     timeout: float = 900,
     check: bool = True,
-    clearing: bool = False,
 ) -> Completed:
     """Run one program to its end.
 
     ``env`` replaces the environment; ``timeout`` is in seconds; with ``check`` a status other than
-    zero raises ProgramFailedError, which shows the command, the status and both streams. ``clearing``
-    is for what removes what we made: it runs also when this run is ending.
+    zero raises ProgramFailedError, which shows the command, the status and both streams.
     """
     words = [os.fspath(a) for a in argv]
     words[0] = resolve(words[0], env)
@@ -120,8 +118,7 @@ def run(
         given.seek(0)
         start = time.monotonic()
         with _lock:
-            if not clearing:
-                go_on()
+            go_on()
             child = subprocess.Popen(
                 [*_with_us(), *words],
                 cwd=cwd,
@@ -131,8 +128,7 @@ def run(
                 stderr=err,
                 start_new_session=True,
             )
-            if not clearing:
-                _running[child.pid] = child
+            _running[child.pid] = child
         late = threading.Timer(timeout, kill_group, (child.pid, signal.SIGKILL))
         late.daemon = True
         late.start()

@@ -19,7 +19,8 @@ from sealift.stations.verify import Expected, Verified, verify
 from sealift.tools.cosign import Cosign
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
-from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner, ambient_token
+from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner
+from sealift.tools.sigstore_token import ambient_token
 
 JSON = dict[str, Any]
 ANY = Claims()

@@ -140,13 +140,13 @@ def test_what_cannot_be_read_is_not_signed_again(through: Through) -> None:
             registry=shelf.registry,
             signer=Nobody(),
             verifier=shelf.verifier,
-            patience=0,
+            made=set(),
         )
 
 
 def test_what_is_signed_is_not_signed_again(through: Through) -> None:
     shelf, subject = through(lambda _: None)
     (signed,) = sign(
-        [signature(subject)], registry=shelf.registry, signer=Nobody(), verifier=shelf.verifier, patience=0
+        [signature(subject)], registry=shelf.registry, signer=Nobody(), verifier=shelf.verifier, made=set()
     )
     assert (signed.subject, signed.made) == (subject, False)

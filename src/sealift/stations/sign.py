@@ -6,22 +6,17 @@ again, so running this station again is how it resumes.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sealift.console import say
-from sealift.errors import OutsideError, RefusedError, SealiftError
+from sealift.errors import OutsideError, RefusedError
 from sealift.model.evidence import SignedAll, SignedEntry
 from sealift.model.names import Digest
 from sealift.model.statements import PredicateType, Statement, Subject
 from sealift.stations.together import together
 from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import Attested, BundleVerifier
-
-PATIENCE = 300.0
-_LONGEST_PAUSE = 30.0
 
 
 class Signer(Protocol):
@@ -56,43 +51,12 @@ def sign(
     registry: Registry,
     signer: Signer,
     verifier: BundleVerifier,
-    patience: float = PATIENCE,
-    sleep: Callable[[float], None] = time.sleep,
+    made: set[Digest],
 ) -> tuple[Signed, ...]:
     """Have every statement signed and attached to its subject.
 
-    Whatever fails outside is tried again with longer and longer pauses, for ``patience`` seconds.
+    ``made`` collects the manifests that carry what was made; whoever tries again gives the same set again.
     """
-    made: set[Digest] = set()
-    deadline, pause = time.monotonic() + patience, 1.0
-    while True:
-        try:
-            return _once(wanted, registry=registry, signer=signer, verifier=verifier, made=made)
-        except SealiftError as err:
-            if err.exit_code != OutsideError.exit_code or time.monotonic() + pause > deadline:
-                raise
-            say(f"signing failed outside, again in {pause:g} s: {err}")
-        sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def evidence(signed: Sequence[Signed]) -> SignedAll:
-    """Write down what is signed, for the jobs that come after."""
-    return SignedAll(
-        entries=tuple(
-            SignedEntry(subject=str(s.subject), predicate_type=s.predicate_type, made=s.made) for s in signed
-        )
-    )
-
-
-def _once(
-    wanted: Sequence[Statement],
-    *,
-    registry: Registry,
-    signer: Signer,
-    verifier: BundleVerifier,
-    made: set[Digest],
-) -> tuple[Signed, ...]:
     subjects = tuple(dict.fromkeys(s.subject for s in wanted))
     there = _look(subjects, registry, verifier)
     missing = [s for s in wanted if _find(s, there) is None]
@@ -117,6 +81,15 @@ def _once(
             )
         )
     return tuple(signed)
+
+
+def evidence(signed: Sequence[Signed]) -> SignedAll:
+    """Write down what is signed, for the jobs that come after."""
+    return SignedAll(
+        entries=tuple(
+            SignedEntry(subject=str(s.subject), predicate_type=s.predicate_type, made=s.made) for s in signed
+        )
+    )
 
 
 def _look(

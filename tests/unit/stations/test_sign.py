@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from sealift.errors import ManyErrors, OutsideError, RefusedError
 from sealift.model.names import Digest
 from sealift.model.statements import PredicateType, Statement, Subject, signature
+from sealift.patience import may_help
 from sealift.stations.sign import Signed, Signer, evidence, sign
 from tests.unit.stations.things import REPOSITORY, Glass, Pen, Shelves, bundle, digest_of
 
@@ -24,14 +25,10 @@ WANTED = (signature(ONE), signature(TWO), spdx(ONE, name="app"))
 
 
 def run(
-    wanted: Sequence[Statement],
-    shelves: Shelves,
-    pen: Signer,
-    *,
-    patience: float = 0,
-    sleep: Callable[[float], None] = lambda _: None,
+    wanted: Sequence[Statement], shelves: Shelves, pen: Signer, made: set[Digest] | None = None
 ) -> tuple[Signed, ...]:
-    return sign(wanted, registry=shelves, signer=pen, verifier=Glass(), patience=patience, sleep=sleep)
+    made = set() if made is None else made
+    return sign(wanted, registry=shelves, signer=pen, verifier=Glass(), made=made)
 
 
 def test_everything_is_signed_at_once_and_attached_to_its_subject() -> None:
@@ -102,48 +99,27 @@ def test_a_signer_that_says_too_little_is_a_defect() -> None:
         run(WANTED, Shelves(), Short())
 
 
-def test_what_is_attached_and_not_listed_is_looked_for_again() -> None:
+def test_what_is_attached_and_not_listed_is_found_by_the_next_try() -> None:
     """Another writer undid ours, or the registry is late: the next try finds it or makes it again."""
     shelves, pen = Shelves(), Pen()
+    made: set[Digest] = set()
     shelves.late[0] = 4  # both subjects before, and both after
-    with pytest.raises(OutsideError, match="is not listed there"):
-        run(WANTED, shelves, pen)
-    pauses: list[float] = []
-    shelves = Shelves()
-    shelves.late[0] = 4
-    signed = run(WANTED, shelves, pen, patience=60, sleep=pauses.append)
+    with pytest.raises(OutsideError, match="is not listed there") as caught:
+        run(WANTED, shelves, pen, made)
+    assert caught.value.again
+    signed = run(WANTED, shelves, pen, made)
+    assert len(pen.batches) == 1
     assert [s.made for s in signed] == [True] * 3, "made by this run, though by its first try"
-    assert pauses == [1.0]
 
 
-def test_pauses_grow_and_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    pauses: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        clock[0] += seconds
-
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    shelves = Shelves(broken=[OutsideError("out of order") for _ in range(99)])
-    with pytest.raises(OutsideError, match="out of order"):
-        run(WANTED[:1], shelves, Pen(), patience=200, sleep=sleep)
-    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30, 30]
-
-
-def test_a_failure_outside_is_tried_again_and_a_refusal_is_not() -> None:
-    shelves = Shelves(broken=[OutsideError("once"), OutsideError("twice")])
-    assert run(WANTED[:1], shelves, Pen(), patience=60)
-
+def test_a_refusal_of_the_registry_is_one() -> None:
     class Refusing(Shelves):
         def attach(self, *_: object) -> Digest:
             raise RefusedError("no right to write")
 
-    def never(_: float) -> None:
-        raise AssertionError("tried again")
-
-    with pytest.raises((RefusedError, ManyErrors), match="no right to write"):
-        run(WANTED, Refusing(), Pen(), patience=60, sleep=never)
+    with pytest.raises((RefusedError, ManyErrors), match="no right to write") as caught:
+        run(WANTED, Refusing(), Pen())
+    assert not may_help(caught.value)
 
 
 def test_evidence_says_what_was_made() -> None:

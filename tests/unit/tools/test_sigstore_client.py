@@ -7,30 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import jwt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift import process
+from sealift.errors import InterruptedReleaseError, OutsideError, RefusedError, UsageError
 from sealift.model.names import Digest, Repository
 from sealift.model.statements import Claims, Identity, PredicateType, Subject, signature
 from sealift.tools import sigstore_client
-from sealift.tools.sigstore_client import (
-    Attested,
-    BundleVerifier,
-    SigstoreSigner,
-    ambient_token,
-    signatory,
-    token_of,
-)
+from sealift.tools.sigstore_client import Attested, BundleVerifier, SigstoreSigner
 
 FOLDER = Path(__file__).parent / "sigstore"
 ROOT = FOLDER / "trusted_root.json"
@@ -164,38 +157,6 @@ def fail() -> str:
     raise AssertionError("asked for a token")
 
 
-def test_without_an_identity_the_means_are_named() -> None:
-    with pytest.raises(UsageError, match="no identity here to sign with") as caught:
-        ambient_token({"ACTIONS_ID_TOKEN_REQUEST_URL": "http://localhost:1"})
-    assert "id-token: write" in caught.value.means
-
-
-def claims_of_a_run() -> dict[str, Any]:
-    return {
-        "iss": OURS.issuer,
-        "aud": "sigstore",
-        "sub": "repo:sealift/sealift:ref:refs/tags/v1.2.3",
-        "job_workflow_ref": OURS.san.removeprefix("https://github.com/"),
-        "repository": CLAIMS.repository,
-        "sha": COMMIT,
-        "ref": CLAIMS.ref,
-        "workflow": CLAIMS.workflow,
-        "event_name": CLAIMS.trigger,
-        "iat": int(time.time()) - 5,
-        "exp": int(time.time()) + 600,
-    }
-
-
-def test_a_token_says_who_will_sign() -> None:
-    told = claims_of_a_run()
-    assert signatory(jwt.encode(told, "x" * 32)) == (OURS, CLAIMS)
-    del told["job_workflow_ref"]
-    with pytest.raises(UsageError, match="has no claim 'job_workflow_ref'"):
-        signatory(jwt.encode(told, "x" * 32))
-    with pytest.raises(OutsideError, match="cannot be used"):
-        signatory("not a token")
-
-
 @dataclass
 class Wavering:
     """A library's signer that answers what it is told to, one answer after another."""
@@ -220,36 +181,20 @@ def enter(*answers: Callable[[], Any], stamped: bool = True) -> bytes:
     return sigstore_client._entry(signer, signature(subject()), stamped=stamped)
 
 
-def test_what_fails_outside_is_tried_again_with_the_same_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    assert enter(broken, lambda: made(stamped=False), lambda: made(stamped=True)) == b"{}"
-    assert pauses == [1, 2]
+def test_what_fails_outside_is_told_and_left_to_the_line() -> None:
+    assert enter(lambda: made(stamped=True)) == b"{}"
     assert enter(lambda: made(stamped=False), stamped=False) == b"{}"
-    with pytest.raises(OutsideError, match="the log is not there"):
-        enter(broken, broken, broken)
-    with pytest.raises(OutsideError, match=r"gave .* no timestamp"):
-        enter(*[lambda: made(stamped=False)] * 3)
+    with pytest.raises(OutsideError, match="the log is not there") as caught:
+        enter(broken)
+    assert caught.value.again
+    with pytest.raises(OutsideError, match=r"gave .* no timestamp") as caught:
+        enter(lambda: made(stamped=False))
+    assert caught.value.again
 
 
-@pytest.mark.parametrize(
-    ("claim", "words"),
-    [
-        ("sha", "commit: expected"),
-        ("ref", "ref: expected"),
-        ("workflow", "workflow: expected"),
-        ("event_name", "trigger: expected"),
-        ("repository", "repository: expected"),
-        ("job_workflow_ref", "identity: expected"),
-        ("iss", "issuer: expected"),
-    ],
-)
-def test_a_token_of_somebody_else_signs_nothing(
-    monkeypatch: pytest.MonkeyPatch, claim: str, words: str
-) -> None:
-    told = claims_of_a_run()
-    monkeypatch.setattr(sigstore_client, "ambient_token", lambda _env: jwt.encode(told, "x" * 32))
-    assert token_of(OURS, CLAIMS) == jwt.encode(told, "x" * 32)
-    told[claim] = "another"
-    with pytest.raises(RefusedError, match=words):
-        token_of(OURS, CLAIMS)
+def test_a_release_that_ends_logs_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = threading.Event()
+    ending.set()
+    monkeypatch.setattr(process, "_ending", ending)
+    with pytest.raises(InterruptedReleaseError):
+        enter(fail)

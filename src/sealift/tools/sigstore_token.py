@@ -1,0 +1,105 @@
+"""Identity tokens: asked for in GitHub Actions, and looked at before anything is signed with one.
+
+token = token_of(identity, claims, env)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.model.statements import Claims, Identity
+from sealift.patience import passes, retry_after
+
+if TYPE_CHECKING:
+    from sigstore.oidc import IdentityToken
+
+AUDIENCE = "sigstore"
+
+
+def ambient_token(env: Mapping[str, str] | None = None) -> str:
+    """Ask GitHub Actions, or what stands in for it, for an identity token.
+
+    https://docs.github.com/en/actions/reference/security/oidc
+    """
+    import urllib3
+
+    told = os.environ if env is None else env
+    url, secret = told.get("ACTIONS_ID_TOKEN_REQUEST_URL"), told.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    if not url or not secret:
+        raise UsageError(
+            "there is no identity here to sign with",
+            means="only a GitHub Actions job with 'id-token: write', or a rehearsal, has one",
+            next_step="push the tag, or rehearse: sealift release",
+        )
+    joined = "&" if urlsplit(url).query else "?"
+    try:
+        answer = urllib3.request(
+            "GET",
+            f"{url}{joined}{urlencode({'audience': AUDIENCE})}",
+            headers={"Authorization": f"bearer {secret}"},
+            timeout=30,
+            # The line tries again, nobody else; and the secret goes to no other address.
+            retries=False,
+        )
+        if answer.status != HTTPStatus.OK:
+            raise OutsideError(
+                f"the identity provider answered {answer.status} when asked for a token",
+                again=passes(answer.status),
+                retry_after=retry_after(answer.headers),
+            )
+        return str(json.loads(answer.data)["value"])
+    except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as err:
+        # The words of the cause may hold the address with its secrets; its type says enough.
+        raise OutsideError(f"no identity token came: {type(err).__name__}") from None
+
+
+def signatory(token: str) -> tuple[Identity, Claims]:
+    """Say whom a GitHub Actions token will make sign: what its certificate is going to carry."""
+    claims = identity_token(token)._unverified_claims  # noqa: SLF001 - the library shows no other way
+    try:
+        identity = Identity(san=f"https://github.com/{claims['job_workflow_ref']}", issuer=claims["iss"])
+        return identity, Claims(
+            repository=claims["repository"],
+            commit=claims["sha"],
+            ref=claims["ref"],
+            workflow=claims["workflow"],
+            trigger=claims["event_name"],
+        )
+    except KeyError as err:
+        raise UsageError(f"the identity token has no claim {err}: it is not a GitHub workflow's") from err
+
+
+def token_of(identity: Identity, claims: Claims, env: Mapping[str, str] | None = None) -> str:
+    """Ask for a token, and refuse one of somebody else before a public log has it for ever.
+
+    A claim that is None is not asked.
+    """
+    token = ambient_token(env)
+    got_identity, got_claims = signatory(token)
+    asked = {"identity": (identity.san, got_identity.san), "issuer": (identity.issuer, got_identity.issuer)}
+    for name in ("repository", "commit", "ref", "workflow", "trigger"):
+        if (expected := getattr(claims, name)) is not None:
+            asked[name] = (expected, getattr(got_claims, name))
+    wrong = [f"{name}: expected {want}, got {got}" for name, (want, got) in asked.items() if want != got]
+    if wrong:
+        raise RefusedError(
+            f"this job would sign as somebody else: {'; '.join(wrong)}",
+            means="the token is the job's own word for commit and workflow, and the plan is another's",
+            next_step="run the workflow on the tag that the plan is of",
+        )
+    return token
+
+
+def identity_token(raw: str) -> IdentityToken:
+    from sigstore.oidc import IdentityError, IdentityToken
+
+    try:
+        return IdentityToken(raw)
+    except IdentityError as err:
+        raise OutsideError(f"the identity token cannot be used: {err}", again=False) from None

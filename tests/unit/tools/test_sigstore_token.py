@@ -1,0 +1,69 @@
+"""Whose token it is, is known before anything is signed with it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.tools import sigstore_token
+from sealift.tools.sigstore_token import ambient_token, signatory, token_of
+from tests.unit.tools.test_sigstore_client import CLAIMS, COMMIT, OURS
+
+
+def test_without_an_identity_the_means_are_named() -> None:
+    with pytest.raises(UsageError, match="no identity here to sign with") as caught:
+        ambient_token({"ACTIONS_ID_TOKEN_REQUEST_URL": "http://localhost:1"})
+    assert "id-token: write" in caught.value.means
+
+
+def claims_of_a_run() -> dict[str, Any]:
+    return {
+        "iss": OURS.issuer,
+        "aud": "sigstore",
+        "sub": "repo:sealift/sealift:ref:refs/tags/v1.2.3",
+        "job_workflow_ref": OURS.san.removeprefix("https://github.com/"),
+        "repository": CLAIMS.repository,
+        "sha": COMMIT,
+        "ref": CLAIMS.ref,
+        "workflow": CLAIMS.workflow,
+        "event_name": CLAIMS.trigger,
+        "iat": int(time.time()) - 5,
+        "exp": int(time.time()) + 600,
+    }
+
+
+def test_a_token_says_who_will_sign() -> None:
+    told = claims_of_a_run()
+    assert signatory(jwt.encode(told, "x" * 32)) == (OURS, CLAIMS)
+    del told["job_workflow_ref"]
+    with pytest.raises(UsageError, match="has no claim 'job_workflow_ref'"):
+        signatory(jwt.encode(told, "x" * 32))
+    with pytest.raises(OutsideError, match="cannot be used"):
+        signatory("not a token")
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("sha", "commit: expected"),
+        ("ref", "ref: expected"),
+        ("workflow", "workflow: expected"),
+        ("event_name", "trigger: expected"),
+        ("repository", "repository: expected"),
+        ("job_workflow_ref", "identity: expected"),
+        ("iss", "issuer: expected"),
+    ],
+)
+def test_a_token_of_somebody_else_signs_nothing(
+    monkeypatch: pytest.MonkeyPatch, claim: str, words: str
+) -> None:
+    told = claims_of_a_run()
+    monkeypatch.setattr(sigstore_token, "ambient_token", lambda _env: jwt.encode(told, "x" * 32))
+    assert token_of(OURS, CLAIMS) == jwt.encode(told, "x" * 32)
+    told[claim] = "another"
+    with pytest.raises(RefusedError, match=words):
+        token_of(OURS, CLAIMS)
