@@ -21,6 +21,7 @@ from sealift.model.run import RunFolder
 from sealift.model.world import World
 from sealift.patience import Patience, persist
 from sealift.schedule import Node
+from sealift.services.supervised import Supervised
 from sealift.stations import assets as gathering
 from sealift.stations import draft as drafting
 from sealift.stations import promote as promoting
@@ -83,7 +84,7 @@ def programs_of(stations: Collection[str], *, rehearsed: bool) -> frozenset[str]
 class Line:
     """One release on its way: the plan, the outside, and the programs of this machine.
 
-    ``again`` is the command that goes on where this run ends.
+    ``again`` is the command that goes on where this run ends; ``guard`` outlives us, and clears away.
     """
 
     plan: Plan
@@ -93,6 +94,7 @@ class Line:
     go: Path
     cache: Path
     engine: Callable[[], Engine]
+    guard: Supervised
     exceptions: Sequence[Exception_]
     programs: Mapping[str, Digest]
     again: str
@@ -200,7 +202,13 @@ class Line:
 
     def _smoke(self, cell: Cell) -> ev.Smoked:
         return smoke(
-            cell, self.plan, self._built(cell.variant), layouts=self.world.layouts, engine=self.engine()
+            cell,
+            self.plan,
+            self._built(cell.variant),
+            layouts=self.world.layouts,
+            base=self.world.bases[self.plan.variant(cell.variant).base].layout,
+            engine=self.engine(),
+            guard=self.guard,
         )
 
     def _scan(self, cell: Cell) -> ev.Scanned:

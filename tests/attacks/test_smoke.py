@@ -43,7 +43,8 @@ def within(plan: Plan, seconds: float) -> Plan:
 
 def start(line: Line, plan: Plan, found: tuple[World, Built]) -> Smoked:
     world, built = found
-    return smoke(CELL, plan, built, layouts=world.layouts, engine=line.engine())
+    below = world.bases["static"].layout
+    return smoke(CELL, plan, built, layouts=world.layouts, base=below, engine=line.engine(), guard=line.guard)
 
 
 def refusals(line: Line, plan: Plan, found: tuple[World, Built]) -> list[str]:

@@ -36,7 +36,7 @@ def podman(monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.Engine]:
     engine = engines.find(cache_folder() / "locks")
     yield engine
     for name in NAMES:
-        engine.remove(image=name)
+        engine.remove_image(name)
     run([*(root_prefix() or ()), "rm", "-rf", "--one-file-system", folder])
 
 

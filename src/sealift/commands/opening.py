@@ -121,6 +121,7 @@ def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
     from sealift.model.exceptions import load as load_exceptions
     from sealift.provision.cache import cache_folder
     from sealift.provision.everything import provide_all
+    from sealift.services.supervised import Supervised
     from sealift.tools import engine
 
     root, cache = checkout(), cache_folder()
@@ -129,14 +130,14 @@ def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
         from sealift.production import only_in_actions
 
         only_in_actions(plan, os.environ)
-    run = RunFolder.open(root, plan)
-    provided = provide_all(
-        programs_of(stations, rehearsed=not asked.production),
-        cache=cache,
-        debian_programs=() if asked.production else _debian(stations),
-        emulate="smoke" in stations and any(p.arch == "arm64" for p in plan.config.platforms),
-    )
     with ExitStack() as stack:
+        run = stack.enter_context(RunFolder.opened(root, plan))
+        provided = provide_all(
+            programs_of(stations, rehearsed=not asked.production),
+            cache=cache,
+            debian_programs=() if asked.production else _debian(stations),
+            emulate="smoke" in stations and any(p.arch == "arm64" for p in plan.config.platforms),
+        )
         world, stage = _world(stack, asked, plan, root, cache, run, set(stations))
         source = stack.enter_context(_source(root, plan, run))
         line = Line(
@@ -146,7 +147,10 @@ def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
             source=source,
             go=provided.go.path,
             cache=cache / "compile",
-            engine=functools.cache(functools.partial(engine.find, cache / "locks")),
+            engine=functools.cache(
+                functools.partial(engine.find, cache / "locks", store=cache.resolve() / "podman")
+            ),
+            guard=stack.enter_context(Supervised(log=cache / "logs" / "guard.log")),
             exceptions=load_exceptions(source / "ci" / "exceptions.yaml"),
             programs={
                 f"{name}@{p.version}": Digest(f"sha256:{p.sha256}")

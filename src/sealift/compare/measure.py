@@ -129,7 +129,7 @@ def _served(kinds: Sequence[Kind], bench: Bench) -> Iterator[Mapping[str, str]]:
             yield images
         finally:
             for image in images.values():
-                bench.engine.remove(image=image)
+                bench.engine.remove_image(image)
 
 
 def _need(images: Path, plan: Plan, platform: Platform) -> None:

@@ -93,7 +93,7 @@ def _started(engine: Engine, image: str, platform: Platform) -> Iterator[Started
             )
         yield Started(name, port, answered[0] - begin)
     finally:
-        engine.remove(container=name)
+        engine.remove(name)
 
 
 def _wait(port: int, deadline: float, answered: list[float]) -> None:

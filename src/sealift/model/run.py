@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-from sealift.errors import UsageError
+from filelock import FileLock, Timeout
+
+from sealift.errors import OutsideError, UsageError
 from sealift.model.codec import from_json, publish, to_json
 from sealift.model.evidence import Evidence, Gate
 from sealift.model.plan import Cell, Plan
@@ -38,6 +42,24 @@ class RunFolder:
         fresh.symlink_to(run.root.name)
         fresh.replace(releases / "latest")
         return run
+
+    @classmethod
+    @contextmanager
+    def opened(cls, root: Path, plan: Plan) -> Iterator[Self]:
+        """Open a plan's folder for this run alone: another commit's of the same version would empty it."""
+        releases = root / "build" / "release"
+        releases.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(releases / f".{plan.version}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise OutsideError(
+                f"another run is releasing {plan.version} in this checkout",
+                means="two at once would undo each other's files",
+                next_step="wait for it, or release another version: --version",
+            ) from error
+        with lock:
+            yield cls.open(root, plan)
 
     @property
     def plan_file(self) -> Path:

@@ -70,6 +70,18 @@ class Supervised:
                 self._send({"start": _order(service)})
             self._wait(services, time.monotonic() + deadline)
 
+    def owe(self, name: str, argv: Sequence[str]) -> None:
+        """Have a program run at the end, also when we are killed, unless ``paid(name)`` comes first."""
+        with self._lock:
+            self._send(
+                {"owe": {"name": name, "argv": [resolve(argv[0]), *argv[1:]], "env": dict(os.environ)}}
+            )
+
+    def paid(self, name: str) -> None:
+        """Say that what was owed under this name is done."""
+        with self._lock:
+            self._send({"paid": name})
+
     def keep(self, pidfile: Path) -> None:
         """Let the services stay after this process; ``stop_kept(pidfile)`` ends them."""
         with self._lock:

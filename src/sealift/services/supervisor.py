@@ -5,6 +5,8 @@ there in milliseconds, and root's Python can run it too. Commands come on stdin,
 
     {"start": {"name": ..., "argv": [...], "env": {...}, "cwd": null, "log": "...", "via": []}}
     {"keep": "path of a pid file"}
+    {"owe": {"name": ..., "argv": [...], "env": {...}}}    run it at the end, unless it is ...
+    {"paid": name}                                         ... done before
 
 Events go to stdout: ``{"ended": name, "status": n}`` and ``{"kept": pid}``. The end of stdin is the end
 of the release, however it ended, and so the end of every service that is not kept.
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 GRACE = 3.0
+DEBT_SECONDS = 20.0
 SINGLE = "--single"
 
 # From <linux/prctl.h>.
@@ -59,6 +62,7 @@ class Supervisor:
         self.ending = False
         self.unread = b""
         self.children: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
+        self.debts: dict[str, dict[str, Any]] = {}
         self.selector = selectors.PollSelector()
         self.selector.register(0, selectors.EVENT_READ)
         self.woken, waker = os.pipe()
@@ -106,6 +110,10 @@ class Supervisor:
                 self.start(command["start"])
             elif "keep" in command:
                 self.keep(Path(command["keep"]))
+            elif "owe" in command:
+                self.debts[command["owe"]["name"]] = command["owe"]
+            elif "paid" in command:
+                self.debts.pop(command["paid"], None)
 
     def start(self, asked: dict[str, Any]) -> None:
         """Start one service in a session of its own."""
@@ -148,6 +156,16 @@ class Supervisor:
         self.kept = True
         self.tell({"kept": os.getpid()})
 
+    def pay(self) -> None:
+        """Run what somebody would have run who did not live to do it: what came last, first."""
+        for debt in reversed(self.debts.values()):
+            try:
+                subprocess.run(
+                    debt["argv"], env=debt["env"], stdin=subprocess.DEVNULL, check=False, timeout=DEBT_SECONDS
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                sys.stderr.write(f"{debt['name']}: {error}\n")
+
     def tell(self, event: dict[str, object]) -> None:
         """Report, if anybody still listens."""
         if self.single:
@@ -175,7 +193,8 @@ class Supervisor:
                 self.status, self.ending = abs(child.returncode), True
 
     def end(self) -> None:
-        """Ask every service to end, then make it."""
+        """Do what is owed, ask every service to end, then make it."""
+        self.pay()
         for pid, (_, child) in self.children.items():
             if child.stdin is not None:
                 child.stdin.close()

@@ -7,11 +7,17 @@ import secrets
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from sealift.model.evidence import Built, Smoked
 from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
+from sealift.process import Completed
 from sealift.services.ports import LOOPBACK, free_ports
+from sealift.services.supervised import Supervised
 from sealift.stations.gate import Looks
 from sealift.tools.engine import Engine
 
@@ -21,23 +27,27 @@ METRICS_PORT = 9091
 CANNOT_RUN = frozenset({126, 127})
 
 
-def smoke(cell: Cell, plan: Plan, built: Built, *, layouts: str, engine: Engine) -> Smoked:
-    """Start one cell hardened; it must answer, tell its version, stop in time, and hold no shell."""
+def smoke(
+    cell: Cell, plan: Plan, built: Built, *, layouts: str, base: Path, engine: Engine, guard: Supervised
+) -> Smoked:
+    """Start one cell hardened; it must answer, tell its version, stop in time, and hold no shell.
+
+    ``base`` is the layout that the image stands on; ``guard`` removes what we cannot when we are killed.
+    """
     digest = built.platforms[str(cell.platform)].digest
     image = f"{layouts}/{cell.variant}@{digest}"
     looks = Looks("smoke", str(cell))
+    trial = Trial(engine=engine, guard=guard, image=image, cell=cell)
+    engine.keep_layers(base, cell.platform)
+    guard.owe(image, engine.image_removal(image))
     engine.pull(image, cell.platform)
     try:
-        said = _look_version(looks, plan, engine, cell, image)
-        shell = engine.once(image, cell.platform, ["-c", "true"], entrypoint="sh")
-        looks.true(
-            shell.returncode in CANNOT_RUN,
-            f"sh cannot be run (status {shell.returncode})",
-            f"sh ran and ended with status {shell.returncode}",
-        )
-        started, stopped = _look_service(looks, plan, engine, cell, image)
+        said = _look_version(looks, plan, trial)
+        _look_for_a_shell(looks, trial)
+        started, stopped = _look_service(looks, plan, trial)
     finally:
-        engine.remove(image=image)
+        engine.remove_image(image)
+        guard.paid(image)
     gates = looks.done(
         means="the image does not run as it would in production",
         next_step=f"{engine.name} run --rm --read-only --cap-drop=ALL {image}",
@@ -52,8 +62,34 @@ def smoke(cell: Cell, plan: Plan, built: Built, *, layouts: str, engine: Engine)
     )
 
 
-def _look_version(looks: Looks, plan: Plan, engine: Engine, cell: Cell, image: str) -> str:
-    done = engine.once(image, cell.platform, ["-version"])
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One image on trial, in an engine."""
+
+    engine: Engine
+    guard: Supervised
+    image: str
+    cell: Cell
+
+    @contextmanager
+    def container(self) -> Iterator[str]:
+        """Give a container's name; whatever has it is removed at the end, also when we are killed."""
+        name = f"sealift-{self.cell.slug}-{secrets.token_hex(4)}"
+        self.guard.owe(name, self.engine.removal(name))
+        try:
+            yield name
+        finally:
+            self.engine.remove(name)
+            self.guard.paid(name)
+
+    def once(self, *words: str, entrypoint: str = "") -> Completed:
+        """Run the image to its end."""
+        with self.container() as name:
+            return self.engine.once(self.image, self.cell.platform, words, name=name, entrypoint=entrypoint)
+
+
+def _look_version(looks: Looks, plan: Plan, trial: Trial) -> str:
+    done = trial.once("-version")
     words = done.stdout.split()
     looks.true(
         done.returncode == 0 and str(plan.version) in words,
@@ -63,13 +99,23 @@ def _look_version(looks: Looks, plan: Plan, engine: Engine, cell: Cell, image: s
     return done.stdout.strip()
 
 
-def _look_service(looks: Looks, plan: Plan, engine: Engine, cell: Cell, image: str) -> tuple[float, float]:
-    name = f"sealift-{cell.slug}-{secrets.token_hex(4)}"
+def _look_for_a_shell(looks: Looks, trial: Trial) -> None:
+    shell = trial.once("-c", "true", entrypoint="sh")
+    looks.true(
+        shell.returncode in CANNOT_RUN,
+        f"sh cannot be run (status {shell.returncode})",
+        f"sh ran and ended with status {shell.returncode}",
+    )
+
+
+def _look_service(looks: Looks, plan: Plan, trial: Trial) -> tuple[float, float]:
+    engine = trial.engine
     with free_ports(2) as held:
         health, metrics = held.release()
-    begin = time.monotonic()
-    try:
-        engine.start(image, cell.platform, name, {HEALTH_PORT: health, METRICS_PORT: metrics})
+    with trial.container() as name:
+        begin = time.monotonic()
+        ports = {HEALTH_PORT: health, METRICS_PORT: metrics}
+        engine.start(trial.image, trial.cell.platform, name, ports)
         for path, port in (("/healthz", health), ("/readyz", health), ("/metrics", metrics)):
             answer = ask(f"http://{LOOPBACK}:{port}{path}", begin + plan.config.gates.start_seconds)
             looks.equal(path, expected=200, got=answer)
@@ -83,8 +129,6 @@ def _look_service(looks: Looks, plan: Plan, engine: Engine, cell: Cell, image: s
             f"SIGTERM ended it within {limit} s with status 0",
             f"SIGTERM did not end it within {limit} s with status 0: {status}\n{engine.logs(name)}",
         )
-    finally:
-        engine.remove(container=name)
     return round(started, 3), round(stopped, 3)
 
 

@@ -26,14 +26,19 @@ WAYS = """
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """An engine's command and the options that differ between engines; ``locks`` is a folder."""
+    """An engine's command and the options that differ between engines; ``locks`` is a folder.
+
+    A ``private`` store is ours alone: what is in it is in nobody's way.
+    """
 
     name: str
     command: tuple[str, ...]
     locks: Path
+    private: bool = False
     global_options: tuple[str, ...] = ()
     pull_options: tuple[str, ...] = ()
     run_options: tuple[str, ...] = ()
+    remove_options: tuple[str, ...] = ()
 
     def call(self, *words: str, check: bool = True, timeout: float = 120) -> process.Completed:
         """Run one of the engine's commands."""
@@ -44,13 +49,23 @@ class Engine:
         with self._storage(fcntl.LOCK_SH):
             self.call("pull", "--quiet", f"--platform={platform}", *self.pull_options, image)
 
+    def keep_layers(self, layout: Path, platform: Platform) -> None:
+        """Keep what images stand on in a private store, so that it is unpacked once."""
+        if self.private:
+            with self._storage(fcntl.LOCK_SH):
+                self.call("pull", "--quiet", f"--platform={platform}", f"oci:{layout}")
+
+    def removal(self, name: str) -> tuple[str, ...]:
+        """Return the command that removes a container; one that is not there is no error."""
+        return (*self.command, *self.global_options, "rm", "--force", *self.remove_options, name)
+
     def once(
-        self, image: str, platform: Platform, words: Sequence[str], *, entrypoint: str = ""
+        self, image: str, platform: Platform, words: Sequence[str], *, name: str, entrypoint: str = ""
     ) -> process.Completed:
         """Run a container to its end; any status is an answer."""
         changed = (f"--entrypoint={entrypoint}",) if entrypoint else ()
-        options = ("--rm", "--network=none", f"--platform={platform}", *HARDENED, *self.run_options, *changed)
-        return self.call("run", *options, image, *words, check=False)
+        options = ("--rm", f"--name={name}", "--network=none", f"--platform={platform}", *changed)
+        return self.call("run", *options, *HARDENED, *self.run_options, image, *words, check=False)
 
     def start(self, image: str, platform: Platform, name: str, ports: Mapping[int, int]) -> None:
         """Start a container; ``ports`` says for each of its ports which one on loopback leads there.
@@ -86,7 +101,7 @@ class Engine:
         try:
             self.call("cp", f"{container}:{path}", str(to))
         finally:
-            self.remove(container=container)
+            self.remove(container)
 
     def foreground(self, image: str, options: Sequence[str]) -> tuple[str, ...]:
         """Return the command that runs a container until it ends, hardened, and leaves nothing of it."""
@@ -99,13 +114,18 @@ class Engine:
         done = self.call("logs", "--tail=40", name, check=False)
         return done.stdout + done.stderr
 
-    def remove(self, *, container: str = "", image: str = "") -> None:
-        """Remove a container or an image; one that is not there is no error."""
-        if container:
-            self.call("rm", "--force", container, check=False)
-        if image:
-            with self._storage(fcntl.LOCK_EX):
-                self.call("rmi", image, check=False)
+    def image_removal(self, image: str) -> tuple[str, ...]:
+        """Return the command that removes an image."""
+        return (*self.command, *self.global_options, "rmi", image)
+
+    def remove(self, container: str) -> None:
+        """Remove a container; one that is not there is no error."""
+        process.run(self.removal(container), check=False, timeout=120)
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image; one that is not there is no error."""
+        with self._storage(fcntl.LOCK_EX):
+            process.run(self.image_removal(image), check=False, timeout=120)
 
     @contextmanager
     def _storage(self, how: int) -> Iterator[None]:
@@ -116,10 +136,13 @@ class Engine:
             yield
 
 
-def find(locks: Path) -> Engine:
-    """Return docker where an engine answers, else podman, else say what to install."""
+def find(locks: Path, *, store: Path | None = None) -> Engine:
+    """Return docker where an engine answers, else podman, else say what to install.
+
+    ``store`` is where podman keeps images that no person is to see; without it, where it always does.
+    """
     silent = {}
-    for engine in (_docker(locks), _podman(locks)):
+    for engine in (_docker(locks), _podman(locks, store)):
         if not (why := _why_silent(engine)):
             return engine
         silent[engine.name] = why
@@ -146,13 +169,16 @@ def _docker(locks: Path) -> Engine:
     return Engine(name="docker", command=("docker",), locks=locks)
 
 
-def _podman(locks: Path) -> Engine:
+def _podman(locks: Path, store: Path | None) -> Engine:
+    own = () if store is None else (f"--root={store / 'storage'}", f"--runroot={store / 'run'}")
     # In a small VM crun meets hybrid cgroups and rlimits that it may not raise; runc does not.
     return Engine(
         name="podman",
         command=("podman",) if os.geteuid() == 0 else ("sudo", "-n", "podman"),
         locks=locks,
-        global_options=("--runtime=runc", "--cgroup-manager=cgroupfs"),
+        private=store is not None,
+        global_options=(*own, "--runtime=runc", "--cgroup-manager=cgroupfs"),
         pull_options=("--tls-verify=false",),
         run_options=("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--pull=never"),
+        remove_options=("--ignore", "--time=0"),
     )
