@@ -1,0 +1,62 @@
+"""Which way out, what an answer that is no success means, and what is not repeated of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealift.tools.http import Answer, proxy_of, refusal, retry_after
+
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("url", "env", "proxy"),
+    [
+        ("https://ghcr.io/v2/", {}, ""),
+        ("https://ghcr.io/v2/", {"HTTPS_PROXY": PROXY}, PROXY),
+        ("https://ghcr.io/v2/", {"https_proxy": PROXY}, PROXY),
+        ("https://ghcr.io/v2/", {"HTTP_PROXY": PROXY}, ""),
+        ("https://ghcr.io/v2/", {"HTTPS_PROXY": PROXY, "NO_PROXY": "other, ghcr.io"}, ""),
+        ("https://pkg.ghcr.io/v2/", {"HTTPS_PROXY": PROXY, "NO_PROXY": ".ghcr.io"}, ""),
+        ("https://ghcr.io/v2/", {"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, ""),
+        ("https://ghcr.io/v2/", {"HTTPS_PROXY": PROXY, "NO_PROXY": "hcr.io"}, PROXY),
+        ("http://registry.example/v2/", {"HTTP_PROXY": PROXY}, PROXY),
+        ("http://localhost:5000/v2/", {"HTTP_PROXY": PROXY}, ""),
+        ("http://127.0.0.1:5000/v2/", {"HTTP_PROXY": PROXY}, ""),
+        ("http://[::1]:5000/v2/", {"HTTP_PROXY": PROXY}, ""),
+    ],
+)
+def test_the_way_out(url: str, env: dict[str, str], proxy: str) -> None:
+    assert proxy_of(url, env) == proxy
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [(None, None), ("7", 7.0), (" 120 ", 120.0), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
+)
+def test_how_long_to_wait(told: str | None, seconds: float | None) -> None:
+    assert retry_after({} if told is None else {"Retry-After": told}) == seconds
+
+
+def answer(status: int, body: bytes) -> Answer:
+    url = "https://user:pass@r.example/v2/app/blobs/1?signature=abc"
+    return Answer(url=url, status=status, headers={}, body=body, secret="the-token")
+
+
+@pytest.mark.parametrize("status", [307, 400, 401, 403, 404, 405, 408, 425, 429, 500, 503, 599])
+def test_whether_asking_again_may_help(status: int) -> None:
+    assert refusal(answer(status, b""), "it").again is (status in {408, 425, 429, 500, 503, 599})
+
+
+def test_what_a_registry_says_is_shown_without_what_we_sent() -> None:
+    body = (
+        b'{"errors":[{"code":"DENIED","message":"Bearer the-token may not","detail":{"more":"the-token"}}]}'
+    )
+    said = str(refusal(answer(403, body), "the tags could not be read"))
+    assert "the tags could not be read: r.example answered 403 DENIED: Bearer *** may not" in said
+    assert not any(secret in said for secret in ("the-token", "pass", "abc"))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>the page</html>", b'{"errors":1}', b"\xff"])
+def test_what_is_no_error_of_a_registry_is_left_out(body: bytes) -> None:
+    assert "r.example answered 502\n" in str(refusal(answer(502, body), "it"))
