@@ -74,8 +74,14 @@ def rehearsal(session: nox.Session) -> None:
 
 @nox.session
 def attacks(session: nox.Session) -> None:
-    """Give every gate a real artefact that it must refuse."""
-    pytest(session, "tests/attacks")
+    """Give every gate a real artefact that it must refuse; let every service outside fail in some way."""
+    pytest(session, "tests/attacks", "tests/faults")
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Let every service outside fail in every way; --write keeps the table, --only WORDS selects."""
+    session.run("python", "-m", "tests.faults", *session.posargs, external=True)
 
 
 @nox.session

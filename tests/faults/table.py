@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults.judging import Result
+from tests.faults.machine import Row
 from tests.faults.matrix import Case
 
 BEGIN = "<!-- the matrix: nox -s faults -- --write -->"
@@ -16,15 +17,16 @@ END = "<!-- the end of the matrix -->"
 NOT_APPLICABLE = "n/a"
 
 
-def markdown(cases: Sequence[Case], results: Sequence[Result]) -> str:
-    """Write everything: when and where, the square, the rows."""
+def markdown(cases: Sequence[Case], results: Sequence[Result], machine: Sequence[Row]) -> str:
+    """Write everything: when and where, the square, the rows, and what is about this machine."""
     by_case = {result.case.name: result for result in results}
     held = sum(result.verdict == "held" for result in results)
     left_out = sum(not case.applicable for case in cases)
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
+    here = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
     counted = f"{len(results)} cells, {held} held, {left_out} not applicable"
-    head = f"{datetime.now(UTC).date()}, {machine}; {counted}."
-    return "\n".join([head, "", *_square(cases, by_case), "", *_rows(cases, by_case)])
+    head = f"{datetime.now(UTC).date()}, {here}; {counted}."
+    tables = (_square(cases, by_case), _machine(machine), _rows(cases, by_case))
+    return "\n\n".join([head, *("\n".join(rows) for rows in tables)])
 
 
 def write(path: Path, text: str) -> None:
@@ -32,6 +34,14 @@ def write(path: Path, text: str) -> None:
     before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def _machine(rows: Sequence[Row]) -> list[str]:
+    return [
+        "| this machine | expected | got | verdict |",
+        "|---|---|---|---|",
+        *map(str, rows),
+    ]
 
 
 def _square(cases: Sequence[Case], by_case: dict[str, Result]) -> list[str]:

@@ -1,0 +1,48 @@
+"""Some cells of the matrix, each service and each station of it among them; ``nox -s faults`` plays all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults import machine
+from tests.faults.fault import Kind
+from tests.faults.judging import judge
+from tests.faults.matrix import Case, cases, sample
+from tests.faults.outside import OUTSIDE
+from tests.faults.stand import Stand
+
+pytestmark = pytest.mark.programs
+
+MATRIX = cases()
+SAMPLE = sample(MATRIX, 26, seed=1)
+
+
+def test_every_fault_is_in_the_row_of_every_station_of_every_service() -> None:
+    rows = {(outside.name, station) for outside in OUTSIDE for station in outside.stations}
+    kinds = set(Kind) - {Kind.LOST}
+    for name, station in rows:
+        here = [c for c in MATRIX if (c.outside.name, c.station) == (name, station)]
+        assert {c.fault.kind for c in here} >= kinds
+        assert {c.fault.code for c in here} >= {401, 403, 404, 409, 422, 429, 500, 502}
+    lost = {(c.outside.name, c.station) for c in MATRIX if c.fault.kind is Kind.LOST}
+    assert rows - lost == {("registry", "base"), ("registry", "verify"), ("builder", "image")}
+
+
+def test_every_station_of_every_service_is_in_the_sample() -> None:
+    assert {(c.outside.name, c.station) for c in SAMPLE} == {(c.outside.name, c.station) for c in MATRIX}
+
+
+@pytest.mark.parametrize("case", SAMPLE, ids=lambda case: case.name)
+def test_what_fails_outside_is_survived_or_ends_as_it_should(stand: Stand, case: Case) -> None:
+    result = judge(case, stand)
+    assert result.met, f"the fault was never met: {result.said}"
+    assert result.problems == ()
+
+
+def test_a_registry_without_room_is_a_failure_outside(stand: Stand, tmp_path: Path) -> None:
+    row = machine.full_registry(tmp_path / "registry", stand)
+    if row.got == machine.NOT_CHECKED:
+        pytest.skip("no file system can be mounted here")
+    assert row.held, row.got
