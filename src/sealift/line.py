@@ -175,7 +175,7 @@ class Line:
         cosign = Cosign(
             trusted_root=self.world.sigstore.trusted_root, identity=found.signer, env=self.world.env
         )
-        return base(name, self.plan, found, self.exceptions, cosign=cosign)
+        return base(name, self.plan, found, self.exceptions, cosign=cosign, registry=self._registry())
 
     def _compile(self, cell: Cell) -> ev.Compiled:
         return compile_cell(cell, self.plan, source=self.source, go=self.go, cache=self.cache, run=self.run)

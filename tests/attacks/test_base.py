@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from sealift.errors import OutsideError
 from sealift.line import Line
 from sealift.model.evidence import Evidence
 from sealift.model.exceptions import Exception_
@@ -48,14 +49,15 @@ def small(shelf: Shelf) -> Base:
 
 def look(shelf: Shelf, base: Base, *exceptions: Exception_) -> Evidence:
     plan = shelf.stage.plan
-    return station.base("static", plan, base, exceptions, cosign=shelf.cosign_of(base.signer))
+    cosign = shelf.cosign_of(base.signer)
+    return station.base("static", plan, base, exceptions, cosign=cosign, registry=shelf.registry)
 
 
-def refusal(shelf: Shelf, base: Base, *exceptions: Exception_, verdict: str = "refused") -> str:
+def refusal(shelf: Shelf, base: Base, *exceptions: Exception_) -> str:
     with pytest.raises(GateRefusedError) as caught:
         look(shelf, base, *exceptions)
     (reason,) = [gate.detail for gate in caught.value.gates if gate.verdict != "pass"]
-    assert [gate.verdict for gate in caught.value.gates if gate.verdict != "pass"] == [verdict]
+    assert [gate.verdict for gate in caught.value.gates if gate.verdict != "pass"] == ["refused"]
     return reason
 
 
@@ -90,7 +92,16 @@ def test_an_attestation_is_no_signature(shelf: Shelf, small: Base) -> None:
 def test_a_registry_that_does_not_answer_is_not_checked(shelf: Shelf, small: Base) -> None:
     (port,) = free_ports(1).release()
     gone = replace(small, source=Repository(f"localhost:{port}/small/gone"))
-    assert "could not look at" in refusal(shelf, gone, verdict="not-checked")
+    with pytest.raises(OutsideError, match="was not checked: cosign verify could not look at") as caught:
+        look(shelf, gone)
+    assert caught.value.again
+
+
+def test_what_is_wrong_outranks_what_was_not_checked(line: Line, shelf: Shelf, small: Base) -> None:
+    (port,) = free_ports(1).release()
+    gone = replace(small, source=Repository(f"localhost:{port}/small/gone"))
+    with pytest.raises(GateRefusedError, match="index in the layout"):
+        look(shelf, replace(gone, layout=line.world.bases["static"].layout))
 
 
 def test_a_layout_with_another_index_is_refused(line: Line, shelf: Shelf, small: Base) -> None:

@@ -14,6 +14,7 @@ from sealift.model.world import Base
 from sealift.stations.gate import Looks
 from sealift.tools.cosign import ANY_SIGNATURE, Cosign
 from sealift.tools.layout import Layout
+from sealift.tools.registry import Registry
 
 # The day after which nobody repairs a suite's images any more.
 # https://github.com/GoogleContainerTools/distroless/blob/main/SUPPORT_POLICY.md
@@ -21,13 +22,25 @@ SUPPORT_ENDS: Mapping[str, date] = {"debian12": date(2026, 9, 30)}
 
 
 def base(
-    name: str, plan: Plan, found: Base, exceptions: Collection[Exception_], *, cosign: Cosign
+    name: str,
+    plan: Plan,
+    found: Base,
+    exceptions: Collection[Exception_],
+    *,
+    cosign: Cosign,
+    registry: Registry,
 ) -> Evidence:
-    """Look at one base before anything is put on top of it."""
+    """Look at one base before anything is put on top of it.
+
+    Raises GateRefusedError when something is wrong, and OutsideError when nothing is but its signature could
+    not be looked at.
+    """
     looks = Looks("base", name)
     looks.equal("index in the layout", expected=found.digest, got=Layout(found.layout).index())
-    _look_signature(looks, found, cosign)
+    not_checked = _look_signature(looks, found, cosign, registry)
     _look_support(looks, plan.config.suite, exceptions, datetime.now(UTC).date())
+    if not_checked is not None and all(gate.verdict != "refused" for gate in looks.gates):
+        raise not_checked
     gates = looks.done(
         means="nobody answers for what the image would stand on",
         next_step="sealift bases update, or another suite in ci/release.yaml",
@@ -35,16 +48,35 @@ def base(
     return Evidence(gates=gates)
 
 
-def _look_signature(looks: Looks, found: Base, cosign: Cosign) -> None:
+def _look_signature(looks: Looks, found: Base, cosign: Cosign, registry: Registry) -> OutsideError | None:
+    """Look at the signature; return what kept us from it."""
     subject = Subject(repository=found.source, digest=found.digest)
     try:
-        cosign.verify(subject, ANY_SIGNATURE)
+        _accept(subject, cosign, registry)
     except OutsideError as err:
-        looks.not_checked(f"signature of {subject}: {err}")
+        looks.not_checked(f"signature of {subject}: {err}", err)
+        return OutsideError(
+            f"the signature of {subject} was not checked: {err.happened}",
+            means="this is not the same as unsigned: the registry could not be read",
+            next_step="run again when it answers: sealift base",
+            again=err.again,
+            retry_after=err.retry_after,
+        )
     except RefusedError as err:
         looks.refused(f"signature of {subject}: {err}")
     else:
         looks.passed(f"{subject} is signed by {found.signer.san} ({found.signer.issuer})")
+    return None
+
+
+def _accept(subject: Subject, cosign: Cosign, registry: Registry) -> None:
+    try:
+        cosign.verify(subject, ANY_SIGNATURE)
+    except RefusedError:
+        # cosign takes a registry that fails for one without signatures, so it is asked once more after the
+        # registry itself was.
+        registry.referrers(subject.repository, subject.digest)
+        cosign.verify(subject, ANY_SIGNATURE)
 
 
 def _look_support(looks: Looks, suite: str, exceptions: Collection[Exception_], today: date) -> None:
