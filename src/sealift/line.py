@@ -64,9 +64,8 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "scan": ("olareg", "trivy", "govulncheck"),
     "sbom": ("olareg", "trivy"),
     "push": ("olareg", "regctl"),
-    "sign": ("regctl",),
-    "verify": ("regctl", "cosign"),
-    "promote": ("regctl", "cosign"),
+    "verify": ("cosign",),
+    "promote": ("cosign",),
 }
 REHEARSAL_PROGRAMS = (
     *("olareg", "buildkitd", "docker-buildx", "ctlog", "fulcio", "rekor1", "rekor-server", "tsa"),
@@ -315,6 +314,8 @@ class Line:
             for name, variant in self.plan.config.variants.items()
         }
         once, moving, looks = promoting.promote_tags(self.plan, verified, images, registry)
+        # A version's tag is never taken back: nothing that stops the release may come after it.
+        drafting.look(github, state)
         promoting.put(once, registry, looks)
         release = drafting.publish(github, state)
         promoting.put(moving, registry, looks)

@@ -85,8 +85,8 @@ def draft(
     )
 
 
-def publish(github: GitHub, state: DraftState) -> PublishedRelease:
-    """Publish a draft, after its tag and every asset were looked at once more."""
+def look(github: GitHub, state: DraftState) -> Release:
+    """Look whether GitHub still shows what was drafted: the tag, the release, and every asset's bytes."""
     _tag_names(github, state.tag, state.commit)
     release = github.find_release(state.tag)
     if release is None or release.id != state.release_id or release.prerelease != state.prerelease:
@@ -96,6 +96,12 @@ def publish(github: GitHub, state: DraftState) -> PublishedRelease:
             next_step="sealift draft",
         )
     _as_built(github, release, state.assets)
+    return release
+
+
+def publish(github: GitHub, state: DraftState) -> PublishedRelease:
+    """Publish a draft, after its tag and every asset were looked at once more."""
+    release = look(github, state)
     made = release.draft
     if made:
         github.publish(release, make_latest=_moves_latest(github, state))

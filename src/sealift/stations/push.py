@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 
 from sealift.model.evidence import Built, Pushed
 from sealift.model.names import Digest, Platform, Repository
 from sealift.stations.gate import Looks
+from sealift.stations.together import together
 from sealift.tools.registry import Registry
+from sealift.tools.registry_http import NotThereError
 
 
 def push(
@@ -29,13 +33,38 @@ def push(
             f"what {station} looked at, {platform}", expected=built.platforms[platform].digest, got=digest
         )
     looks.done(means="what would ship is not what passed the gates", next_step="run the release again")
-    if registry.head(target.at(built.digest)) is None:
+    if lost := missing(target, built.digest, registry):
         registry.copy(layout.at(built.digest), target.at(built.digest))
+        lost = missing(target, built.digest, registry)
+    looks.true(
+        not lost,
+        "every manifest and blob below the index is there",
+        f"not in the registry: {', '.join(lost)}",
+    )
     digests = {"index": built.digest} | {p: b.digest for p, b in built.platforms.items()}
-    for name, digest in digests.items():
+    for name, digest in () if lost else digests.items():
         held = Digest.of(registry.manifest(target.at(digest)))
         looks.equal(f"{name} in the registry", expected=digest, got=held)
     gates = looks.done(
         means="the registry does not hold the bytes that passed the gates", next_step="run the release again"
     )
     return Pushed(gates=gates, repository=target, digest=built.digest)
+
+
+def missing(target: Repository, digest: Digest, registry: Registry) -> tuple[str, ...]:
+    """Name every manifest and blob, from one manifest down, that the registry says it does not hold.
+
+    A registry that has the index may have lost what is below. Blobs are not read: that they are there is
+    the registry's word, and what they hold is in their name.
+    """
+    try:
+        found = json.loads(registry.manifest(target.at(digest)))
+    except NotThereError:
+        return (f"manifest {digest}",)
+    blobs = [Digest(d["digest"]) for d in (found.get("config"), *found.get("layers", ())) if d]
+    there = together(functools.partial(registry.has_blob, target), blobs)
+    below = [Digest(d["digest"]) for d in found.get("manifests", ())]
+    return (
+        *(f"blob {blob} of {digest}" for blob, is_there in zip(blobs, there, strict=True) if not is_there),
+        *(name for child in below for name in missing(target, child, registry)),
+    )

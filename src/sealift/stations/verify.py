@@ -26,6 +26,7 @@ from sealift.stations.gate import GateRefusedError, Looks
 from sealift.stations.together import together
 from sealift.tools.cosign import Cosign
 from sealift.tools.registry import Registry
+from sealift.tools.registry_http import NotThereError
 from sealift.tools.sigstore_client import Attested, BundleVerifier
 
 STATION = "verify"
@@ -135,6 +136,9 @@ def look(
         try:
             _look_children(looks, subject, subjects, registry)
             read = _read(subject, registry, verifier)
+        except NotThereError as err:
+            # The registry was read, and said no.
+            looks.refused(str(err))
         except OutsideError as err:
             for e in mine:
                 looks.not_checked(f"{e.predicate_type}: {err}")

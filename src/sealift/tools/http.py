@@ -20,6 +20,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 import msgspec
 
 from sealift.errors import OutsideError
+from sealift.patience import passes, retry_after
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -30,9 +31,7 @@ CONNECT, READ = 10.0, 60.0
 KEPT = 16
 # Bytes. Manifests, lists and bundles are far smaller; whoever sends more wants to fill our memory.
 LIMIT = 32 << 20
-# What may be otherwise in a minute: https://www.rfc-editor.org/rfc/rfc9110#name-client-error-4xx
-_LATER = frozenset({408, 425, 429})
-_OK, _SERVER_ERROR = 200, 500
+_OK = 200
 _LENGTH = frozenset({"content-length", "transfer-encoding"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -111,7 +110,7 @@ def proxy_of(url: str, env: Mapping[str, str]) -> str:
 def refusal(answer: Answer, what: str) -> OutsideError:
     """Make an error of an answer that is no success: whether to ask again, and after how long."""
     said = " ".join(filter(None, (str(answer.status), _words(answer))))
-    again = answer.status in _LATER or answer.status >= _SERVER_ERROR
+    again = passes(answer.status)
     return OutsideError(
         f"{what}: {answer.host} answered {said}",
         means="it may answer otherwise later" if again else "it will say the same when it is asked again",
@@ -119,17 +118,6 @@ def refusal(answer: Answer, what: str) -> OutsideError:
         again=again,
         retry_after=retry_after(answer.headers),
     )
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a server asks to be left alone, told in seconds or as a date."""
-    import urllib3
-
-    told = headers.get("Retry-After")
-    try:
-        return None if told is None else float(urllib3.Retry().parse_retry_after(told))
-    except urllib3.exceptions.InvalidHeader:
-        return None
 
 
 def _pool(proxy: str) -> PoolManager:

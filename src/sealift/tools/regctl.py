@@ -40,17 +40,13 @@ def copy(
     source: str,
     target: str,
     *,
-    mend: bool = False,
     plain_http: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT,
 ) -> None:
-    """Copy an image or a whole index with all that is below it.
-
-    With ``mend`` everything below is looked for, also where the target has the index already.
-    """
-    how = ("--force-recursive",) if mend else ()
-    done = regctl("image", "copy", *how, source, target, plain_http=plain_http, env=env, timeout=timeout)
+    """Copy an image or a whole index; all below is looked for, also where the target has the index."""
+    words = ("image", "copy", "--force-recursive", source, target)
+    done = regctl(*words, plain_http=plain_http, env=env, timeout=timeout)
     if done.returncode:
         _failed(done, f"{source} could not be copied to {target}")
 

@@ -86,12 +86,12 @@ class Registry:
         """Tell whether the registry says that it holds a blob, of any size; its bytes are not read."""
         return self._objects.has_blob(repository, digest)
 
-    def copy(self, source: str, target: str, *, mend: bool = False) -> Digest:
+    def copy(self, source: str, target: str) -> Digest:
         """Copy an image or a whole index, and return what the target names afterwards.
 
-        With ``mend`` what is missing below is copied also where the target has the index.
+        What is missing below is copied also where the target has the index already.
         """
-        regctl.copy(source, target, mend=mend, plain_http=self.plain_http, env=self.env, timeout=self.timeout)
+        regctl.copy(source, target, plain_http=self.plain_http, env=self.env, timeout=self.timeout)
         there, wanted = self._copied(target), self._copied(source)
         if there is None or there != wanted:
             raise OutsideError(

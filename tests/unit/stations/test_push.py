@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+
 import msgspec
 import pytest
 
@@ -9,11 +12,48 @@ from sealift.model.evidence import Built, BuiltPlatform, Pushed
 from sealift.model.names import Digest, Platform, Repository
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.push import push
+from sealift.tools.registry_http import NotThereError
 from tests.unit.stations.things import AMD64, ARM64, REPOSITORY, Shelves, built, digest_of
 
 LAYOUT = Repository("localhost:1/static")
-BODIES = {digest_of(text): text.encode() for text in ("index", "amd64", "arm64")}
-INDEX, ONE, TWO = BODIES
+CONFIG, LAYER = digest_of("config"), digest_of("layer")
+
+
+def body(**told: object) -> bytes:
+    return json.dumps(told).encode()
+
+
+IMAGES = [body(config={"digest": CONFIG}, layers=[{"digest": LAYER}], of=name) for name in ("amd64", "arm64")]
+ONE, TWO = map(digest_of, IMAGES)
+TOP = body(manifests=[{"digest": ONE}, {"digest": TWO}])
+INDEX = digest_of(TOP)
+BODIES = {INDEX: TOP, ONE: IMAGES[0], TWO: IMAGES[1]}
+BLOBS = {CONFIG, LAYER}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held(Shelves):
+    """A registry that gives what it has; whatever is copied to it is there afterwards, but for ``never``."""
+
+    never: frozenset[Digest] = frozenset()
+
+    def manifest(self, reference: str) -> bytes:
+        if Digest(reference.partition("@")[2]) not in self.bodies:
+            raise NotThereError(f"{reference} is not there")
+        return super().manifest(reference)
+
+    def copy(self, source: str, target: str) -> Digest:
+        self.bodies.update({d: b for d, b in BODIES.items() if d not in self.never})
+        self.blobs.update(BLOBS - self.never)
+        return super().copy(source, target)
+
+
+def held(*, but: Digest | None = None, never: Digest | None = None) -> Held:
+    return Held(
+        bodies={d: b for d, b in BODIES.items() if d != but},
+        blobs={d for d in BLOBS if d != but},
+        never=frozenset({never} if never else ()),
+    )
 
 
 def image() -> Built:
@@ -31,23 +71,36 @@ def run(shelves: Shelves, gated: dict[tuple[str, Platform], Digest]) -> Pushed:
 GATED = {(station, p): d for station in ("smoke", "scan") for p, d in ((AMD64, ONE), (ARM64, TWO))}
 
 
-def test_what_passed_is_copied_by_digest() -> None:
-    class Empty(Shelves):
-        def copy(self, source: str, target: str, *, mend: bool = False) -> Digest:
-            self.bodies.update(BODIES)
-            return super().copy(source, target, mend=mend)
+COPIED = [(f"{LAYOUT}@{INDEX}", f"{REPOSITORY}@{INDEX}")]
 
-    shelves = Empty()
+
+def test_what_passed_is_copied_by_digest() -> None:
+    shelves = Held()
     pushed = run(shelves, GATED)
-    assert shelves.copied == [(f"{LAYOUT}@{INDEX}", f"{REPOSITORY}@{INDEX}")]
+    assert shelves.copied == COPIED
     assert (pushed.repository, pushed.digest) == (REPOSITORY, INDEX)
     assert shelves.tagged == {}
 
 
 def test_what_is_there_is_looked_at_and_not_copied() -> None:
-    shelves = Shelves(bodies=dict(BODIES))
+    shelves = held()
     assert run(shelves, GATED).gates[-1].detail == f"linux/arm64 in the registry: {TWO}"
     assert shelves.copied == []
+
+
+@pytest.mark.parametrize("lost", [INDEX, ONE, TWO, CONFIG, LAYER])
+def test_what_the_registry_has_lost_is_copied_again(lost: Digest) -> None:
+    shelves = held(but=lost)
+    assert run(shelves, GATED).digest == INDEX
+    assert shelves.copied == COPIED
+
+
+@pytest.mark.parametrize(("lost", "words"), [(TWO, f"manifest {TWO}"), (LAYER, f"blob {LAYER} of {ONE}")])
+def test_what_is_lost_also_after_a_copy_is_refused(lost: Digest, words: str) -> None:
+    shelves = held(but=lost, never=lost)
+    with pytest.raises(GateRefusedError, match=f"not in the registry: {words}"):
+        run(shelves, GATED)
+    assert shelves.copied == COPIED
 
 
 @pytest.mark.parametrize("wrong", GATED)
@@ -68,4 +121,4 @@ def test_no_gate_at_all_stops_it_too() -> None:
 @pytest.mark.parametrize("changed", [INDEX, TWO])
 def test_other_bytes_in_the_registry_are_refused(changed: Digest) -> None:
     with pytest.raises(GateRefusedError, match=f"in the registry: expected {changed}"):
-        run(Shelves(bodies=BODIES | {changed: b"other bytes"}), GATED)
+        run(Held(bodies=BODIES | {changed: b"{}"}, blobs=BLOBS), GATED)

@@ -104,8 +104,8 @@ class Shelves(Registry):
     attached: dict[str, list[bytes]] = field(default_factory=dict)
     kinds: list[str] = field(default_factory=list)
     bodies: dict[Digest, bytes] = field(default_factory=dict)
+    blobs: set[Digest] = field(default_factory=set)
     copied: list[tuple[str, str]] = field(default_factory=list)
-    mended: list[bool] = field(default_factory=list)
     late: list[int] = field(default_factory=lambda: [0])
     broken: list[OutsideError] = field(default_factory=list)
 
@@ -122,13 +122,15 @@ class Shelves(Registry):
     def put_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         self.tagged[repository.tagged(tag)] = digest
 
-    def copy(self, source: str, target: str, *, mend: bool = False) -> Digest:
+    def copy(self, source: str, target: str) -> Digest:
         self.copied.append((source, target))
-        self.mended.append(mend)
         return Digest(target.partition("@")[2])
 
     def manifest(self, reference: str) -> bytes:
         return self.bodies.get(Digest(reference.partition("@")[2]), b"{}")
+
+    def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        return bool(repository) and digest in self.blobs
 
     def bundles(
         self, repository: Repository, digest: Digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealift.tools.http import Answer, proxy_of, refusal, retry_after
+from sealift.tools.http import Answer, proxy_of, refusal
 
 PROXY = "http://proxy.example:3128"
 
@@ -28,14 +28,6 @@ PROXY = "http://proxy.example:3128"
 )
 def test_the_way_out(url: str, env: dict[str, str], proxy: str) -> None:
     assert proxy_of(url, env) == proxy
-
-
-@pytest.mark.parametrize(
-    ("told", "seconds"),
-    [(None, None), ("7", 7.0), (" 120 ", 120.0), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
-)
-def test_how_long_to_wait(told: str | None, seconds: float | None) -> None:
-    assert retry_after({} if told is None else {"Retry-After": told}) == seconds
 
 
 def answer(status: int, body: bytes) -> Answer:
