@@ -13,9 +13,8 @@ from sealift.errors import OutsideError
 from sealift.model.names import Repository
 from sealift.model.statements import Statement, Subject, signature
 from sealift.services.ports import free_ports
-from sealift.stations.gate import GateRefusedError
+from sealift.stations.gate import GateRefusedError, NotCheckedError
 from sealift.stations.sign import sign
-from sealift.stations.verify import NotCheckedError
 from tests.attacks.proxy import Answer, before
 from tests.attacks.signing import Shelf, wanting
 

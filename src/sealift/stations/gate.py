@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sealift.errors import RefusedError
+from sealift.errors import OutsideError, RefusedError
 from sealift.model.evidence import Gate
 
 
@@ -20,13 +21,36 @@ class GateRefusedError(RefusedError):
         self.gates = gates
 
 
+class NotCheckedError(OutsideError):
+    """Nothing was found wrong, but not everything could be looked at: no pass, and no refusal either.
+
+    Looking again may help when it may for each of the ``causes``.
+    """
+
+    def __init__(
+        self, gates: tuple[Gate, ...], causes: Sequence[OutsideError], *, means: str, next_step: str
+    ) -> None:
+        lines = "\n".join(
+            f"  {g.verdict}: {g.subject}: {g.detail}" for g in gates if g.verdict == "not-checked"
+        )
+        super().__init__(
+            f"{gates[0].station} could not look at everything\n{lines}",
+            means=means,
+            next_step=next_step,
+            again=all(cause.again for cause in causes),
+            retry_after=max((c.retry_after for c in causes if c.retry_after is not None), default=None),
+        )
+        self.gates = gates
+
+
 @dataclass
 class Looks:
-    """The checks of one station about one subject."""
+    """The checks of one station about one subject; ``causes`` are why something could not be checked."""
 
     station: str
     subject: str
     gates: list[Gate] = field(default_factory=list)
+    causes: list[OutsideError] = field(default_factory=list)
 
     def equal(self, what: str, *, expected: object, got: object) -> None:
         """Look whether two things are the same."""
@@ -54,18 +78,29 @@ class Looks:
         """Write down what an exception allows."""
         self._add("excused", detail)
 
-    def not_checked(self, detail: str) -> None:
-        """Write down what could not be looked at: not a pass."""
+    def not_checked(self, detail: str, cause: OutsideError | None = None) -> None:
+        """Write down what could not be looked at: not a pass, and with a ``cause`` outside no refusal."""
         self._add("not-checked", detail)
+        if cause is not None:
+            self.causes.append(cause)
 
     def done(self, *, means: str, next_step: str, allow_not_checked: bool = False) -> tuple[Gate, ...]:
-        """Return what was looked at; raise GateRefusedError when it is wrong, or was nothing."""
+        """Return what was looked at.
+
+        Raises GateRefusedError when it is wrong or was nothing, and NotCheckedError when the outside
+        kept us from looking.
+        """
         gates = tuple(self.gates)
         bad = {"refused"} if allow_not_checked else {"refused", "not-checked"}
         if not gates:
             self.not_checked("nothing was looked at")
             gates = tuple(self.gates)
-        if any(g.verdict in bad for g in gates):
+        verdicts = {g.verdict for g in gates}
+        if self.causes and "refused" not in verdicts and bad & verdicts:
+            raise NotCheckedError(
+                gates, self.causes, means="nobody knows yet whether it is right", next_step="run again"
+            )
+        if bad & verdicts:
             raise GateRefusedError(gates, means=means, next_step=next_step)
         return gates
 

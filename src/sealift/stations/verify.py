@@ -22,7 +22,7 @@ from sealift.model.statements import (
     Subject,
     provenance_problem,
 )
-from sealift.stations.gate import GateRefusedError, Looks
+from sealift.stations.gate import GateRefusedError, Looks, NotCheckedError
 from sealift.stations.together import together
 from sealift.tools.cosign import Cosign
 from sealift.tools.registry import Registry
@@ -40,19 +40,6 @@ class Expected:
     subject: Subject
     predicate_type: PredicateType
     predicate: JSON | None = None
-
-
-class NotCheckedError(OutsideError):
-    """The registry could not be read: nothing was found wrong, and nothing was found right."""
-
-    def __init__(self, gates: tuple[Gate, ...]) -> None:
-        lines = "\n".join(f"  {g.verdict}: {g.subject}: {g.detail}" for g in gates if g.verdict != "pass")
-        super().__init__(
-            f"signatures were not checked\n{lines}",
-            means="this is not the same as unsigned: the registry or the trust root could not be read",
-            next_step="run again when it answers: sealift verify",
-        )
-        self.gates = gates
 
 
 @final
@@ -110,7 +97,8 @@ def verify(
     Raises GateRefusedError when something is missing or wrong, and NotCheckedError when nothing is but
     not all could be read.
     """
-    gates = look(wanted, registry=registry, verifier=verifier, cosign=cosign)
+    looked = _look(wanted, registry=registry, verifier=verifier, cosign=cosign)
+    gates = tuple(gate for looks in looked for gate in looks.gates)
     verdicts = {g.verdict for g in gates}
     if "refused" in verdicts or not gates:
         raise GateRefusedError(
@@ -119,7 +107,12 @@ def verify(
             next_step="sealift sign",
         )
     if verdicts != {"pass"}:
-        raise NotCheckedError(gates)
+        raise NotCheckedError(
+            gates,
+            [cause for looks in looked for cause in looks.causes],
+            means="this is not the same as unsigned: the registry or the trust root could not be read",
+            next_step="run again when it answers: sealift verify",
+        )
     subjects = tuple(dict.fromkeys(e.subject for e in wanted))
     return Verified(subjects=subjects, gates=gates, made_by=_MADE_HERE)
 
@@ -128,9 +121,16 @@ def look(
     wanted: Sequence[Expected], *, registry: Registry, verifier: BundleVerifier, cosign: Cosign
 ) -> tuple[Gate, ...]:
     """Look at every expected statement, and say of each what was found."""
+    looked = _look(wanted, registry=registry, verifier=verifier, cosign=cosign)
+    return tuple(gate for looks in looked for gate in looks.gates)
+
+
+def _look(
+    wanted: Sequence[Expected], *, registry: Registry, verifier: BundleVerifier, cosign: Cosign
+) -> list[Looks]:
     subjects = tuple(dict.fromkeys(e.subject for e in wanted))
 
-    def one(subject: Subject) -> tuple[Gate, ...]:
+    def one(subject: Subject) -> Looks:
         looks = Looks(STATION, str(subject))
         mine = [e for e in wanted if e.subject == subject]
         try:
@@ -141,16 +141,16 @@ def look(
             looks.refused(str(err))
         except OutsideError as err:
             for e in mine:
-                looks.not_checked(f"{e.predicate_type}: {err}")
+                looks.not_checked(f"{e.predicate_type}: {err}", err)
         except RefusedError as err:
             looks.refused(str(err))
         else:
             for e in mine:
                 if _look_library(looks, e, read, verifier):
                     _look_cosign(looks, e, registry, cosign)
-        return tuple(looks.gates)
+        return looks
 
-    return tuple(gate for gates in together(one, subjects) for gate in gates)
+    return together(one, subjects)
 
 
 def _look_children(looks: Looks, subject: Subject, subjects: Sequence[Subject], registry: Registry) -> None:
@@ -209,29 +209,41 @@ def _content(wanted: Expected, predicate: JSON, verifier: BundleVerifier) -> str
 
 
 def _look_cosign(looks: Looks, wanted: Expected, registry: Registry, cosign: Cosign) -> None:
-    """Look with cosign, which must come to the same result."""
+    """Look with cosign, which must come to the same result.
+
+    cosign takes a registry that fails for one without signatures. So its no counts where the registry
+    answers, and when it says it twice: the registry may have failed it the first time.
+    """
     what = f"{wanted.predicate_type} by cosign"
-    try:
-        if wanted.predicate_type is PredicateType.SIGNATURE:
-            cosign.verify(wanted.subject)
+    refusal: RefusedError | None = None
+    for _ in range(2):
+        try:
+            _ask_cosign(wanted, cosign)
+        except OutsideError as err:
+            looks.not_checked(f"{what}: {err}", err)
+            return
+        except RefusedError as err:
+            refusal = err
         else:
-            cosign.verify_attestation(wanted.subject, wanted.predicate_type)
-    except OutsideError as err:
-        looks.not_checked(f"{what}: {err}")
-    except RefusedError as err:
-        # cosign takes a registry that fails for one without signatures.
-        if readable(wanted.subject, registry):
-            looks.refused(f"{what}: {err}")
-        else:
-            looks.not_checked(f"{what}: {err}")
+            looks.passed(f"{what}: accepted")
+            return
+        if (silence := _silence(wanted.subject, registry)) is not None:
+            looks.not_checked(f"{what}: {refusal}", silence)
+            return
+    looks.refused(f"{what}: {refusal}")
+
+
+def _ask_cosign(wanted: Expected, cosign: Cosign) -> None:
+    if wanted.predicate_type is PredicateType.SIGNATURE:
+        cosign.verify(wanted.subject)
     else:
-        looks.passed(f"{what}: accepted")
+        cosign.verify_attestation(wanted.subject, wanted.predicate_type)
 
 
-def readable(subject: Subject, registry: Registry) -> bool:
-    """Tell whether the registry answers, when asked what refers to a subject."""
+def _silence(subject: Subject, registry: Registry) -> OutsideError | None:
+    """Return why the registry does not answer when asked what refers to a subject, or None when it does."""
     try:
         registry.referrers(subject.repository, subject.digest)
-    except OutsideError:
-        return False
-    return True
+    except OutsideError as err:
+        return err
+    return None

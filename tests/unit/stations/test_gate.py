@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from sealift.errors import OutsideError
 from sealift.model.evidence import Gate
-from sealift.stations.gate import GateRefusedError, Looks
+from sealift.stations.gate import GateRefusedError, Looks, NotCheckedError
 
 
 def done(looks: Looks, *, allow_not_checked: bool = False) -> tuple[Gate, ...]:
@@ -61,3 +62,31 @@ def test_what_was_not_checked_passes_only_where_the_configuration_says_so() -> N
     looks.refused("wrong")
     with pytest.raises(GateRefusedError, match="refused: wrong"):
         done(looks, allow_not_checked=True)
+
+
+def test_what_the_outside_kept_us_from_is_no_refusal() -> None:
+    looks = Looks("base", "static")
+    looks.passed("index")
+    looks.not_checked("signature: away", OutsideError("away", retry_after=5))
+    looks.not_checked("list: away", OutsideError("away", retry_after=9))
+    with pytest.raises(NotCheckedError, match="base could not look at everything") as caught:
+        done(looks)
+    assert (caught.value.exit_code, caught.value.again, caught.value.retry_after) == (4, True, 9)
+    assert [g.verdict for g in caught.value.gates] == ["pass", "not-checked", "not-checked"]
+    assert caught.value.happened.splitlines()[1:] == [
+        "  not-checked: static: signature: away",
+        "  not-checked: static: list: away",
+    ]
+    looks.not_checked("login: 401", OutsideError("401", again=False))
+    with pytest.raises(NotCheckedError) as caught:
+        done(looks)
+    assert not caught.value.again
+    assert done(looks, allow_not_checked=True)
+
+
+def test_a_refusal_outranks_what_was_not_checked() -> None:
+    looks = Looks("base", "static")
+    looks.not_checked("signature: away", OutsideError("away"))
+    looks.refused("index: another")
+    with pytest.raises(GateRefusedError, match="index: another"):
+        done(looks)
