@@ -49,7 +49,7 @@ def update(
     config = configuration.load(root / "ci" / "release.yaml")
     path = root / "ci" / "bases.lock.yaml"
     lock = model.load(path)
-    provide_all(["regctl", "cosign"], cache=cache_folder())
+    provide_all(["cosign"], cache=cache_folder())
     plain = (upstream.partition("/")[0],) if upstream.startswith("localhost:") else ()
     registry = Registry(plain_http=plain)
     signer = Identity(san=identity, issuer=issuer)
