@@ -45,6 +45,7 @@ class Kind(StrEnum):
     RESET = "reset in mid-body"
     LOST = "answer lost"
     STATUS = "status"
+    SILENT = "no answer"
     SLOW_FIRST = "slow first byte"
     SLOW_BODY = "slow body"
     TRUNCATED = "truncated body"
@@ -65,6 +66,7 @@ class Fault:
 
     ``code`` and ``retry_after`` (seconds) belong to STATUS, ``seconds`` to what is slow: how long the
     first byte is held back, or the whole body takes. With ``lasts`` it is over after so many seconds.
+    SILENT holds an answer back until the fault is over.
     """
 
     kind: Kind

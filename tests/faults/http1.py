@@ -77,6 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(_reply(200, "text/html; charset=utf-8", PAGE, self.command))
             case Kind.GARBAGE:
                 self._end_with(wire.GARBAGE)
+            case Kind.SILENT:
+                met.over.wait()
+                self.close_connection = True
             case Kind.RESET if body:
                 self._broken_off(body)
             case _:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import pytest
 
 from sealift.cli import VERBS
 from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
@@ -13,6 +16,7 @@ from sealift.model import evidence as ev
 from sealift.model.names import Digest
 from sealift.model.statements import ON_INDEX, ON_PLATFORM
 from sealift.stations import assets as gathering
+from sealift.tools import github, http, sigstore_outside, sigstore_token
 from tests.faults import found
 from tests.faults.fault import Kind
 from tests.faults.matrix import Case
@@ -20,6 +24,7 @@ from tests.faults.proxy import Met, Proxy
 from tests.faults.stand import ENOUGH, Ran, Stand, play
 
 PATIENCE = 1.5
+TIMEOUT = 2.0
 # What a station may take beside its budget: its own work, and one answer that is slow.
 BESIDE = 15.0
 # Requests that were on their way when the first answer said to wait.
@@ -50,7 +55,7 @@ def judge(case: Case, stand: Stand) -> Result:
     """Play a case: the station with the fault, then without it."""
     line = stand.line(case.station, patience=ENOUGH if case.passes else PATIENCE)
     proxy = stand.proxies[case.outside.service]
-    with proxy.failing(case.fault) as met:
+    with _hurried(), proxy.failing(case.fault) as met:
         ran = play(line, [case.station])
     problems = [*_ended(case, ran, line), *_waited(case, ran, met, proxy), *_withheld(case, ran, line, stand)]
     if ran.code == 0:
@@ -69,6 +74,17 @@ def judge(case: Case, stand: Stand) -> Result:
         problems=tuple(dict.fromkeys(problems)),
         seconds=ran.seconds,
     )
+
+
+@contextlib.contextmanager
+def _hurried() -> Iterator[None]:
+    """Wait a second or two for each answer, not a minute: what is played is the timeout, not its length."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "READ", TIMEOUT)
+        patch.setattr(sigstore_outside, "READ", TIMEOUT)
+        patch.setattr(sigstore_token, "SECONDS", TIMEOUT)
+        patch.setattr(github, "TIMEOUT", TIMEOUT)
+        yield
 
 
 def few(error: SealiftError) -> str:
@@ -92,7 +108,8 @@ def _met(case: Case, met: Met, ran: Ran) -> int:
     """Count the requests that it hit; nobody can count those at a port where nobody listens."""
     if case.fault.kind is not Kind.REFUSED:
         return met.count
-    return int("refused" in f"{ran.error} {ran.told}".lower() or "dial" in str(ran.error))
+    told = f"{ran.error} {ran.told}"
+    return int(any(words in told for words in ("refused", "NewConnectionError", "error dialing")))
 
 
 def _ended(case: Case, ran: Ran, line: Line) -> Iterator[str]:

@@ -29,11 +29,11 @@ def markdown(cases: Sequence[Case], results: Sequence[Result], machine: Sequence
     return "\n\n".join([head, *("\n".join(rows) for rows in tables)])
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str, *, begin: str = BEGIN, end: str = END) -> None:
     """Put the tables between their marks in a file."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _machine(rows: Sequence[Row]) -> list[str]:

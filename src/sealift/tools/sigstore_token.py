@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sigstore.oidc import IdentityToken
 
 AUDIENCE = "sigstore"
+# Until the provider must have answered.
+SECONDS = 30.0
 
 
 def ambient_token(env: Mapping[str, str] | None = None) -> str:
@@ -43,7 +45,7 @@ def ambient_token(env: Mapping[str, str] | None = None) -> str:
             "GET",
             f"{url}{joined}{urlencode({'audience': AUDIENCE})}",
             headers={"Authorization": f"bearer {secret}"},
-            timeout=30,
+            timeout=SECONDS,
             # The line tries again, nobody else; and the secret goes to no other address.
             retries=False,
         )
