@@ -74,14 +74,20 @@ def rehearsal(session: nox.Session) -> None:
 
 @nox.session
 def attacks(session: nox.Session) -> None:
-    """Give every gate a real artefact that it must refuse; let every service outside fail in some way."""
-    pytest(session, "tests/attacks", "tests/faults")
+    """Give every gate a real artefact that it must refuse; let services fail, and kill releases."""
+    pytest(session, "tests/attacks", "tests/faults", "tests/kills")
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """Let every service outside fail in every way; --write keeps the table, --only WORDS selects."""
     session.run("python", "-m", "tests.faults", *session.posargs, external=True)
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Kill releases and their services at many moments, and run each again; --write keeps the table."""
+    session.run("python", "-m", "tests.kills", *session.posargs, external=True)
 
 
 @nox.session

@@ -1,0 +1,50 @@
+"""A release that is killed, whenever and with whom, is ended by the next one as if nothing had been."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealift.provision.everything import Provided
+from tests.kills.__main__ import reference
+from tests.kills.killing import play
+from tests.kills.moments import LINES, SERVICES, How, Moment, moments
+from tests.rehearsal.playing import Desk
+
+pytestmark = pytest.mark.programs
+
+# A few that differ in everything; nox -s kills plays many.
+CHOSEN = (
+    Moment(number=0, lines=0, delay=1.0, how=How.RELEASE),
+    Moment(number=1, lines=14, delay=0.5, how=How.RELEASE),
+    Moment(number=2, lines=22, delay=0.3, how=How.SERVICE, service="fulcio"),
+    Moment(number=3, lines=29, delay=0.4, how=How.BOTH, service="registry"),
+    Moment(number=4, lines=18, delay=0.2, how=How.INTERRUPT),
+)
+
+
+@pytest.fixture(scope="module")
+def desk(provided: Provided, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    assert provided.programs
+    return Desk.set_up(tmp_path_factory.mktemp("kills") / "desk")
+
+
+@pytest.fixture(scope="module")
+def digests(desk: Desk) -> dict[str, str]:
+    return reference(desk)
+
+
+@pytest.mark.parametrize("moment", CHOSEN, ids=lambda m: m.name.replace(" ", "-"))
+def test_the_next_release_ends_what_a_killed_one_began(
+    desk: Desk, digests: dict[str, str], moment: Moment
+) -> None:
+    result = play(moment, desk, digests)
+    assert result.wrong == ()
+
+
+def test_a_seed_draws_the_same_moments_from_everywhere_and_of_every_kind() -> None:
+    drawn = moments(40, 1)
+    assert drawn == moments(40, 1)
+    assert drawn != moments(40, 2)
+    assert {m.how for m in drawn} == set(How)
+    assert {m.service for m in drawn if m.service} == set(SERVICES)
+    assert {m.lines * 4 // (LINES + 1) for m in drawn} == {0, 1, 2, 3}
