@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,11 +129,6 @@ def containers() -> list[str]:
 def mounts() -> list[str]:
     """Return where something is mounted."""
     return [line.split()[1] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
-
-
-def is_there(pid: int) -> bool:
-    """Tell whether a process is there."""
-    return os.path.exists(f"/proc/{pid}")  # noqa: PTH110 - a Path would be made for each question
 
 
 def _is_bundle(blob: Path) -> bool:

@@ -50,7 +50,7 @@ class Moment:
 
 def moments(count: int, seed: int) -> Sequence[Moment]:
     """Spread moments over the timeline: as many in each part of it, at random within the part."""
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311 - it must be repeatable
     drawn = [_moment(number, count, draw) for number in range(count)]
     # Every service in turn, or a small draw would miss some.
     services = draw.sample(SERVICES, len(SERVICES))
