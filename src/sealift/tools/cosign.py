@@ -21,12 +21,15 @@ _PASSED_ON = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
 )  # fmt: skip
 
-# What go-containerregistry and Go's network say when no answer came. cosign also answers "no signatures
-# found" when the Referrers API fails, so an absence that only cosign reports is no proof of one.
+# What go-containerregistry and Go's network say when no answer came, and when one came that will stay: a
+# server that lets nobody in, a certificate that is not believed. cosign also answers "no signatures found"
+# when the Referrers API fails, so an absence that only cosign reports is no proof of one.
 _OUTSIDE = re.compile(
-    r"unexpected status code (?:401|403|408|429|5\d\d)|dial tcp|i/o timeout|connection re(?:fused|set)"
-    r"|no such host|context deadline exceeded|TLS handshake|unexpected EOF"
+    r"unexpected status code (?:408|425|429|5\d\d)|dial tcp|i/o timeout|connection re(?:fused|set)"
+    r"|broken pipe|no such host|context deadline exceeded|TLS handshake|: EOF\b|unexpected EOF|malformed HTTP"
+    r"|timeout awaiting response|Client\.Timeout exceeded"
 )
+_CLOSED = re.compile(r"unexpected status code (?:401|403)|tls: failed to verify certificate")
 
 # What a signature calls itself: in a bundle, and in the form before, which distroless' makers may use.
 BUNDLED_SIGNATURE = frozenset[str]({PredicateType.SIGNATURE})
@@ -63,14 +66,16 @@ class Cosign:
 
     def _cosign(self, verb: str, subject: Subject, *words: str) -> Completed:
         argv = ["cosign", verb, *words, *self._trust(), *self._claims(), str(subject)]
-        done = run(argv, env=clean_env(self.env), timeout=self.timeout, check=False)
+        try:
+            done = run(argv, env=clean_env(self.env), timeout=self.timeout, check=False)
+        except ProgramFailedError as late:
+            raise _not_looked(verb, subject, late.happened.partition("\n")[0], again=True) from late
         if done.returncode == 0:
             return done
         failed, said = ProgramFailedError(done), _words(done)
-        if _OUTSIDE.search(said):
-            raise OutsideError(
-                f"cosign {verb} could not look at {subject}", means=said, next_step="run again"
-            ) from failed
+        # One that was killed has not refused.
+        if (closed := _CLOSED.search(said)) or _OUTSIDE.search(said) or done.returncode < 0:
+            raise _not_looked(verb, subject, said, again=closed is None) from failed
         raise RefusedError(f"cosign {verb} refused {subject}", means=said) from failed
 
     def _trust(self) -> tuple[str, ...]:
@@ -96,6 +101,12 @@ class Cosign:
             if value is not None
             for word in (f"--certificate-github-workflow-{name}", value)
         )
+
+
+def _not_looked(verb: str, subject: Subject, said: str, *, again: bool) -> OutsideError:
+    return OutsideError(
+        f"cosign {verb} could not look at {subject}", means=said, next_step="run again", again=again
+    )
 
 
 def clean_env(env: Mapping[str, str] | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.names import Digest, Repository
 from sealift.model.statements import Claims, Identity, PredicateType, Subject
-from sealift.process import Completed
+from sealift.process import Completed, ProgramFailedError
 from sealift.tools import cosign
 from sealift.tools.cosign import ANY_SIGNATURE, Cosign, clean_env
 
@@ -123,23 +123,67 @@ def test_what_is_no_json_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         "Error: context deadline exceeded",
         "Error: lookup registry.example: no such host",
         "Error: unexpected EOF",
+        'Error: Get "http://localhost:5000/v2/": EOF',
+        'Error: Get "http://localhost:5000/v2/": write tcp 127.0.0.1:4->127.0.0.1:5000: write: broken pipe',
+        'Error: Get "http://localhost:5000/v2/": net/http: timeout awaiting response headers',
+        'Error: Get "http://localhost:5000/v2/": net/http: malformed HTTP status code "x"',
     ],
 )
 def test_no_answer_is_not_a_refusal(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     Says(monkeypatch, 1, err=words)
-    with pytest.raises(OutsideError, match="could not look at"):
+    with pytest.raises(OutsideError, match="could not look at") as caught:
         Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+    assert caught.value.again
 
 
 @pytest.mark.parametrize(
     "words",
-    ["no signatures found", "unexpected status code 404 Not Found", "none of the expected identities"],
+    [
+        "Error: unexpected status code 401 Unauthorized",
+        "Error: GET https://registry.example/v2/: unexpected status code 403 Forbidden: denied",
+        'Error: Get "https://registry.example/v2/": tls: failed to verify certificate: x509: unknown authority',
+    ],
+)
+def test_a_registry_that_lets_nobody_in_is_no_refusal_and_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    Says(monkeypatch, 1, err=words)
+    with pytest.raises(OutsideError, match="could not look at") as caught:
+        Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+    assert not caught.value.again
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "no signatures found",
+        "unexpected status code 404 Not Found",
+        "none of the expected identities",
+        "x509: certificate signed by unknown authority",
+    ],
 )
 def test_a_refusal_is_told_in_its_own_words(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     Says(monkeypatch, 10, err=f"WARNING: old\n\nerror during command execution: {words}\n")
     with pytest.raises(RefusedError, match="cosign verify-attestation refused") as caught:
         Cosign(trusted_root=None, identity=WHO).verify_attestation(SUBJECT, PredicateType.SPDX)
     assert caught.value.means == words
+
+
+def test_one_that_was_killed_has_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    Says(monkeypatch, -15)
+    with pytest.raises(OutsideError, match="could not look at"):
+        Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+
+
+def test_one_that_does_not_end_has_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(argv: Sequence[str], **_rest: object) -> Completed:
+        done = Completed(argv=tuple(argv), returncode=-9, stdout="", stderr="")
+        raise ProgramFailedError(done, "cosign did not end within 300 seconds")
+
+    monkeypatch.setattr(cosign, "run", late)
+    with pytest.raises(OutsideError, match="could not look at") as caught:
+        Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+    assert (caught.value.again, caught.value.means) == (True, "cosign did not end within 300 seconds")
 
 
 def test_silence_is_told_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
