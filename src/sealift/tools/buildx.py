@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sealift import process
+from sealift.errors import OutsideError
 from sealift.model.names import Platform
+
+# What gRPC and Go's network say on buildx's last line when the builder is not reached, or is lost on the way.
+_UNREACHED = re.compile(
+    r"code = Unavailable|\bUnavailable:|dial (?:unix|tcp)|connection re(?:fused|set)|broken pipe"
+    r"|transport is closing|error reading (?:from server|server preface)|\bEOF$|context deadline exceeded"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +40,14 @@ class BuildRequest:
 def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
     """Build into the folder ``output``, which must not exist: BuildKit would add to it.
 
-    No attestation goes into the index: its time stamps would make each build a new digest.
+    No attestation goes into the index: its time stamps would make each build a new digest. Raises
+    ProgramFailedError where the build fails, and another OutsideError where the builder is not reached.
     """
     options = [f"--build-context={name}={place}" for name, place in sorted(request.contexts.items())]
     options += [f"--build-arg={key}={value}" for key, value in sorted(request.arguments.items())]
     options += [f"--label={key}={value}" for key, value in sorted(request.labels.items())]
     output = f"type=oci,tar=false,dest={request.output},rewrite-timestamp=true,name={request.name}"
-    process.run(
+    done = process.run(
         [
             *("docker-buildx", "build", *_builder(request.builder), "--progress=plain"),
             *("--file", request.dockerfile, "--platform", ",".join(request.platforms)),
@@ -46,7 +55,25 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
             *("--provenance=false", "--sbom=false", f"--output={output}", request.context),
         ],
         env={**env, "SOURCE_DATE_EPOCH": str(request.epoch)},
+        check=False,
     )
+    if done.returncode != 0:
+        raise _failure(done, request.builder)
+
+
+def _failure(done: process.Completed, builder: str) -> OutsideError:
+    failed = process.ProgramFailedError(done)
+    # A step's own words may hold the same; the last line is buildx's.
+    last = done.stderr.strip().rpartition("\n")[2]
+    if not (last.startswith("ERROR:") and _UNREACHED.search(last)):
+        return failed
+    lost = OutsideError(
+        f"the builder {builder or 'that is selected'} cannot be reached: {last.removeprefix('ERROR: ')}",
+        means="BuildKit is not there, or went away during the build",
+        next_step="run again when it answers",
+    )
+    lost.__cause__ = failed
+    return lost
 
 
 def _builder(name: str) -> tuple[str, ...]:

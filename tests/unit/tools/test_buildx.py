@@ -1,0 +1,48 @@
+"""A builder that is not reached is the outside; a build that fails is a build that fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealift.errors import OutsideError
+from sealift.process import Completed, ProgramFailedError
+from sealift.tools.buildx import _failure
+
+
+def failure(*lines: str) -> OutsideError:
+    text = "\n".join(lines) + "\n"
+    return _failure(Completed(argv=("docker-buildx",), returncode=1, stdout="", stderr=text), "ours")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "failed to connect to the builder: dial unix /x/buildkitd.sock: connect: no such file or directory",
+        'rpc error: code = Unavailable desc = connection error: desc = "error reading server preface: EOF"',
+        "failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF",
+        "failed to solve: Unavailable: error reading from server: connection reset by peer",
+        "listing workers for Build: failed to list workers: Unavailable: transport is closing",
+        "dial tcp 127.0.0.1:1234: connect: connection refused",
+        "Get http://%2Fvar%2Frun%2Fbuildkit.sock/info: EOF",
+    ],
+)
+def test_a_builder_that_is_not_reached_is_tried_again(last: str) -> None:
+    error = failure("#1 [internal] booting buildkit", f"ERROR: {last}")
+    assert not isinstance(error, ProgramFailedError)
+    assert (error.exit_code, error.again) == (4, True)
+    assert error.happened == f"the builder ours cannot be reached: {last}"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ('ERROR: failed to solve: process "go build" did not complete successfully: exit code: 1',),
+        ("#7 dial tcp: connection refused", "ERROR: failed to solve: exit code: 1"),
+        ("ERROR: dial tcp: connection refused", "the last word of a step"),
+        ("",),
+    ],
+)
+def test_a_build_that_fails_is_not_tried_again(lines: tuple[str, ...]) -> None:
+    error = failure(*lines)
+    assert isinstance(error, ProgramFailedError)
+    assert not error.again
