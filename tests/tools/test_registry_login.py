@@ -26,7 +26,6 @@ BODY = b'{"schemaVersion":2}'
 DIGEST = Digest.of(BODY)
 HERE = Reply(headers={"Content-Type": MANIFEST, "Docker-Content-Digest": DIGEST}, body=BODY)
 LOGIN = "Basic " + base64.b64encode(b"me:password").decode()
-PULL, PUSH = "repository:app:pull", "repository:app:pull,push"
 
 
 @dataclass
@@ -45,18 +44,19 @@ class TokenServer:
         if self.status != 200 or query["service"] != ["the registry"] or (self.needs_login and not known):
             return Reply(status=self.status if self.status != 200 else 401)
         token = secrets.token_hex(8)
-        self.given[token] = PUSH if known and PUSH in query["scope"] else PULL
+        wants_more = any(scope.endswith(":pull,push") for scope in query["scope"])
+        self.given[token] = "pull,push" if known and wants_more else "pull"
         return told({"token": token, "expires_in": 60})
 
-    def guard(self, script: Script) -> Script:
-        """Stand before a registry, and let in who has a token for what is asked."""
+    def guard(self, script: Script, path: str = "app") -> Script:
+        """Stand before a registry's repository, and let in who has a token for what is asked."""
 
         def ask(asked: Asked) -> Reply:
-            scope = PULL if asked.method in ("GET", "HEAD") else PUSH
+            actions = "pull" if asked.method in ("GET", "HEAD") else "pull,push"
             token = asked.headers.get("authorization", "").removeprefix("Bearer ")
-            if scope in {self.given.get(token), self.given.get(token, "").replace(PUSH, PULL)}:
+            if actions == self.given.get(token) or (actions == "pull" and token in self.given):
                 return script(asked)
-            offer = self.offer.format(realm=self.realm, scope=scope)
+            offer = self.offer.format(realm=self.realm, scope=f"repository:{path}:{actions}")
             return Reply(status=401, headers={"WWW-Authenticate": offer}, body=b"{}")
 
         return ask
@@ -113,7 +113,7 @@ def test_everybody_gets_a_token_to_pull_and_keeps_it(street: Street) -> None:
     assert parse_qs(urlsplit(street.at_tokens.asked[0].path).query) == {
         "from": ["here"],
         "service": ["the registry"],
-        "scope": [PULL],
+        "scope": ["repository:app:pull"],
     }
 
 
@@ -121,7 +121,7 @@ def test_reading_and_writing_have_a_token_each(street: Street) -> None:
     street.log_in()
     street.registry.put_tag(street.repository, Tag("1"), DIGEST)
     assert [a.headers["authorization"] for a in street.at_tokens.asked] == [LOGIN, LOGIN]
-    assert sorted(street.tokens.given.values()) == [PULL, PUSH]
+    assert sorted(street.tokens.given.values()) == ["pull", "pull,push"]
 
 
 def test_a_token_that_has_ended_is_replaced_once(street: Street) -> None:
