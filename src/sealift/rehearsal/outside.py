@@ -1,0 +1,94 @@
+"""A rehearsal's outside as one meets it who only looks: its names, its signer, and who answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sealift.model.plan import Plan
+from sealift.model.statements import Claims, Identity
+from sealift.model.world import GitHubWorld, SigstoreWorld, World
+from sealift.rehearsal.issuer import github_claims, github_identity
+from sealift.services.ports import LOOPBACK
+from sealift.services.service import Service, TcpReady
+
+CANNOT_SHOW = (
+    "the public transparency log's shards and outages",
+    "GitHub's own tokens, rights and rate limits",
+    "a hosted registry's quirks",
+)
+
+
+def outside(
+    plan: Plan, folder: Path, ports: Mapping[str, int], *, issuer: str, env: Mapping[str, str]
+) -> World:
+    """Describe the world in a folder; nothing that makes or signs is in it.
+
+    ``issuer`` is the address that stands in for that of GitHub's tokens, as certificates name it.
+    """
+    claims = github_claims(plan.config.source, plan.commit, plan.version)
+    return World(
+        name="rehearsal",
+        patience_seconds=0,
+        registry=f"localhost:{ports['registry']}",
+        plain_http=True,
+        layouts=f"localhost:{ports['layouts']}",
+        builder="",
+        env=env,
+        sigstore=SigstoreWorld(
+            trusted_root=folder.absolute() / "sigstore" / "trusted_root.json",
+            trust_config=None,
+            identity=Identity(san=github_identity(claims), issuer=issuer),
+            claims=Claims(
+                repository=claims["repository"],
+                commit=claims["sha"],
+                ref=claims["ref"],
+                workflow=claims["workflow"],
+                trigger=claims["event_name"],
+            ),
+            token_env={},
+        ),
+        github=GitHubWorld(
+            api=f"http://{LOOPBACK}:{ports['github']}",
+            token_file=folder / "github.token",
+            between_requests=0,
+            between_writes=0,
+        ),
+        bases={},
+        advisories=folder / "advisories" / "trivy",
+        go_advisories=folder / "advisories" / "go",
+        advisory_max_age_days=None,
+        stand_ins=(),
+        cannot_show=CANNOT_SHOW,
+    )
+
+
+def client_environment(home: Path) -> dict[str, str]:
+    """Give programs a home of their own: nobody's credentials, nobody's settings."""
+    for part in ("docker", "buildx"):
+        (home / part).mkdir(parents=True, exist_ok=True)
+    regctl = home / "regctl.json"
+    regctl.touch()
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "DOCKER_CONFIG": str(home / "docker"),
+        "BUILDX_CONFIG": str(home / "buildx"),
+        "REGCTL_CONFIG": str(regctl),
+        "NO_PROXY": f"localhost,{LOOPBACK}",
+    }
+
+
+def github_service(folder: Path, port: int, *, repository: str, token_file: Path, log: Path) -> Service:
+    """Return the stand-in for GitHub over a folder."""
+    return Service(
+        name="github",
+        argv=(
+            *(sys.executable, "-m", "sealift.rehearsal.github", "--port", str(port)),
+            *("--dir", str(folder), "--repository", repository, "--token-file", str(token_file)),
+        ),
+        ready=TcpReady(port),
+        log=log,
+    )
