@@ -6,11 +6,11 @@ Each row binds one station to the files it reads and writes; what a station does
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sealift.clients import Clients
 from sealift.elf.rootfs import Rootfs
 from sealift.errors import RefusedError, SealiftError
 from sealift.model import evidence as ev
@@ -18,6 +18,7 @@ from sealift.model.exceptions import Exception_
 from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
+from sealift.model.statements import Statement
 from sealift.model.world import World
 from sealift.patience import Patience, persist
 from sealift.schedule import Node
@@ -36,18 +37,15 @@ from sealift.stations.push import push
 from sealift.stations.sbom import sbom
 from sealift.stations.scan import scan
 from sealift.stations.smoke import smoke
-from sealift.tools.cosign import Cosign
 from sealift.tools.engine import Engine
-from sealift.tools.github import GitHub, Pace
 from sealift.tools.layout import Layout
-from sealift.tools.registry import Registry
-from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner
-from sealift.tools.sigstore_token import token_of
 
 STATIONS = (
     *("base", "compile", "prove", "image", "smoke", "scan", "sbom"),
     *("push", "sign", "verify", "draft", "promote"),
 )
+# What is left to do for a release that is out: is it still as it was?
+LOOKING = ("sign", "verify", "draft", "promote")
 # Law 1: what must have passed, for every platform of every variant, before anything leaves the machine.
 GATES_BEFORE_PUSH: Mapping[str, type[ev.Smoked | ev.Scanned | ev.Listed]] = {
     "smoke": ev.Smoked,
@@ -100,6 +98,32 @@ class Line:
     verified: verifying.Verified | None = field(default=None, init=False)
     state: drafting.DraftState | None = field(default=None, init=False)
     _attached: set[Digest] = field(default_factory=set, init=False)
+
+    @functools.cached_property
+    def clients(self) -> Clients:
+        """Whoever speaks to the outside for this release."""
+        return Clients(world=self.world, source=self.plan.config.source)
+
+    def remaining(self) -> tuple[str, ...]:
+        """Return the stations that have something to do: all, or where this very release is out, few.
+
+        A signature is made after every gate before it has passed. Where the version's tags name the images
+        of this folder's evidence, and all that is said of them is signed, those gates passed for them.
+        """
+        return LOOKING if not self.plan.modified and self._is_out() else STATIONS
+
+    def _is_out(self) -> bool:
+        registry = self.clients.registry()
+        try:
+            for variant, config in self.plan.config.variants.items():
+                tagged = self.world.repository(config.repository).tagged(self.plan.version.version_tag)
+                if registry.head(tagged) != self.built(variant).digest:
+                    return False
+            whole = all(self.run.has(row.station, row.subject) for row in self._rows())
+            return whole and signing.complete(self._statements(), registry, self.clients.verifier())
+        except SealiftError:
+            # Whatever is in the way is told by the station that it belongs to.
+            return False
 
     def nodes(self, stations: Collection[str] = STATIONS) -> list[Node]:
         """Return the graph of the stations that are asked for; what others made is read from files."""
@@ -171,10 +195,14 @@ class Line:
 
     def _base(self, name: str) -> ev.Evidence:
         found = self.world.bases[name]
-        cosign = Cosign(
-            trusted_root=self.world.sigstore.trusted_root, identity=found.signer, env=self.world.env
+        return base(
+            name,
+            self.plan,
+            found,
+            self.exceptions,
+            cosign=self.clients.cosign_of(found.signer),
+            registry=self.clients.registry(),
         )
-        return base(name, self.plan, found, self.exceptions, cosign=cosign, registry=self._registry())
 
     def _compile(self, cell: Cell) -> ev.Compiled:
         return compile_cell(cell, self.plan, source=self.source, go=self.go, cache=self.cache, run=self.run)
@@ -203,7 +231,7 @@ class Line:
         return smoke(
             cell,
             self.plan,
-            self._built(cell.variant),
+            self.built(cell.variant),
             layouts=self.world.layouts,
             base=self.world.bases[self.plan.variant(cell.variant).base].layout,
             engine=self.engine(),
@@ -212,12 +240,12 @@ class Line:
 
     def _scan(self, cell: Cell) -> ev.Scanned:
         return scan(
-            cell, self.plan, self._built(cell.variant), self.exceptions, world=self.world, run=self.run
+            cell, self.plan, self.built(cell.variant), self.exceptions, world=self.world, run=self.run
         )
 
     def _sbom(self, cell: Cell) -> ev.Listed:
         proven = self.run.read("prove", str(cell), ev.Proven)
-        return sbom(cell, self.plan, self._built(cell.variant), proven, world=self.world, run=self.run)
+        return sbom(cell, self.plan, self.built(cell.variant), proven, world=self.world, run=self.run)
 
     def _push(self, variant: str) -> ev.Pushed:
         for name in self._bases():
@@ -229,31 +257,33 @@ class Line:
         }
         return push(
             variant,
-            self._built(variant),
+            self.built(variant),
             {(s, c.platform): digest for (s, c), digest in gated.items() if c.variant == variant},
             layout=self.world.layout_repository(variant),
             target=self.world.repository(self.plan.variant(variant).repository),
-            registry=self._registry(),
+            registry=self.clients.registry(),
         )
 
     def _sign(self) -> ev.SignedAll:
+        signed = signing.sign(
+            self._statements(),
+            registry=self.clients.registry(),
+            signer=self.clients.signer,
+            verifier=self.clients.verifier(),
+            made=self._attached,
+        )
+        return signing.evidence(signed)
+
+    def _statements(self) -> tuple[Statement, ...]:
         plan = self.plan
-        wanted = saying.statements(
+        return saying.statements(
             plan,
-            {v: self._built(v) for v in plan.config.variants},
+            {v: self.built(v) for v in plan.config.variants},
             {c: self.run.read("scan", str(c), ev.Scanned) for c in plan.cells},
             {c: self.run.read("sbom", str(c), ev.Listed) for c in plan.cells},
             world=self.world,
             folder=self.run.root,
         )
-        signed = signing.sign(
-            wanted,
-            registry=self._registry(),
-            signer=self._signer,
-            verifier=self._verifier(),
-            made=self._attached,
-        )
-        return signing.evidence(signed)
 
     def _verify(self) -> ev.VerifiedAll:
         self.verified = self._look()
@@ -265,17 +295,13 @@ class Line:
             expected
             for variant in self.plan.config.variants
             for expected in verifying.expected(
-                *saying.subjects(variant, self.plan, self._built(variant), self.world)
+                *saying.subjects(variant, self.plan, self.built(variant), self.world)
             )
         ]
-        sigstore = self.world.sigstore
-        cosign = Cosign(
-            trusted_root=sigstore.trusted_root,
-            identity=sigstore.identity,
-            claims=sigstore.claims,
-            env=self.world.env,
+        clients = self.clients
+        return verifying.verify(
+            wanted, registry=clients.registry(), verifier=clients.verifier(), cosign=clients.cosign()
         )
-        return verifying.verify(wanted, registry=self._registry(), verifier=self._verifier(), cosign=cosign)
 
     def _draft(self) -> ev.Drafted:
         self.state = self._make_draft()
@@ -293,10 +319,10 @@ class Line:
         )
 
     def _make_draft(self) -> drafting.DraftState:
-        images = {v: self._built(v) for v in self.plan.config.variants}
+        images = {v: self.built(v) for v in self.plan.config.variants}
         lists = {c: self.run.read("sbom", str(c), ev.Listed) for c in self.plan.cells}
         return drafting.draft(
-            self._github(),
+            self.clients.github(),
             tag=self.plan.version.git_tag,
             commit=self.plan.commit,
             title=f"{self.plan.config.service} {self.plan.version}",
@@ -308,9 +334,9 @@ class Line:
     def _promote(self) -> ev.Promoted:
         verified = self.verified or self._look()
         state = self.state or self._make_draft()
-        registry, github = self._registry(), self._github()
+        registry, github = self.clients.registry(), self.clients.github()
         images = {
-            name: (self.world.repository(variant.repository), self._built(name).digest)
+            name: (self.world.repository(variant.repository), self.built(name).digest)
             for name, variant in self.plan.config.variants.items()
         }
         once, moving, looks = promoting.promote_tags(self.plan, verified, images, registry)
@@ -321,34 +347,5 @@ class Line:
         promoting.put(moving, registry, looks)
         return promoting.promoted(looks, once, moving, release.url)
 
-    # The clients, each made from the world.
-
-    def _built(self, variant: str) -> ev.Built:
+    def built(self, variant: str) -> ev.Built:
         return self.run.read("image", variant, ev.Built)
-
-    def _registry(self) -> Registry:
-        plain = (self.world.registry, self.world.layouts) if self.world.plain_http else (self.world.layouts,)
-        return Registry(plain_http=plain, env=self.world.env)
-
-    @functools.cached_property
-    def _signer(self) -> SigstoreSigner:
-        """Make it once: it keeps what a try that broke off has made."""
-        sigstore = self.world.sigstore
-        return SigstoreSigner(
-            trust_config=sigstore.trust_config,
-            token=lambda: token_of(sigstore.identity, sigstore.claims, sigstore.token_env),
-        )
-
-    def _verifier(self) -> BundleVerifier:
-        sigstore = self.world.sigstore
-        return BundleVerifier(
-            trusted_root=sigstore.trusted_root, identity=sigstore.identity, claims=sigstore.claims
-        )
-
-    def _github(self) -> GitHub:
-        world = self.world.github
-        token = (
-            world.token_file.read_text().strip() if world.token_file else os.environ.get("GITHUB_TOKEN", "")
-        )
-        pace = Pace(between_requests=world.between_requests, between_writes=world.between_writes)
-        return GitHub(world.api, token, self.plan.config.source, pace=pace)

@@ -68,7 +68,7 @@ def world(line: Line) -> World:
 
 @pytest.fixture(scope="session")
 def registry(line: Line) -> Registry:
-    return line._registry()
+    return line.clients.registry()
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def forged(line: Line) -> Forge:
 
     def make(variant: str, changes: Mapping[Platform, Change]) -> tuple[World, Built]:
         name = f"forged/{next(numbers)}"
-        source = Layout(line.run.root / line._built(variant).layout)
+        source = Layout(line.run.root / line.built(variant).layout)
         built = forge(source, line.run.images / name / variant, changes)
         return replace(line.world, layouts=f"{line.world.layouts}/{name}"), built
 

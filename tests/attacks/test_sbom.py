@@ -117,7 +117,7 @@ def test_a_program_that_was_never_proven_is_refused(look: Look, forged: Forge, t
 @pytest.fixture(scope="session")
 def documents(line: Line) -> dict[str, bytes]:
     """List the released image once in each form; every test below spoils a copy."""
-    digest, world = line._built("static").platforms[AMD64].digest, line.world
+    digest, world = line.built("static").platforms[AMD64].digest, line.world
     reference = f"{world.layouts}/static@{digest}"
     return {f: trivy.sbom(reference, AMD64, format=f, cache_dir=world.advisories) for f in FORMATS}
 
@@ -177,7 +177,7 @@ def test_a_list_that_is_not_true_is_refused(
     package, purl, words = SPOILT[name]
     told = documents | {form: spoil(documents[form], form, package, purl)}
     monkeypatch.setattr(trivy, "sbom", lambda *_, **asked: told[asked["format"]])
-    built = line._built("static")
+    built = line.built("static")
     with pytest.raises(GateRefusedError) as caught:
         look(line.world, built)
     label = {"spdx-json": "SPDX", "cyclonedx": "CycloneDX"}[form]

@@ -102,7 +102,7 @@ def look(line: Line, beside: RunFolder) -> Look:
         built: Built | None = None,
         exceptions: Collection[Exception_] = (),
     ) -> Scanned:
-        found = built or line._built(cell.variant)
+        found = built or line.built(cell.variant)
         return scan(cell, line.plan, found, exceptions, world=world, run=beside)
 
     return scan_it
@@ -177,7 +177,7 @@ def test_an_exception_that_ended_or_is_about_another_package_excuses_nothing(
 
 def test_the_report_of_another_platform_is_refused(look: Look, line: Line, world: World) -> None:
     """An index whose entries were exchanged: each names the other's manifest."""
-    built = line._built("static")
+    built = line.built("static")
     swapped = dict(zip(built.platforms, reversed(built.platforms.values()), strict=True))
     with pytest.raises(GateRefusedError) as caught:
         look(

@@ -22,7 +22,7 @@ ROWS = (
     ("elf",),
     ("provision",),
     ("services",),
-    ("stations", "schedule", "rehearsal", "production"),
+    ("stations", "schedule", "rehearsal", "production", "clients"),
     ("line", "report", "compare"),
     ("commands",),
     ("cli",),

@@ -27,7 +27,10 @@ def command(
     began = time.monotonic()
     with opened(asked, STATIONS) as release:
         _tell(release)
-        _run(release, STATIONS, began, as_json=as_json)
+        remaining = release.line.remaining()
+        if remaining != STATIONS:
+            console.say("it is out, with what is proven here; is it still as it was?")
+        _run(release, remaining, began, as_json=as_json)
         if keep and release.stage is not None:
             release.stage.keep()
             console.say('the services stay up. To look: eval "$(sealift rehearse env)"')

@@ -114,6 +114,10 @@ class RunFolder:
         path = self.evidence_file(station, subject)
         return from_json(self._bytes(path, f"sealift {station}"), kind, source=str(path))
 
+    def has(self, station: str, subject: str) -> bool:
+        """Tell whether a station has passed."""
+        return self.evidence_file(station, subject).exists()
+
     def _belongs_to(self, plan: Plan) -> bool:
         try:
             before = self.read_plan()
