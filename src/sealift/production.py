@@ -6,7 +6,7 @@ It is made from the job's own surroundings and never read from a file.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,19 +26,26 @@ ISSUER = "https://token.actions.githubusercontent.com"
 API = "https://api.github.com"
 ADVISORY_MAX_AGE_DAYS = 3
 PATIENCE_SECONDS = 3600.0
+# Does some work, named by its words, until the outside gives it or patience ends.
+Patiently = Callable[[Callable[[], None], str], None]
 # What only the signer may see, and what only the draft may.
 TOKEN_VARIABLES = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 SECRETS = frozenset({*TOKEN_VARIABLES, "GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN"})
 
 
 @contextmanager
-def production(plan: Plan, root: Path, *, cache: Path, images: Path, served: bool) -> Iterator[World]:
-    """Open the real outside; ``served`` starts the registry on loopback that serves the run's images."""
+def production(
+    plan: Plan, root: Path, *, cache: Path, images: Path, served: bool, patiently: Patiently
+) -> Iterator[World]:
+    """Open the real outside; ``served`` starts the registry on loopback that serves the run's images.
+
+    ``patiently`` tries what has to be fetched for that.
+    """
     env = {name: value for name, value in os.environ.items() if name not in SECRETS}
     registry = Registry(env=env)
     bases = _bases(plan, root, cache)
     if served:
-        _fetch(bases.values(), registry)
+        patiently(lambda: _fetch(bases.values(), registry), "fetching the bases")
     with Supervised(log=cache / "logs" / "production.log") as services, free_ports(1) as held:
         (port,) = held.release()
         if served:

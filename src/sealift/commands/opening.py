@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -177,13 +177,7 @@ def _world(
     stack: ExitStack, asked: Asked, plan: Plan, root: Path, cache: Path, run: RunFolder, stations: set[str]
 ) -> tuple[World, Stage | None]:
     if asked.production:
-        from sealift.production import download_advisories, production
-
-        if "scan" in stations:
-            download_advisories(cache)
-        served = bool(stations & _LOOK_AT_IMAGES)
-        real = production(plan, root, cache=cache, images=run.images, served=served)
-        return stack.enter_context(real), None
+        return stack.enter_context(_production(asked, plan, root, cache, run, stations)), None
     from sealift.rehearsal.sigstore_trust import Profile
     from sealift.rehearsal.world import Wanted, rehearsal
 
@@ -201,6 +195,23 @@ def _world(
     if stations - _NEED_NOTHING:
         stage.start()
     return stage.world, stage
+
+
+def _production(
+    asked: Asked, plan: Plan, root: Path, cache: Path, run: RunFolder, stations: set[str]
+) -> AbstractContextManager[World]:
+    from sealift.patience import Patience, persist
+    from sealift.production import PATIENCE_SECONDS, download_advisories, production
+
+    patience = Patience(seconds=PATIENCE_SECONDS if asked.patience is None else asked.patience)
+
+    def fetched(work: Callable[[], None], doing: str) -> None:
+        persist(work, doing=doing, patience=patience, next_step=again(asked, os.environ))
+
+    if "scan" in stations:
+        fetched(lambda: download_advisories(cache), "fetching the advisories")
+    served = bool(stations & _LOOK_AT_IMAGES)
+    return production(plan, root, cache=cache, images=run.images, served=served, patiently=fetched)
 
 
 def _debian(stations: Collection[str]) -> tuple[str, ...]:

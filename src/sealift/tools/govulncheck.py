@@ -51,6 +51,7 @@ def scan(binary: Path, database: Path) -> tuple[GoFinding, ...]:
             f"there is no Go advisory database in {database}",
             means="nothing can be looked up, so nothing would be found",
             next_step="sealift doctor",
+            again=False,
         )
     with _clean_home() as home:
         # With -json a finding does not change the exit status: anything but 0 is a failure.
@@ -111,6 +112,7 @@ def read_messages(stdout: str) -> tuple[GoFinding, ...]:
             "govulncheck did not say what it looked at",
             means="an empty answer is not a clean one",
             next_step="sealift doctor",
+            again=False,
         )
     return tuple(findings[key] for key in sorted(findings))
 
@@ -124,7 +126,7 @@ def _messages(stdout: str) -> Iterator[_Message]:
         try:
             yield msgspec.json.decode(part.encode(), type=_Message)
         except msgspec.DecodeError as err:
-            raise OutsideError(f"govulncheck wrote something else than expected: {err}") from err
+            raise OutsideError(f"govulncheck wrote something else than expected: {err}", again=False) from err
 
 
 def _merge(findings: dict[tuple[str, str], GoFinding], found: _Finding, entries: dict[str, _Osv]) -> None:

@@ -129,7 +129,14 @@ def download_database(cache_dir: Path) -> None:
     cache_dir.mkdir(parents=True, exist_ok=True)
     with _clean_room() as (env, folder):
         argv = ["trivy", "image", "--download-db-only", "--quiet", "--disable-telemetry"]
-        process.run([*argv, "--cache-dir", cache_dir.absolute()], env=env, cwd=folder)
+        try:
+            process.run([*argv, "--cache-dir", cache_dir.absolute()], env=env, cwd=folder)
+        except process.ProgramFailedError as error:
+            raise OutsideError(
+                f"Trivy's advisory database could not be fetched: {error.happened}",
+                means="nothing newer can be looked up than what the cache has",
+                next_step="run again when it answers",
+            ) from error
 
 
 def database(cache_dir: Path) -> DatabaseFacts:
@@ -178,6 +185,7 @@ def _need_database(cache_dir: Path) -> None:
             f"there is no advisory database in {cache_dir}",
             means="nothing can be looked up, so nothing would be found",
             next_step="sealift doctor",
+            again=False,
         )
 
 
@@ -230,6 +238,7 @@ def _decode(raw: bytes, kind: type[T]) -> T:
             f"Trivy wrote something else than expected: {err}",
             means="it may be another version than the one this was written for",
             next_step="sealift doctor",
+            again=False,
         ) from err
 
 
