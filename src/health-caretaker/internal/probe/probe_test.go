@@ -176,6 +176,44 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+func TestSecretsAreKeptFromTomorrowsComputersToo(t *testing.T) {
+	now := time.Now()
+	s, pool := certified(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour),
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "<%v>", r.TLS.CurveID) }))
+	prober := New("agent/1", &tls.Config{RootCAs: pool})
+	for _, test := range []struct {
+		change func(*config.Endpoint)
+		want   tls.CurveID
+	}{
+		{func(*config.Endpoint) {}, tls.X25519},
+		{func(e *config.Endpoint) { e.Headers = map[string]string{"Authorization": "Bearer token"} }, tls.X25519MLKEM768},
+		{func(e *config.Endpoint) { e.Body = "password=1" }, tls.X25519MLKEM768},
+		{func(e *config.Endpoint) { e.URL += "/?token=1" }, tls.X25519MLKEM768},
+		{func(e *config.Endpoint) { e.URL = strings.Replace(e.URL, "//", "//user:word@", 1) }, tls.X25519MLKEM768},
+	} {
+		e := endpoint(s.URL)
+		e.ExpectText = fmt.Sprintf("<%v>", test.want)
+		test.change(&e)
+		if r := prober.Check(t.Context(), e); !r.OK() {
+			t.Errorf("%+v: %+v", e, r)
+		}
+	}
+}
+
+func TestHTTP2IsSpokenWhereTheServerDoes(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	trust := &tls.Config{RootCAs: x509.NewCertPool()}
+	trust.RootCAs.AddCert(s.Certificate())
+	e := endpoint(s.URL)
+	e.ExpectText = "HTTP/2.0"
+	if r := New("agent/1", trust).Check(t.Context(), e); !r.OK() || r.Phases.TLS <= 0 || r.Phases.FirstByte <= 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestPhasesAddUp(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(20 * time.Millisecond) }))
 	defer plain.Close()
