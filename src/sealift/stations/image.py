@@ -24,6 +24,8 @@ SHELLS = frozenset(
 SETUID = 0o6000
 EXECUTABLE = 0o111
 MOST_NAMED = 12
+# What the Dockerfile says nothing of is the base's.
+INHERITED = ("Env", "WorkingDir", "Volumes", "OnBuild", "Shell", "StopSignal")
 
 
 def labels(plan: Plan) -> dict[str, str]:
@@ -122,9 +124,10 @@ def _look_platform(
     looks: Looks, cell: Cell, plan: Plan, proven: Proven, layout: Layout, manifest: Digest, base: Base
 ) -> BuiltPlatform:
     platform, binary = cell.platform, f"/{plan.config.service}"
-    _look_config(looks, platform, plan, layout.config(manifest)["config"], binary)
     base_layout = Layout(base.layout)
     base_manifest = base_layout.platforms(base.digest)[platform]
+    below_config = base_layout.config(base_manifest)["config"]
+    _look_config(looks, platform, plan, layout.config(manifest), below_config, binary)
     below = [b.digest for b in base_layout.layers(base_manifest)]
     layers = layout.layers(manifest)
     looks.equal(
@@ -146,9 +149,24 @@ def _look_platform(
     )
 
 
-def _look_config(looks: Looks, platform: Platform, plan: Plan, config: dict[str, Any], binary: str) -> None:
+def _look_config(
+    looks: Looks,
+    platform: Platform,
+    plan: Plan,
+    whole: dict[str, Any],
+    below: dict[str, Any],
+    binary: str,
+) -> None:
+    config = whole.get("config") or {}
+    named = f"{whole.get('os')}/{whole.get('architecture')}"
+    looks.equal(f"{platform}: platform in the configuration", expected=str(platform), got=named)
     looks.equal(f"{platform}: user", expected=plan.config.image.user, got=config.get("User"))
     looks.equal(f"{platform}: entrypoint", expected=[binary], got=config.get("Entrypoint"))
+    looks.equal(f"{platform}: arguments", expected=None, got=config.get("Cmd"))
+    asked = (config.get("Healthcheck") or {}).get("Test")
+    looks.equal(f"{platform}: health check", expected=["CMD", binary, "-healthcheck"], got=asked)
+    for key in INHERITED:
+        looks.equal(f"{platform}: {key} of the base", expected=below.get(key), got=config.get(key))
     got = config.get("Labels") or {}
     for key, value in labels(plan).items():
         looks.equal(f"{platform}: label {key}", expected=value, got=got.get(key))
