@@ -9,13 +9,11 @@ Every status is an answer. What breaks on the way, or comes short, raises Outsid
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import msgspec
 
@@ -78,7 +76,13 @@ class Http:
 
         try:
             came = self._way(url).request(
-                method, url, body=body, headers=headers, redirect=False, retries=False, preload_content=False
+                method,
+                url,
+                body=body,
+                headers={"User-Agent": "sealift", **headers},
+                redirect=False,
+                retries=False,
+                preload_content=False,
             )
             read = _whole(came)
         except urllib3.exceptions.HTTPError as err:
@@ -99,6 +103,8 @@ class Http:
 
 def proxy_of(url: str, env: Mapping[str, str]) -> str:
     """Return the proxy that an address is asked through, or nothing; this machine is asked directly."""
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
     parts = urlsplit(url)
     told = {name.lower(): value for name, value in env.items() if name.lower().endswith("_proxy")}
     proxies = {"no": told.get("no_proxy", "")}
@@ -143,6 +149,8 @@ def _whole(came: BaseHTTPResponse) -> bytes:
 
 
 def _broken(err: Exception, url: str) -> OutsideError:
+    import ssl
+
     # A certificate that is not believed is no accident of the line.
     again = not any(isinstance(arg, ssl.SSLCertVerificationError) for arg in err.args)
     return OutsideError(

@@ -19,7 +19,8 @@ LAYOUT = "ocidir://"
 TIMEOUT = 300.0
 # regctl hashes what it reads, and says so.
 _OTHER_BYTES = re.compile(r"digest mismatch")
-_PLAIN_REFUSAL = re.compile(r"\[http 4(?!08|25|29)\d\d\]")
+_REFUSED = re.compile(r"\[http 4(?!08|25|29)\d\d\]")
+_FAILED = re.compile(r"\[http (?:408|425|429|5\d\d)\]")
 
 
 def regctl(
@@ -63,5 +64,5 @@ def _failed(done: Completed, what: str) -> NoReturn:
     failed, said = ProgramFailedError(done), done.stderr.strip() or "nothing"
     if _OTHER_BYTES.search(said):
         raise RefusedError(f"{what}: it has other bytes than its name says", means=said) from failed
-    again = not _PLAIN_REFUSAL.search(said)
+    again = _FAILED.search(said) is not None or not _REFUSED.search(said)
     raise OutsideError(what, means=said, next_step="run again" if again else "", again=again) from failed
