@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.speed import first, many, page, rounds, services
+from benchmarks.speed import first, many, page, services
 from benchmarks.speed.catalog import FIGURES, NOT_UNASKED
 from benchmarks.speed.desk import Argv, timed
 from benchmarks.speed.machine import RESULTS, ROOT, measured
+from benchmarks.speed.rounds import PARTS, Rounds, parts_of
 from benchmarks.speed.values import Figure, Measured
 from sealift.console import result, say
-from sealift.errors import SealiftError
+from sealift.errors import ManyErrors, SealiftError
 from sealift.model.codec import publish, to_json
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -33,10 +34,13 @@ def measure_help(count: int) -> tuple[Figure, ...]:
 
 
 def measure_rounds(figures: Sequence[str], count: int) -> Measured:
-    """Measure what is taken out of the same rounds."""
-    played = rounds.play(figures, count)
-    parts = rounds.parts_of(played) if "chain" in figures else ()
-    return measured(rounds.figures_of(figures, played), parts)
+    """Measure what is taken out of the same rounds; raise what failed only when nothing went through."""
+    rounds = Rounds(figures)
+    rounds.play(count)
+    made = rounds.figures_of()
+    if not made:
+        raise ManyErrors(rounds.failures)
+    return measured(made, parts_of(rounds.rounds) if "chain" in figures else ())
 
 
 def makers(figures: Sequence[str], count: int) -> Iterator[tuple[str, Maker]]:
@@ -47,14 +51,22 @@ def makers(figures: Sequence[str], count: int) -> Iterator[tuple[str, Maker]]:
         "help": lambda: measured(measure_help(count)),
         "first": lambda: measured(*first.measure()),
     }
-    together = [f for f in figures if f in rounds.PARTS]
+    together = [f for f in figures if f in PARTS]
     if together:
         yield "-".join(together), lambda: measure_rounds(together, count)
     yield from ((f, alone[f]) for f in figures if f in alone)
 
 
-def main() -> None:
-    """Measure, print, and write down after each measurement: an interrupted run keeps what it has."""
+def write_down(name: str, made: Measured, to: Path) -> None:
+    """Keep every sample, write the table, and print its new rows."""
+    publish(RESULTS / f"{name}.json", to_json(made))
+    page.update(to, made)
+    for figure in made.figures:
+        result(page.row_of(figure, made))
+
+
+def main() -> int:
+    """Measure and write down one after the other: an interrupted run keeps what it has."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
     parser.add_argument("--rounds", type=int, default=5, help="how many samples, after one to warm up")
@@ -62,19 +74,21 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := set(chosen.figures) - set(FIGURES):
         parser.error(f"there is no figure {', '.join(sorted(unknown))}; use some of {', '.join(FIGURES)}")
-    figures = chosen.figures or [f for f in FIGURES if f not in NOT_UNASKED]
-    for name, make in makers(list(dict.fromkeys(figures)), chosen.rounds):
-        made = make()
-        publish(RESULTS / f"{name}.json", to_json(made))
-        page.update(chosen.page, made)
-        for figure in made.figures:
-            result(page.row_of(figure, made))
+    figures = list(dict.fromkeys(chosen.figures)) or [f for f in FIGURES if f not in NOT_UNASKED]
+    done = set()
+    for name, make in makers(figures, chosen.rounds):
+        try:
+            made = make()
+        except SealiftError as error:
+            say(f"bench: {error}")
+        else:
+            write_down(name, made, chosen.page)
+            done |= {figure.row.figure for figure in made.figures}
     say(f"bench: the table is in {chosen.page}, every sample in {RESULTS}")
+    if missing := [figure for figure in figures if figure not in done]:
+        say(f"bench: not measured, see above: {', '.join(missing)}")
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except SealiftError as error:
-        say(f"bench: {error}")
-        sys.exit(error.exit_code)
+    sys.exit(main())

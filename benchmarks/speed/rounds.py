@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.speed import beside, chain
 from benchmarks.speed.desk import Desk, Ran, Released
 from benchmarks.speed.values import Figure, Part, middle, ratio
 from sealift.console import say
+from sealift.errors import SealiftError
 
-# What each figure takes out of a round, beside the release that all of them begin with.
+# What each figure takes out of a round, beside the release that all of them begin with: fields of Round.
 PARTS: Mapping[str, tuple[str, ...]] = {
     "chain": (),
     "script": ("script",),
@@ -23,59 +24,78 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 CHECKPOINT_INTERVAL = 0.5
 WORLD, WORLD_V2 = "bench", "bench-v2"
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(kw_only=True)
 class Round:
-    """One release in a new world, and what was done beside it at the same services."""
+    """One release in a new world, and what was done beside it at the same services; what failed is None."""
 
     first: Released
-    scripted: beside.Scripted | None
-    goreleased: float | None
-    again: Ran | None
-    v2: Released | None
+    script: beside.Scripted | None = None
+    goreleaser: float | None = None
+    again: Ran | None = None
+    v2: Released | None = None
+
+    def has(self, figure: str) -> bool:
+        """Tell whether everything that a figure is made of went through."""
+        return all(getattr(self, part) is not None for part in PARTS[figure])
 
 
-def play(figures: Collection[str], count: int) -> list[Round]:
-    """Play one round to warm every cache up, then ``count`` that are measured."""
-    wanted = {part for figure in figures for part in PARTS[figure]}
-    program = beside.provide_goreleaser() if "goreleaser" in wanted else None
-    desk = Desk.set_up("desk")
-    rounds = []
-    for number in range(count + 1):
-        say(f"bench: round {number} of {count}" if number else "bench: a round to warm up")
-        rounds.append(_one(desk, wanted, program))
-    return rounds[1:]
+class Rounds:
+    """The rounds of one measurement. What fails is said, left out, and remembered in ``failures``."""
 
+    def __init__(self, figures: Collection[str]) -> None:
+        self.figures = figures
+        self.wanted = {part for figure in figures for part in PARTS[figure]}
+        self.rounds: list[Round] = []
+        self.failures: list[SealiftError] = []
+        self.program = self._try(beside.provide_goreleaser) if "goreleaser" in self.wanted else None
+        self.desk = Desk.set_up("desk")
 
-def _one(desk: Desk, wanted: Collection[str], program: Path | None) -> Round:
-    """Play one round, in a world that was not there before."""
-    scripted = goreleased = again = v2 = None
-    with desk.world(WORLD) as world:
-        first = desk.release(WORLD)
-        env = desk.environment(WORLD)
-        if "script" in wanted:
-            scripted = beside.script(desk, world, env)
-        if program is not None:
-            goreleased = beside.goreleaser(program, world, env)
-        if "again" in wanted:
-            desk.stop(WORLD)
-            again = desk.release(WORLD).ran
-    if "v2" in wanted:
-        with desk.world(WORLD_V2):
-            v2 = desk.release(WORLD_V2, "--signing-profile", "v2")
-    return Round(first=first, scripted=scripted, goreleased=goreleased, again=again, v2=v2)
+    def play(self, count: int) -> None:
+        """Play one round to warm every cache up, then ``count`` that are measured."""
+        for number in range(count + 1):
+            say(f"bench: round {number} of {count}" if number else "bench: a round to warm up")
+            played = self._try(self._round)
+            if number and played is not None:
+                self.rounds.append(played)
 
+    def figures_of(self) -> tuple[Figure, ...]:
+        """Put every round's seconds together; a figure that no round has is left out."""
+        having = {figure: [r for r in self.rounds if r.has(figure)] for figure in self.figures}
+        return tuple(made for figure, rounds in having.items() if rounds for made in MAKERS[figure](rounds))
 
-def figures_of(figures: Collection[str], rounds: Sequence[Round]) -> tuple[Figure, ...]:
-    """Put every round's seconds together."""
-    makers: Mapping[str, Callable[[Sequence[Round]], Iterator[Figure]]] = {
-        "chain": _chain,
-        "script": _script,
-        "goreleaser": _goreleaser,
-        "sign": _sign,
-        "again": _again,
-    }
-    return tuple(made for figure in figures for made in makers[figure](rounds))
+    def _round(self) -> Round:
+        with self.desk.world(WORLD) as world:
+            played = Round(first=self.desk.release(WORLD))
+            env = self.desk.environment(WORLD)
+            if "script" in self.wanted:
+                played.script = self._try(lambda: beside.script(self.desk, world, env))
+            if (program := self.program) is not None:
+                played.goreleaser = self._try(lambda: beside.goreleaser(program, world, env))
+            if "again" in self.wanted:
+                played.again = self._try(self._again)
+        if "v2" in self.wanted:
+            played.v2 = self._try(self._v2)
+        return played
+
+    def _again(self) -> Ran:
+        self.desk.stop(WORLD)
+        return self.desk.release(WORLD).ran
+
+    def _v2(self) -> Released:
+        with self.desk.world(WORLD_V2):
+            return self.desk.release(WORLD_V2, "--signing-profile", "v2")
+
+    def _try(self, make: Callable[[], T]) -> T | None:
+        """Go on with what comes next when this fails: twenty minutes are not lost for one."""
+        try:
+            return make()
+        except SealiftError as error:
+            say(f"bench: {error}")
+            self.failures.append(error)
+            return None
 
 
 def parts_of(rounds: Sequence[Round]) -> tuple[Part, ...]:
@@ -101,18 +121,18 @@ def _chain(rounds: Sequence[Round]) -> Iterator[Figure]:
 
 
 def _script(rounds: Sequence[Round]) -> Iterator[Figure]:
-    scripts = [r.scripted.seconds for r in rounds if r.scripted]
+    scripts = [r.script.seconds for r in rounds if r.script]
     yield ratio("script", _walls(rounds), scripts)
     yield ratio("script-whole", [r.first.ran.seconds for r in rounds], scripts)
 
 
 def _goreleaser(rounds: Sequence[Round]) -> Iterator[Figure]:
-    yield ratio("goreleaser", _walls(rounds), [r.goreleased for r in rounds if r.goreleased is not None])
+    yield ratio("goreleaser", _walls(rounds), [r.goreleaser for r in rounds if r.goreleaser is not None])
 
 
 def _sign(rounds: Sequence[Round]) -> Iterator[Figure]:
     ours = [chain.station_seconds(r.first.nodes, "sign") for r in rounds]
-    yield ratio("sign", ours, [r.scripted.stages["sign"] for r in rounds if r.scripted])
+    yield ratio("sign", ours, [r.script.stages["sign"] for r in rounds if r.script])
     v2 = [chain.station_seconds(r.v2.nodes, "sign") for r in rounds if r.v2]
     yield Figure(
         name="sign-v2",
@@ -123,3 +143,12 @@ def _sign(rounds: Sequence[Round]) -> Iterator[Figure]:
 
 def _again(rounds: Sequence[Round]) -> Iterator[Figure]:
     yield ratio("again", [r.again.seconds for r in rounds if r.again], [r.first.ran.seconds for r in rounds])
+
+
+MAKERS: Mapping[str, Callable[[Sequence[Round]], Iterator[Figure]]] = {
+    "chain": _chain,
+    "script": _script,
+    "goreleaser": _goreleaser,
+    "sign": _sign,
+    "again": _again,
+}
