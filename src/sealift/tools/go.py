@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from sealift import process
+from sealift.errors import OutsideError
 from sealift.model.config import Linkage
 from sealift.model.names import Platform
 
@@ -20,6 +22,10 @@ ZIG = {
     "riscv64": "riscv64-linux-gnu",
     "s390x": "s390x-linux-gnu",
 }
+
+# How go says that a module, or its line in the checksum database, did not come: the address, and why.
+_NOT_FETCHED = re.compile(r'(?:Get "|reading )https?://[^\s"]+"?: (?P<why>.+)')
+_SAID_NO = re.compile(r"4(?!08|25|29)\d\d ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,20 +78,38 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
 def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     """Build one binary; the same source, Go and flags give the same bytes in any folder.
 
-    Returns the command's words. Raises ProgramFailedError with the compiler's output.
+    Returns the command's words. Raises ProgramFailedError with the compiler's output, and another
+    OutsideError where a module could not be fetched.
     """
     ldflags = f"-s -w -buildid= -X {request.variable}={request.version}"
     if request.linkage == "dynamic":
         ldflags += " -linkmode=external -extldflags=-s"
     argv = [str(go), "build", "-trimpath", "-buildvcs=true", f"-ldflags={ldflags}"]
     request.output.parent.mkdir(parents=True, exist_ok=True)
-    process.run(
-        [*argv, "-o", request.output, request.package],
-        cwd=request.module,
-        env=environment(go, request),
-        timeout=1200,
-    )
+    try:
+        process.run(
+            [*argv, "-o", request.output, request.package],
+            cwd=request.module,
+            env=environment(go, request),
+            timeout=1200,
+        )
+    except process.ProgramFailedError as error:
+        if (lost := _lost(error)) is None:
+            raise
+        raise lost from error
     return ("go", *argv[1:], request.package)
+
+
+def _lost(error: process.ProgramFailedError) -> OutsideError | None:
+    """Tell of a module that did not come, if that was it."""
+    if (found := _NOT_FETCHED.search(error.done.stderr)) is None:
+        return None
+    return OutsideError(
+        f"a Go module could not be fetched: {found[0]}",
+        means="the compiler has not seen the code yet",
+        next_step="run again when it answers; go env GOPROXY names who is asked",
+        again=_SAID_NO.match(found["why"]) is None,
+    )
 
 
 def version(go: Path) -> str:
