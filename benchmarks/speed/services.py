@@ -8,7 +8,6 @@ It is a process of its own, as a release is.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -17,8 +16,7 @@ from unittest import mock
 
 import msgspec
 
-from benchmarks.speed.desk import Desk, timed
-from benchmarks.speed.machine import ROOT
+from benchmarks.speed.desk import Desk
 from benchmarks.speed.values import Figure
 from sealift.commands.opening import Asked, opened
 from sealift.console import result
@@ -64,9 +62,7 @@ def measure(count: int) -> tuple[Figure, ...]:
 
 def _one(desk: Desk) -> Started:
     with desk.world(WORLD):
-        argv = [sys.executable, "-m", "benchmarks.speed.services", WORLD]
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        ran = timed(argv, cwd=desk.folder, log="services", env=env)
+        ran = desk.python("benchmarks.speed.services", WORLD, log="services")
     return msgspec.json.decode(ran.stdout, type=Started)
 
 
