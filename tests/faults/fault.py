@@ -62,7 +62,7 @@ ON_A_SOCKET = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One way to fail, for the first ``times`` requests that match, or for all of them.
+    """One way to fail, for the first ``times`` requests that match, or for all of them; ``skip`` go before.
 
     ``code`` and ``retry_after`` (seconds) belong to STATUS, ``seconds`` to what is slow: how long the
     first byte is held back, or the whole body takes. With ``lasts`` it is over after so many seconds.
@@ -74,6 +74,7 @@ class Fault:
     retry_after: int | None = None
     seconds: float = 1.0
     match: Match = everything
+    skip: int = 0
     times: int | None = None
     lasts: float | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tests.faults.fault import ON_A_SOCKET, Fault, Kind, Match, Request, everything, writes
@@ -26,6 +26,13 @@ SILENT = Fault(kind=Kind.SILENT, times=1)
 LOST = Fault(kind=Kind.LOST, match=writes)
 # Here the first one who asks is another program, whose timeout is minutes.
 IMPATIENT = frozenset({("registry", "base"), ("builder", "image"), ("CT log", "sign")})
+# Where a station has begun to write, and not ended: of so many writes, each at one point of it.
+MIDWAY: Mapping[tuple[str, str], tuple[int, ...]] = {
+    ("registry", "push"): (4,),
+    ("registry", "sign"): (3, 17),
+    ("registry", "promote"): (1, 2, 5),
+    ("GitHub", "draft"): (1, 3),
+}
 ALWAYS = (
     REFUSED,
     *(Fault(kind=Kind.STATUS, code=code) for code in STATUSES),
@@ -87,11 +94,19 @@ def _row(outside: Outside, station: str) -> Iterator[Case]:
     if writing or outside.stations == ("sign",):
         yield _case(outside, station, LOST, "every write")
         yield _case(outside, station, replace(LOST, times=1), "the first write")
+    yield from _midway(outside, station)
     first, match = ("the first write", writes) if writing else ("the first request", everything)
     yield from (_case(outside, station, replace(f, match=match, times=1), first) for f in PASSING)
     yield _case(outside, station, replace(REFUSED, lasts=1.0), "for 1 s")
     if (outside.name, station) not in IMPATIENT:
         yield _case(outside, station, SILENT, "the first request")
+
+
+def _midway(outside: Outside, station: str) -> Iterator[Case]:
+    for done in MIDWAY.get((outside.name, station), ()):
+        broken = Fault(kind=Kind.STATUS, code=500, match=writes, skip=done)
+        yield _case(outside, station, broken, f"every write after {done}")
+        yield _case(outside, station, replace(LOST, skip=done, times=1), f"write {done + 1}")
 
 
 def _case(outside: Outside, station: str, fault: Fault, hits: str) -> Case:

@@ -43,6 +43,7 @@ class Met:
 
     fault: Fault
     hits: list[Seen] = field(default_factory=list)
+    spared: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -53,7 +54,12 @@ class Met:
     def takes(self, request: Request) -> bool:
         """Tell whether it hits this one."""
         used = self.fault.times is not None and self.count >= self.fault.times
-        return not used and not self.over.is_set() and self.fault.match(request)
+        if used or self.over.is_set() or not self.fault.match(request):
+            return False
+        if self.spared < self.fault.skip:
+            self.spared += 1
+            return False
+        return True
 
 
 class Proxy:

@@ -152,6 +152,11 @@ def test_it_is_over_after_so_many_times(proxy: Proxy) -> None:
     assert met.count == 2
 
 
+def test_it_begins_after_so_many(proxy: Proxy) -> None:
+    with proxy.failing(Fault(kind=Kind.STATUS, code=500, match=writes, skip=1, times=1)):
+        assert [ask(proxy, m, b"x")[0] for m in ("POST", "GET", "POST", "POST")] == [201, 200, 500, 201]
+
+
 def test_only_what_matches_is_hit(proxy: Proxy) -> None:
     with proxy.failing(Fault(kind=Kind.STATUS, code=500, match=writes)) as met:
         assert ask(proxy)[0] == 200
