@@ -135,6 +135,10 @@ func TestFromTheFileToTheMetrics(t *testing.T) {
 	until(t, r.web+"/api/v1/status", `"error":"endpoints[0].url: must start with http:// or https://`)
 	until(t, r.metrics+"/metrics", "config_last_reload_successful 0")
 	until(t, r.metrics+"/metrics", `endpoint_up{endpoint="a"} 1`)
+	// The valid configuration runs on, so nobody is taken out of service for the bad file.
+	if status, body := get(t, r.web+"/readyz"); status != http.StatusOK || !strings.Contains(body, "is refused") {
+		t.Errorf("readiness: %d %s", status, body)
+	}
 
 	r.configure(t, `{"endpoints": [{"name": "b", "url": "`+target.URL+`/b", "expect_status": 404}]}`)
 	until(t, r.metrics+"/metrics", `endpoint_up{endpoint="b"} 0`)

@@ -178,7 +178,7 @@ func TestEveryOperationThatIsDescribedIsThere(t *testing.T) {
 	}
 }
 
-func TestARefusedConfigurationIsTold(t *testing.T) {
+func TestARefusedConfigurationIsToldAndTakesNobodyOutOfService(t *testing.T) {
 	s := serve(t, `{"endpoints": []}`)
 	if err := os.WriteFile(s.path, []byte(`{"endpoint": []}`), 0o600); err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestARefusedConfigurationIsTold(t *testing.T) {
 		t.Errorf("the status says %v", status)
 	}
 	response, ready := s.ask(t, "GET", "/readyz")
-	if response.StatusCode != http.StatusOK || ready["config"] == nil {
+	if response.StatusCode != http.StatusOK || ready["status"] != "ready" || ready["config"] == nil {
 		t.Errorf("readiness: %s, %v", response.Status, ready)
 	}
 }
