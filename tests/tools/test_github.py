@@ -70,7 +70,7 @@ class StandIn:
         finally:
             connection.close()
 
-    def client(self, token: str = TOKEN, repository: str = REPOSITORY) -> GitHub:
+    def client(self, token: str | None = TOKEN, repository: str = REPOSITORY) -> GitHub:
         return GitHub(f"http://127.0.0.1:{self.port}", token, repository, pace=AT_ONCE)
 
     def content(self, name: str) -> Path:
@@ -253,6 +253,13 @@ def test_a_wrong_token_is_named_and_not_tried_again(stand_in: StandIn, assets: d
     for secret in (wrong, TOKEN):
         assert secret not in str(caught.value)
         assert secret not in stand_in.log.read_text()
+
+
+def test_who_has_no_token_asks_without_one_and_an_empty_one_is_a_mistake(stand_in: StandIn) -> None:
+    with pytest.raises(OutsideError, match="401: Requires authentication"):
+        stand_in.client(token=None).tag_commit(TAG)
+    with pytest.raises(UsageError, match="no token"):
+        stand_in.client(token="")
 
 
 def test_a_repository_that_is_not_there_is_never_an_absent_tag(stand_in: StandIn) -> None:

@@ -78,16 +78,19 @@ class Release:
 class GitHub:
     """One repository's releases and tags."""
 
-    def __init__(self, base_url: str, token: str, repository: str, *, pace: Pace | None = None) -> None:
+    def __init__(
+        self, base_url: str, token: str | None, repository: str, *, pace: Pace | None = None
+    ) -> None:
+        """Without a token (None, not an empty one) only what everybody may read is there."""
         import github
 
-        if not token:
+        if token == "":
             raise UsageError("there is no token for GitHub", next_step=f"give a token with {RIGHT}")
         pace = pace or Pace()
         self.repository = repository
         self._token = token
         self._client = github.Github(
-            auth=github.Auth.Token(token),
+            auth=None if token is None else github.Auth.Token(token),
             base_url=base_url.rstrip("/"),
             timeout=TIMEOUT,
             per_page=PER_PAGE,
@@ -218,7 +221,7 @@ class GitHub:
             ) from error
 
     def _clean(self, text: str) -> str:
-        return text.replace(self._token, "***")
+        return text.replace(self._token, "***") if self._token else text
 
 
 def _release(found: GitRelease) -> Release:
