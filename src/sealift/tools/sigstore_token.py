@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
@@ -104,4 +105,18 @@ def identity_token(raw: str) -> IdentityToken:
     try:
         return IdentityToken(raw)
     except IdentityError as err:
-        raise OutsideError(f"the identity token cannot be used: {err}", again=False) from None
+        raise _unusable(err) from None
+
+
+def _unusable(err: Exception) -> OutsideError:
+    """Say what is wrong with a token, never the token: the library calls every one of them malformed."""
+    import jwt
+
+    if not isinstance(err.__cause__, (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError)):
+        return OutsideError(f"the identity token cannot be used: {err}", again=False)
+    return OutsideError(
+        f"the identity token is not of this time: {err.__cause__}",
+        means=f"the provider's clock and this machine's, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, do not agree",
+        next_step="set the clock (timedatectl), then run again",
+        again=False,
+    )

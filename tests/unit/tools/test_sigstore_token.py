@@ -46,6 +46,17 @@ def test_a_token_says_who_will_sign() -> None:
         signatory("not a token")
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_off_is_named(hours: int) -> None:
+    told = claims_of_a_run()
+    for name in ("iat", "nbf", "exp"):
+        told[name] = int(time.time()) + 3600 * hours + (900 if name == "exp" else 0)
+    with pytest.raises(OutsideError, match="is not of this time") as caught:
+        signatory(jwt.encode(told, "x" * 32))
+    assert "clock" in caught.value.means
+    assert not caught.value.again
+
+
 @pytest.mark.parametrize(
     ("claim", "words"),
     [
