@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -66,6 +65,13 @@ class Registry:
     plain_http: tuple[str, ...] = ()
     env: Mapping[str, str] | None = None
     timeout: float = regctl.TIMEOUT
+    # One pool of connections and one set of tokens for all threads.
+    _objects: Objects = field(init=False, repr=False, compare=False)
+    _referrers: Referrers = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_objects", Objects(Api(plain_http=self.plain_http, env=self.env)))
+        object.__setattr__(self, "_referrers", Referrers(self._objects))
 
     def head(self, reference: str) -> Digest | None:
         """Return the digest that a reference names, or None when there is nothing."""
@@ -208,16 +214,6 @@ class Registry:
         if reference.startswith(regctl.LAYOUT):
             return regctl.layout_head(reference, env=self.env)
         return self.head(reference)
-
-    # One pool and one set of tokens for each registry object; a frozen value keeps its cached properties.
-
-    @cached_property
-    def _objects(self) -> Objects:
-        return Objects(Api(plain_http=self.plain_http, env=self.env))
-
-    @cached_property
-    def _referrers(self) -> Referrers:
-        return Referrers(self._objects)
 
 
 def parsed(reference: str) -> tuple[Repository, str]:

@@ -90,12 +90,13 @@ class Login:
     def _token(self, scope: Scope, told: Mapping[str, str], who: Credentials | None) -> str:
         realm = told.get("realm", "")
         self._trusted(scope, realm)
-        asked = [("service", told["service"])] if "service" in told else []
+        service = [("service", told["service"])] if "service" in told else []
         # Some registries offer less than the request needs: as go-containerregistry does, ask for both.
-        asked += [("scope", one) for one in dict.fromkeys((scope.asked, *told.get("scope", "").split()))]
-        answer = (
-            self._traded(realm, asked, who) if who and who.identity_token else self._got(realm, asked, who)
-        )
+        scopes = tuple(dict.fromkeys((scope.asked, *told.get("scope", "").split())))
+        if who is not None and who.identity_token:
+            answer = self._traded(realm, [*service, ("scope", " ".join(scopes))], who)
+        else:
+            answer = self._got(realm, [*service, *(("scope", one) for one in scopes)], who)
         what = f"no token for {scope.host}/{scope.path} came"
         if answer.status != _OK:
             raise refusal(answer, what)
