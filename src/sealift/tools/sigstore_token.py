@@ -116,7 +116,7 @@ def _unusable(err: Exception) -> OutsideError:
         return OutsideError(f"the identity token cannot be used: {err}", again=False)
     return OutsideError(
         f"the identity token is not of this time: {err.__cause__}",
-        means=f"the provider's clock and this machine's, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, do not agree",
+        means=f"the provider's clock and this one, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, do not agree",
         next_step="set the clock (timedatectl), then run again",
         again=False,
     )
