@@ -61,31 +61,6 @@ ON_A_SOCKET = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
-    """One way to fail, for the first ``times`` requests that match, or for all of them; ``skip`` go before.
-
-    ``code`` and ``retry_after`` (seconds) belong to STATUS, ``seconds`` to what is slow: how long the
-    first byte is held back, or the whole body takes. With ``lasts`` it is over after so many seconds.
-    SILENT holds an answer back until the fault is over.
-    """
-
-    kind: Kind
-    code: int = 0
-    retry_after: int | None = None
-    seconds: float = 1.0
-    match: Match = everything
-    skip: int = 0
-    times: int | None = None
-    lasts: float | None = None
-
-    def __str__(self) -> str:
-        if self.kind is not Kind.STATUS:
-            return str(self.kind)
-        later = "" if self.retry_after is None else f" with Retry-After: {self.retry_after}"
-        return f"{self.code}{later}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Reply:
     """An answer, whole, before anything is done to it. ``bodiless`` is that of a HEAD request."""
 
@@ -103,6 +78,33 @@ class Reply:
             phrase = "Unknown"
         lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{name}: {value}" for name, value in self.headers)]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One way to fail, for the first ``times`` requests that match, or for all of them; ``skip`` go before.
+
+    ``code`` and ``retry_after`` (seconds) belong to STATUS, ``seconds`` to what is slow: how long the
+    first byte is held back, or the whole body takes. With ``lasts`` it is over after so many seconds.
+    SILENT holds an answer back until the fault is over. With ``reply`` a STATUS is said in other words than
+    the service's.
+    """
+
+    kind: Kind
+    code: int = 0
+    retry_after: int | None = None
+    seconds: float = 1.0
+    match: Match = everything
+    skip: int = 0
+    times: int | None = None
+    lasts: float | None = None
+    reply: Reply | None = None
+
+    def __str__(self) -> str:
+        if self.kind is not Kind.STATUS:
+            return str(self.kind)
+        later = "" if self.retry_after is None else f" with Retry-After: {self.retry_after}"
+        return f"{self.code}{later}"
 
 
 # How a service says no: the body of an answer with this status, and its headers.

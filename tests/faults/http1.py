@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._end_with(b"", reset=True)
 
     def _said_no(self, met: Met) -> Reply:
-        said = self.dialect(met.fault.code)
+        said = met.fault.reply or self.dialect(met.fault.code)
         later = () if met.fault.retry_after is None else (("Retry-After", str(met.fault.retry_after)),)
         length = ("Content-Length", str(len(said.body)))
         return Reply(
