@@ -2,49 +2,67 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
+import os
 import signal
 import sys
 from types import FrameType
 
 from sealift import console
-from sealift.errors import InterruptedReleaseError, OutsideError, SealiftError
+from sealift.errors import InterruptedReleaseError, SealiftError
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+# How long what clears away may take, in seconds. What is left then ends with us: programs are killed by the
+# kernel, services and containers by the supervisor that waits for our end.
+CLEARING_SECONDS = 30.0
+ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
     from sealift.cli import app
 
-    signal.signal(signal.SIGTERM, _ended)
+    listen()
     try:
         app(prog_name="sealift")
     except SealiftError as error:
-        _end(error)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        _end(_no_room(error))
+        console.say(f"sealift: {error}")
+        sys.exit(error.exit_code)
 
 
-def _end(error: SealiftError) -> None:
-    console.say(f"sealift: {error}")
-    sys.exit(error.exit_code)
+def listen() -> None:
+    """End once when we are told to, in good order: whoever says it again disturbs nothing."""
+    for sign in ENDING:
+        # A shell lets what it starts in the background ignore Ctrl-C.
+        if signal.getsignal(sign) is not signal.SIG_IGN:
+            signal.signal(sign, _end)
 
 
-def _no_room(error: OSError) -> SealiftError:
-    """Say that a disk is full: it can be anywhere, and is nobody's defect."""
-    where = error.filename or "a temporary file"
-    return OutsideError(
-        f"{where} could not be written: {error.strerror}",
-        means="a disk is full; nothing half-done has a name that looks finished",
-        next_step="make room (df -h shows where), then run the same again to go on",
-    )
+def _end(number: int, _frame: FrameType | None) -> None:
+    for sign in ENDING:
+        # Not SIG_IGN, which the programs that clear away would inherit.
+        signal.signal(sign, _already)
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, CLEARING_SECONDS)
+    name, limit = signal.Signals(number).name, f"{CLEARING_SECONDS:g} s"
+    _tell(f"sealift: {name}: what was started is ended, which takes {limit} at most")
+    _tell("  next: run the same again to go on")
+    # Not an error of ours, which somebody who expects one might take for theirs.
+    raise KeyboardInterrupt
 
 
-def _ended(_number: int, _frame: FrameType | None) -> None:
-    raise InterruptedReleaseError("ended by SIGTERM", next_step="run the same again to go on")
+def _already(_number: int, _frame: FrameType | None) -> None:
+    _tell("sealift: it is ending already; saying it again changes nothing")
+
+
+def _give_up(_number: int, _frame: FrameType | None) -> None:
+    _tell(f"sealift: not everything ended within {CLEARING_SECONDS:g} s; the rest is killed")
+    os._exit(InterruptedReleaseError.exit_code)
+
+
+def _tell(words: str) -> None:
+    # Whoever was interrupted may hold the console's lock; and nobody may be there to read it.
+    with contextlib.suppress(OSError):
+        os.write(2, f"{words}\n".encode())
 
 
 if __name__ == "__main__":
