@@ -48,7 +48,11 @@ def missing(programs: Collection[str]) -> tuple[str, ...]:
 
 def install_line(programs: Collection[str]) -> str:
     """Return what a person types to install these programs."""
-    return f"sudo apt-get install -y --no-install-recommends {' '.join(_packages(programs))}"
+    return _install_line(_packages(programs))
+
+
+def _install_line(packages: Collection[str]) -> str:
+    return f"sudo apt-get install -y --no-install-recommends {' '.join(packages)}"
 
 
 def version_of(package: str) -> str:
@@ -61,7 +65,7 @@ def version_of(package: str) -> str:
 def ensure(programs: Collection[str]) -> dict[str, Path]:
     """Return each program's path, after installing the packages of those that were not here."""
     if absent := missing(programs):
-        _install(absent)
+        _install(absent, _packages(absent))
     if still := missing(programs):
         raise MissingProgramError(
             f"{', '.join(still)}: installed, and still not found",
@@ -71,34 +75,49 @@ def ensure(programs: Collection[str]) -> dict[str, Path]:
     return {p: path for p in programs if (path := find(p)) is not None}
 
 
+def ensure_file(folder: Path, names: Collection[str], package: str) -> Path:
+    """Return the first file of these names in a folder, after installing the package that brings it."""
+    places = [folder / name for name in names]
+    if not any(place.exists() for place in places):
+        _install([package], [package])
+    for place in places:
+        if place.exists():
+            return place
+    raise MissingProgramError(
+        f"{package} is installed, and {folder} has no {' or '.join(names)}",
+        means="dpkg was told to leave it out, or the package changed",
+        next_step=f"sudo apt-get install -y --reinstall {package}",
+    )
+
+
 def _packages(programs: Collection[str]) -> list[str]:
     return sorted({package for p in programs for package in PACKAGES[p]})
 
 
-def _install(absent: Collection[str]) -> None:
+def _install(absent: Collection[str], packages: Collection[str]) -> None:
     names = ", ".join(absent)
     if shutil.which("apt-get") is None:
         raise MissingProgramError(
             f"{names}: not here, and this system has no apt-get",
-            next_step=f"install what Debian calls {' '.join(_packages(absent))}",
+            next_step=f"install what Debian calls {' '.join(packages)}",
         )
     prefix = root_prefix()
     if prefix is None:
         raise MissingProgramError(
             f"{names}: not here",
             means="installing needs root; this user has none and sudo asks for a password",
-            next_step=install_line(absent),
+            next_step=_install_line(packages),
         )
     try:
-        _apt(prefix, _packages(absent))
+        _apt(prefix, packages)
     except ProgramFailedError as error:
         raise MissingProgramError(
             f"{names}: could not be installed\n{error}",
-            next_step=f"sudo apt-get update && {install_line(absent)}",
+            next_step=f"sudo apt-get update && {_install_line(packages)}",
         ) from error
 
 
-def _apt(prefix: tuple[str, ...], packages: list[str]) -> None:
+def _apt(prefix: tuple[str, ...], packages: Collection[str]) -> None:
     """Install; the lists are fetched only when they are empty or too old for the mirror."""
     apt = [
         *prefix,

@@ -24,18 +24,22 @@ from filelock import FileLock
 
 from sealift import process
 from sealift.console import say
-from sealift.errors import OutsideError
+from sealift.errors import OutsideError, UsageError
 from sealift.model.codec import publish
+from sealift.provision.debian import ensure_file
 from sealift.rehearsal.debian import Deb, stanzas
 
 DAY = 24 * 3600.0
 KEYRING = "debian-archive-keyring"
 KEYRINGS = Path("/usr/share/keyrings")
 APT = Path("/etc/apt")
+# For machines that are no Debian: the URL of its archive and, after a space, that of the security updates.
+VARIABLE = "SEALIFT_DEBIAN_MIRROR"
 
 _ONE_LINE = re.compile(
     r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)"
 )
+_URL = re.compile(r"https?://[\w.:/~%-]+")
 # Only these name Debian where an entry says nothing of its key.
 _DEBIAN = re.compile(
     r"(?:buster|bullseye|bookworm|trixie|forky|duke|sid|(?:old)*stable|testing|unstable)(?:[-/].+)?"
@@ -132,24 +136,41 @@ def read_sources(apt: Path = APT) -> tuple[Source, ...]:
 
 
 def mirror(sources: Iterable[Source] | None = None, keyrings: Path = KEYRINGS) -> Mirror:
-    """Find where this machine gets Debian from; any suite that it names will do."""
-    debian = [s for s in (read_sources() if sources is None else sources) if s.debian]
-    archive = next((s for s in debian if not s.security), None)
+    """Say where this machine gets Debian from: what SEALIFT_DEBIAN_MIRROR names, else what apt's sources do.
+
+    Either is believed for the signature by Debian's keys, which are a package of this machine's own system.
+    """
+    archive, security = _told(os.environ.get(VARIABLE, "")) or _found(
+        read_sources() if sources is None else sources
+    )
+    keyring = ensure_file(keyrings, (f"{KEYRING}.gpg", f"{KEYRING}.pgp"), KEYRING)
+    return Mirror(archive=archive, security=security, keyring=keyring)
+
+
+def _told(text: str) -> tuple[str, str | None] | None:
+    urls = text.split()
+    if not urls:
+        return None
+    if len(urls) > 2 or not all(map(_URL.fullmatch, urls)):  # noqa: PLR2004 - the archive and its updates
+        raise UsageError(
+            f"{VARIABLE} is {text!r}",
+            means="it names the archive and, after a space, the security updates, as http or https URLs",
+            next_step=f"{VARIABLE}='http://MIRROR/debian http://MIRROR/debian-security'",
+        )
+    return urls[0], urls[1] if urls[1:] else None
+
+
+def _found(sources: Iterable[Source]) -> tuple[str, str | None]:
+    """Find Debian in apt's sources; any suite that they name will do."""
+    debian = [s for s in sources if s.debian]
+    archive = next((s.uri for s in debian if not s.security), None)
     if archive is None:
         raise OutsideError(
-            "apt's sources on this machine name no Debian archive",
+            f"apt's sources on this machine name no Debian archive, and {VARIABLE} names none either",
             means="the stand-ins for the distroless bases are assembled from Debian's signed packages",
-            next_step="add a Debian entry to /etc/apt/sources.list.d, or run `sealift bases update`",
+            next_step=f"{VARIABLE}='http://MIRROR/debian http://MIRROR/debian-security', and the same again",
         )
-    keyring = next((k for k in sorted(keyrings.glob(f"{KEYRING}.*")) if k.suffix in {".gpg", ".pgp"}), None)
-    if keyring is None:
-        raise OutsideError(
-            f"Debian's keys are not in {keyrings}",
-            means="without them apt cannot tell Debian's packages from anybody's",
-            next_step=f"apt-get install {KEYRING}",
-        )
-    security = next((s.uri for s in debian if s.security), None)
-    return Mirror(archive=archive.uri, security=security, keyring=keyring)
+    return archive, next((s.uri for s in debian if s.security), None)
 
 
 def fetch(codename: str, arch: str, names: tuple[str, ...], cache: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import msgspec
 import pytest
 
 from sealift import process
-from sealift.errors import OutsideError
+from sealift.errors import MissingProgramError, OutsideError, UsageError
+from sealift.provision import debian
 from sealift.rehearsal import apt
 from sealift.rehearsal.apt import Mirror, deb822_sources, mirror, one_line_sources, read_sources
 from tests.unit.rehearsal.debs import write_debs
@@ -30,6 +32,11 @@ Suites: bookworm-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 """
+
+
+@pytest.fixture(autouse=True)
+def _apts_own_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(apt.VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -85,11 +92,67 @@ deb [ arch=amd64 ] http://mirror.example/security bookworm-security main
 def test_a_machine_without_debian_is_told_what_to_do(text: str, keyrings: Path) -> None:
     with pytest.raises(OutsideError, match="no Debian archive") as caught:
         mirror(deb822_sources(text), keyrings)
-    assert "sealift bases update" in caught.value.next_step
+    assert "SEALIFT_DEBIAN_MIRROR=" in caught.value.next_step
+    assert caught.value.exit_code == 4
 
 
-def test_without_debians_keys_nothing_is_believed(tmp_path: Path) -> None:
-    with pytest.raises(OutsideError, match="keys"):
+@pytest.mark.parametrize(
+    ("text", "security"),
+    [
+        ("http://told.example/debian", None),
+        (" https://told.example/debian  http://told.example:80/s ", "http://told.example:80/s"),
+    ],
+)
+def test_a_machine_is_told_its_mirror_by_a_variable(
+    text: str, security: str | None, keyrings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEALIFT_DEBIAN_MIRROR", text)
+    for sources in ((), deb822_sources(SOURCES)):
+        found = mirror(sources, keyrings)
+        assert (found.archive.partition("://")[2], found.security) == ("told.example/debian", security)
+        assert found.keyring == keyrings / "debian-archive-keyring.gpg"
+
+
+@pytest.mark.parametrize("text", ["mirror.example", "file:/debian", "http://a b http://c", 'http://a";x'])
+def test_a_variable_that_names_no_mirror_is_refused(
+    text: str, keyrings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEALIFT_DEBIAN_MIRROR", text)
+    with pytest.raises(UsageError, match="SEALIFT_DEBIAN_MIRROR is") as caught:
+        mirror(deb822_sources(SOURCES), keyrings)
+    assert caught.value.exit_code == 2
+
+
+def test_an_empty_variable_tells_nothing(keyrings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEALIFT_DEBIAN_MIRROR", "")
+    assert mirror(deb822_sources(SOURCES), keyrings).archive == "http://mirror.example/debian"
+
+
+def test_without_debians_keys_nothing_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_a, **_k: None)
+    with pytest.raises(MissingProgramError, match="debian-archive-keyring: not here") as caught:
+        mirror(deb822_sources(SOURCES), tmp_path)
+    assert caught.value.exit_code == 5
+
+
+def test_debians_keys_are_installed_where_they_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(_prefix: tuple[str, ...], packages: Sequence[str]) -> None:
+        assert list(packages) == ["debian-archive-keyring"]
+        (tmp_path / "debian-archive-keyring.pgp").touch()
+
+    monkeypatch.setattr(shutil, "which", lambda name, **_k: f"/usr/bin/{name}")
+    monkeypatch.setattr(debian, "root_prefix", lambda: ())
+    monkeypatch.setattr(debian, "_apt", install)
+    assert mirror(deb822_sources(SOURCES), tmp_path).keyring.name == "debian-archive-keyring.pgp"
+
+
+def test_keys_that_their_package_does_not_bring_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debian, "_install", lambda *_a: None)
+    with pytest.raises(MissingProgramError, match="debian-archive-keyring is installed, and"):
         mirror(deb822_sources(SOURCES), tmp_path)
 
 
