@@ -145,9 +145,8 @@ def _look(
         except RefusedError as err:
             looks.refused(str(err))
         else:
-            for e in mine:
-                if _look_library(looks, e, read, verifier):
-                    _look_cosign(looks, e, registry, cosign)
+            found = [e for e in mine if _look_library(looks, e, read, verifier)]
+            _look_cosign(looks, found, registry, cosign)
         return looks
 
     return together(one, subjects)
@@ -208,36 +207,37 @@ def _content(wanted: Expected, predicate: JSON, verifier: BundleVerifier) -> str
     return None
 
 
-def _look_cosign(looks: Looks, wanted: Expected, registry: Registry, cosign: Cosign) -> None:
-    """Look with cosign, which must come to the same result.
+def _look_cosign(looks: Looks, wanted: Sequence[Expected], registry: Registry, cosign: Cosign) -> None:
+    """Look with cosign, which must come to the same result; one start of it tells of a whole subject.
 
     cosign takes a registry that fails for one without signatures. So its no counts where the registry
     answers, and when it says it twice: the registry may have failed it the first time.
     """
-    what = f"{wanted.predicate_type} by cosign"
-    refusal: RefusedError | None = None
-    for _ in range(2):
+    refusal, tries = "", 2
+    while wanted and tries:
+        subject, tries = wanted[0].subject, tries - 1
         try:
-            _ask_cosign(wanted, cosign)
+            accepted = cosign.accepted(subject)
+            refusal = f"missing, accepted types: {', '.join(sorted(accepted)) or 'none'}"
         except OutsideError as err:
-            looks.not_checked(f"{what}: {err}", err)
+            _not_checked(looks, wanted, err, err)
             return
         except RefusedError as err:
-            refusal = err
-        else:
-            looks.passed(f"{what}: accepted")
+            accepted, refusal = frozenset(), str(err)
+        for e in wanted:
+            if e.predicate_type in accepted:
+                looks.passed(f"{e.predicate_type} by cosign: accepted")
+        wanted = [e for e in wanted if e.predicate_type not in accepted]
+        if wanted and (silence := _silence(subject, registry)) is not None:
+            _not_checked(looks, wanted, refusal, silence)
             return
-        if (silence := _silence(wanted.subject, registry)) is not None:
-            looks.not_checked(f"{what}: {refusal}", silence)
-            return
-    looks.refused(f"{what}: {refusal}")
+    for e in wanted:
+        looks.refused(f"{e.predicate_type} by cosign: {refusal}")
 
 
-def _ask_cosign(wanted: Expected, cosign: Cosign) -> None:
-    if wanted.predicate_type is PredicateType.SIGNATURE:
-        cosign.verify(wanted.subject)
-    else:
-        cosign.verify_attestation(wanted.subject, wanted.predicate_type)
+def _not_checked(looks: Looks, wanted: Sequence[Expected], why: object, cause: OutsideError) -> None:
+    for e in wanted:
+        looks.not_checked(f"{e.predicate_type} by cosign: {why}", cause)
 
 
 def _silence(subject: Subject, registry: Registry) -> OutsideError | None:

@@ -52,13 +52,19 @@ class Cosign:
         ``cosign verify`` alone would accept any attestation of this identity, so the type that it
         found is looked at as well.
         """
-        done = self._cosign("verify", subject)
-        types = {_signature_type(entry) for entry in _entries(done)}
+        types = self.accepted(subject)
         if not types & accepted:
             raise RefusedError(
                 f"{subject} is not signed",
                 means=f"cosign verify: expected the type {_listed(accepted)}, got {_listed(types)}",
             )
+
+    def accepted(self, subject: Subject) -> frozenset[str]:
+        """Return the type of every signature and attestation that cosign accepts on an image.
+
+        One start tells them all: in a bundle, a signature is an attestation like the others.
+        """
+        return frozenset(_signature_type(entry) for entry in _entries(self._cosign("verify", subject)))
 
     def verify_attestation(self, subject: Subject, predicate_type: PredicateType) -> None:
         """Accept an image that carries an attestation of this type."""

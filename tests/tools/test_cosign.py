@@ -1,0 +1,117 @@
+"""The real cosign, asked about bundles that a rehearsal's Sigstore made; they carry timestamps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from sealift.errors import OutsideError, RefusedError
+from sealift.model.names import Digest, Repository
+from sealift.model.statements import Claims, PredicateType, Subject
+from sealift.tools.cosign import Cosign
+from sealift.tools.registry import BUNDLE_TYPE
+from sealift.tools.registry_objects import INDEX, MANIFEST
+from tests.tools.scripted import Asked, Reply, serving, told
+from tests.unit.tools.test_sigstore_client import CLAIMS, IMAGE, MAKERS, OURS, ROOT, bundle
+
+pytestmark = pytest.mark.programs
+
+COSIGN = Cosign(trusted_root=ROOT, identity=OURS, claims=CLAIMS, env=dict(os.environ))
+SIGNATURE, PROVENANCE = PredicateType.SIGNATURE, PredicateType.PROVENANCE
+Holding = Callable[..., Subject]
+
+
+class Shelf:
+    """A registry of artifacts, each with one bundle; it lists them all whatever is asked for."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Reply] = {}
+        self.listed: list[dict[str, object]] = []
+
+    def keep(self, reply: Reply, kind: str) -> dict[str, object]:
+        digest = str(Digest.of(reply.body))
+        headers = {"Content-Type": kind, "Docker-Content-Digest": digest}
+        self.kept[digest] = replace(reply, headers=headers)
+        return {"mediaType": kind, "digest": digest, "size": len(reply.body)}
+
+    def attach(self, name: str) -> None:
+        artifact = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": BUNDLE_TYPE,
+            "config": self.keep(Reply(body=b"{}"), "application/vnd.oci.empty.v1+json"),
+            "layers": [self.keep(Reply(body=bundle(name)), BUNDLE_TYPE)],
+            "annotations": {"name": name},
+        }
+        self.listed.append({**self.keep(told(artifact), MANIFEST), "artifactType": BUNDLE_TYPE})
+
+    def answer(self, asked: Asked) -> Reply:
+        if "/referrers/" in asked.path:
+            index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": self.listed}
+            return told(index, INDEX)
+        if asked.path == "/v2/":
+            return Reply()
+        return self.kept.get(asked.path.rpartition("/")[2], Reply(status=404))
+
+
+@pytest.fixture
+def holding() -> Iterator[Holding]:
+    """Attach bundles to an image, and name it."""
+    with ExitStack() as stack:
+
+        def make(*names: str) -> Subject:
+            shelf = Shelf()
+            shelf.keep(Reply(body=b"an image"), MANIFEST)
+            for name in names:
+                shelf.attach(name)
+            server = stack.enter_context(serving(shelf.answer))
+            return Subject(repository=Repository(f"{server.host}/app"), digest=IMAGE)
+
+        yield make
+
+
+def test_one_start_tells_every_type_of_the_identity_that_is_asked_for(holding: Holding) -> None:
+    subject = holding("signature", "provenance", "email")
+    assert COSIGN.accepted(subject) == {SIGNATURE, PROVENANCE}
+    COSIGN.verify(subject)
+    COSIGN.verify_attestation(subject, PROVENANCE)
+
+
+def test_what_verify_attestation_refuses_is_not_among_them(holding: Holding) -> None:
+    subject = holding("signature")
+    assert COSIGN.accepted(subject) == {SIGNATURE}
+    with pytest.raises(RefusedError):
+        COSIGN.verify_attestation(subject, PROVENANCE)
+    subject = holding("provenance")
+    assert COSIGN.accepted(subject) == {PROVENANCE}
+    with pytest.raises(RefusedError, match="is not signed"):
+        COSIGN.verify(subject)
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        replace(COSIGN, identity=MAKERS, claims=Claims()),
+        replace(COSIGN, claims=replace(CLAIMS, commit="d" * 40)),
+    ],
+    ids=["another identity", "another commit"],
+)
+def test_what_somebody_else_signed_is_none(holding: Holding, asking: Cosign) -> None:
+    with pytest.raises(RefusedError):
+        asking.accepted(holding("signature", "provenance"))
+
+
+def test_nothing_attached_is_a_refusal(holding: Holding) -> None:
+    with pytest.raises(RefusedError, match="no signatures found"):
+        COSIGN.accepted(holding())
+
+
+def test_a_registry_that_lets_nobody_in_was_not_looked_at(holding: Holding) -> None:
+    subject = holding("signature")
+    gone = replace(subject, repository=Repository("localhost:1/app"))
+    with pytest.raises(OutsideError, match="could not look at"):
+        COSIGN.accepted(gone)
