@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sealift import process
 from sealift.errors import OutsideError, RefusedError, UsageError
@@ -86,6 +86,7 @@ class GitHub:
 
         if token == "":
             raise UsageError("there is no token for GitHub", next_step=f"give a token with {RIGHT}")
+        _hurry()
         pace = pace or Pace()
         self.repository = repository
         self._token = token
@@ -222,6 +223,21 @@ class GitHub:
 
     def _clean(self, text: str) -> str:
         return text.replace(self._token, "***") if self._token else text
+
+
+def _hurry() -> None:
+    """Set a timeout on every connection: PyGithub has none on those to other hosts, where assets are."""
+    from github import Requester
+
+    class Plain(Requester.HTTPRequestsConnectionClass):
+        def __init__(self, *args: Any, **told: Any) -> None:
+            super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
+
+    class Secure(Requester.HTTPSRequestsConnectionClass):
+        def __init__(self, *args: Any, **told: Any) -> None:
+            super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
+
+    Requester.Requester.injectConnectionClasses(Plain, Secure)
 
 
 def _release(found: GitRelease) -> Release:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from sealift import process
 from sealift.errors import OutsideError
 from sealift.patience import passes, retry_after
 
@@ -74,6 +75,7 @@ class Http:
         """Send one request and read its answer to the end."""
         import urllib3
 
+        process.go_on()
         try:
             came = self._way(url).request(
                 method,
