@@ -17,6 +17,7 @@ import yaml
 
 from sealift import production
 from sealift.line import STATIONS
+from sealift.rehearsal import apt
 
 JSON = dict[str, Any]
 
@@ -31,7 +32,8 @@ TRIGGERS = {"ci.yml": {"pull_request", "push"}, "release.yml": {"push"}}
 # Who may do what: another line here is a decision.
 RIGHTS: dict[str, dict[str, dict[str, str]]] = {
     "ci.yml": {
-        **dict.fromkeys(("lint", "types", "unit", "tools", "service", "rehearsal", "attacks"), READ),
+        **dict.fromkeys(("lint", "types", "unit", "tools", "service"), READ),
+        **dict.fromkeys(("rehearsal", "attacks", "docker"), READ),
         "ci": {},
     },
     "release.yml": {
@@ -177,12 +179,30 @@ def test_an_action_is_the_same_commit_everywhere() -> None:
     assert {name: pins for name, pins in used.items() if len(pins) != 1} == {}
 
 
-def test_every_step_is_a_door_of_the_noxfile(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def noxfile(monkeypatch: pytest.MonkeyPatch) -> JSON:
+    """Run the noxfile; its sessions are then in nox' registry."""
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setattr(nox.registry, "_REGISTRY", collections.OrderedDict())
-    runpy.run_path(str(ROOT / "noxfile.py"))
+    return runpy.run_path(str(ROOT / "noxfile.py"))
+
+
+def test_every_step_is_a_door_of_the_noxfile(noxfile: JSON) -> None:
     named = {door for path in (CI, RELEASE) for job in _jobs(path).values() for door in _doors(job)}
+    assert noxfile
     assert named - set(nox.registry.get()) == set()
+
+
+def test_what_make_test_runs_is_what_ci_runs(noxfile: JSON) -> None:
+    assert sorted(door for job in _jobs(CI).values() for door in _doors(job)) == sorted(noxfile["TESTS"])
+
+
+def test_every_job_that_assembles_bases_is_told_debians_mirror() -> None:
+    told = {name for name, job in _jobs(CI).items() if apt.VARIABLE in job.get("env", {})}
+    assert told == {"tools", "rehearsal", "attacks", "docker"}
+    assert {str(_jobs(CI)[name]["env"]) for name in told} == {
+        str({apt.VARIABLE: "${{ vars.DEBIAN_MIRROR }}"})
+    }
 
 
 def test_the_release_is_the_whole_line_in_its_order() -> None:
