@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sealift.errors import UsageError
@@ -41,33 +42,60 @@ def production(
 
     ``patiently`` tries what has to be fetched for that.
     """
-    env = {name: value for name, value in os.environ.items() if name not in SECRETS}
-    registry = Registry(env=env)
+    seen = outside(plan)
     bases = _bases(plan, root, cache)
     if served:
-        patiently(lambda: _fetch(bases.values(), registry), "fetching the bases")
+        patiently(lambda: _fetch(bases.values(), Registry(env=seen.env)), "fetching the bases")
     with Supervised(log=cache / "logs" / "production.log") as services, free_ports(1) as held:
         (port,) = held.release()
         if served:
             images.mkdir(parents=True, exist_ok=True)
             services.start([layouts_registry(images, port, log=cache / "logs" / "layouts.log")])
-        yield World(
-            name="production",
+        yield replace(
+            seen,
             patience_seconds=PATIENCE_SECONDS,
-            registry=plan.config.registry,
-            plain_http=False,
             layouts=f"localhost:{port}",
             builder=os.environ.get("BUILDX_BUILDER", ""),
-            env=env,
-            sigstore=_sigstore(plan),
-            github=GitHubWorld(api=API, token_file=None, between_requests=0.25, between_writes=1.0),
+            sigstore=replace(seen.sigstore, token_env=_tokens(os.environ)),
             bases=bases,
             advisories=cache / "advisories" / "trivy",
             go_advisories=cache / "advisories" / "go",
-            advisory_max_age_days=ADVISORY_MAX_AGE_DAYS,
-            stand_ins=(),
-            cannot_show=(),
         )
+
+
+def outside(plan: Plan) -> World:
+    """Describe the real outside for one who only looks: any desk may, and nothing that signs is in it."""
+    ref = f"refs/tags/{plan.version.git_tag}"
+    nowhere = Path(os.devnull)
+    return World(
+        name="production",
+        patience_seconds=0,
+        registry=plan.config.registry,
+        plain_http=False,
+        layouts="",
+        builder="",
+        env={name: value for name, value in os.environ.items() if name not in SECRETS},
+        sigstore=SigstoreWorld(
+            trusted_root=None,
+            trust_config=None,
+            identity=Identity(san=f"https://github.com/{plan.config.source}/{WORKFLOW}@{ref}", issuer=ISSUER),
+            claims=Claims(
+                repository=plan.config.source,
+                commit=plan.commit,
+                ref=ref,
+                workflow=Path(WORKFLOW).stem,
+                trigger="push",
+            ),
+            token_env={},
+        ),
+        github=GitHubWorld(api=API, token_file=None, between_requests=0.25, between_writes=1.0),
+        bases={},
+        advisories=nowhere,
+        go_advisories=nowhere,
+        advisory_max_age_days=ADVISORY_MAX_AGE_DAYS,
+        stand_ins=(),
+        cannot_show=(),
+    )
 
 
 def only_in_actions(plan: Plan, env: Mapping[str, str]) -> None:
@@ -91,24 +119,8 @@ def download_advisories(cache: Path) -> None:
     govulncheck.download_database(cache / "advisories" / "go")
 
 
-def _sigstore(plan: Plan) -> SigstoreWorld:
-    ref = f"refs/tags/{plan.version.git_tag}"
-    return SigstoreWorld(
-        trusted_root=None,
-        trust_config=None,
-        identity=Identity(
-            san=f"https://github.com/{plan.config.source}/{WORKFLOW}@{ref}",
-            issuer=ISSUER,
-        ),
-        claims=Claims(
-            repository=plan.config.source,
-            commit=plan.commit,
-            ref=ref,
-            workflow=Path(WORKFLOW).stem,
-            trigger="push",
-        ),
-        token_env={name: os.environ[name] for name in TOKEN_VARIABLES if name in os.environ},
-    )
+def _tokens(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: env[name] for name in TOKEN_VARIABLES if name in env}
 
 
 def _bases(plan: Plan, root: Path, cache: Path) -> dict[str, Base]:

@@ -10,7 +10,7 @@ from sealift.errors import UsageError
 from sealift.model import bases, config
 from sealift.model.names import Digest, Version
 from sealift.model.plan import Plan
-from sealift.production import SECRETS, only_in_actions
+from sealift.production import SECRETS, only_in_actions, outside
 from tests.conftest import ROOT
 
 PLAN = Plan(
@@ -38,6 +38,18 @@ def test_a_fork_is_refused() -> None:
 
 def test_the_repository_itself_may() -> None:
     only_in_actions(PLAN, ACTIONS)
+
+
+def test_a_desk_may_look_and_finds_nothing_to_sign_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(name, "a secret")
+    world = outside(PLAN)
+    assert (world.name, world.registry, world.plain_http) == ("production", "ghcr.io/sealift", False)
+    workflow = "https://github.com/sealift/sealift/.github/workflows/release.yml"
+    assert world.sigstore.identity.san == f"{workflow}@refs/tags/v1.2.3"
+    assert world.sigstore.claims.commit == PLAN.commit
+    assert world.sigstore.token_env == {}
+    assert not SECRETS & set(world.env)
 
 
 def test_no_program_gets_a_secret() -> None:
