@@ -135,6 +135,6 @@ def _verb(name: str) -> None:
 
 for verb in (
     *("release", "plan", "base", "compile", "prove", "image", "smoke", "scan", "sbom"),
-    *("push", "sign", "verify", "draft", "promote", "report", "doctor", "compare"),
+    *("push", "sign", "verify", "draft", "promote", "status", "report", "doctor", "compare"),
 ):
     _verb(verb)

@@ -34,6 +34,7 @@ VERBS: Mapping[str, Verb] = {
     "verify": Verb("Everything again as a stranger would, by two clients.", _STATION),
     "draft": Verb("The GitHub release as a draft, its assets compared.", _STATION),
     "promote": Verb("Tags and the published release.", _STATION),
+    "status": Verb("How a version stands outside, and the one command that repairs it.", "status"),
     "report": Verb("What the newest run left behind.", "report"),
     "rehearse": Verb("The services and worlds of rehearsals: env, stop, reset.", "rehearse"),
     "doctor": Verb("Each program, where it came from, and its hash against the lock.", "doctor"),

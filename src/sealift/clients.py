@@ -57,11 +57,11 @@ class Clients:
         """Verify what somebody else has signed."""
         return Cosign(trusted_root=self.world.sigstore.trusted_root, identity=signer, env=self.world.env)
 
-    def github(self) -> GitHub:
-        """Ask GitHub, with the world's token or the job's own."""
+    def github(self, *, public: bool = False) -> GitHub:
+        """Ask GitHub, with the world's token or the job's own; what is public needs none."""
         world = self.world.github
         token = (
             world.token_file.read_text().strip() if world.token_file else os.environ.get("GITHUB_TOKEN", "")
         )
         pace = Pace(between_requests=world.between_requests, between_writes=world.between_writes)
-        return GitHub(world.api, token, self.source, pace=pace)
+        return GitHub(world.api, token or (None if public else ""), self.source, pace=pace)

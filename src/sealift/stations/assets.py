@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def assets(plan: Plan, lists: Mapping[Cell, Listed], run: RunFolder) -> dict[str
     return {**found, CHECKSUMS: path}
 
 
+def names(plan: Plan, cell: Cell) -> tuple[str, str, str]:
+    """Name one cell's assets: the binary, its SPDX and its CycloneDX."""
+    stem = f"{plan.config.service}-{plan.version}-{cell.slug}"
+    return stem, f"{stem}.spdx.json", f"{stem}.cdx.json"
+
+
 def notes(plan: Plan, images: Mapping[str, Built], world: World) -> str:
     """Write the release page: what to pull, and how a stranger verifies it. The same each time."""
     return "\n".join(
@@ -36,10 +43,7 @@ def notes(plan: Plan, images: Mapping[str, Built], world: World) -> str:
             "",
             "| image | digest |",
             "|---|---|",
-            *(
-                f"| `{world.repository(plan.variant(v).repository)}:{plan.version}` | `{built.digest}` |"
-                for v, built in images.items()
-            ),
+            *(_row(v, plan, world, built.digest) for v, built in images.items()),
             "",
             _SIGNED,
             "",
@@ -53,6 +57,17 @@ def notes(plan: Plan, images: Mapping[str, Built], world: World) -> str:
     )
 
 
+def noted(page: str, variant: str, plan: Plan, world: World) -> Digest | None:
+    """Read which digest a release page gives for a variant; None where it gives none."""
+    before, after = _row(variant, plan, world, "\0").split("\0")
+    found = re.search(f"{re.escape(before)}(sha256:[0-9a-f]{{64}}){re.escape(after)}", page)
+    return None if found is None else Digest(found[1])
+
+
+def _row(variant: str, plan: Plan, world: World, digest: str) -> str:
+    return f"| `{world.repository(plan.variant(variant).repository)}:{plan.version}` | `{digest}` |"
+
+
 def _verify_lines(plan: Plan, images: Mapping[str, Built], world: World) -> Iterator[str]:
     for variant, built in images.items():
         image = world.repository(plan.variant(variant).repository).at(built.digest)
@@ -62,9 +77,8 @@ def _verify_lines(plan: Plan, images: Mapping[str, Built], world: World) -> Iter
 
 
 def _files(plan: Plan, lists: Mapping[Cell, Listed], run: RunFolder) -> Iterator[tuple[str, Path]]:
-    service = plan.config.service
     for cell in plan.cells:
-        stem = f"{service}-{plan.version}-{cell.slug}"
-        yield stem, run.binary(cell, service)
-        yield f"{stem}.spdx.json", run.root / lists[cell].spdx
-        yield f"{stem}.cdx.json", run.root / lists[cell].cyclonedx
+        binary, spdx, cyclonedx = names(plan, cell)
+        yield binary, run.binary(cell, plan.config.service)
+        yield spdx, run.root / lists[cell].spdx
+        yield cyclonedx, run.root / lists[cell].cyclonedx

@@ -61,3 +61,16 @@ def plan(root: Path, *, version: str | None = None, dirty: bool = False, tagged:
         config=config,
         moving_tags=chosen.moving_tags,
     )
+
+
+def at_tag(root: Path, version: Version, commit: str) -> Plan:
+    """Plan what a tag of another commit than the one that is checked out released."""
+    return Plan(
+        version=version,
+        commit=commit,
+        time=git.commit_time(root, commit),
+        modified=False,
+        left_out=(),
+        config=configuration.parse(git.file_of(root, commit, CONFIG), root / CONFIG),
+        moving_tags=version.moving_tags,
+    )
