@@ -133,42 +133,9 @@ func plain(err error) string {
 func (o *object) done() {
 	for _, name := range slices.Sorted(maps.Keys(o.fields)) {
 		if !slices.Contains(o.known, name) {
-			o.problems.add(o.at(name), "unknown field%s", o.nearest(name))
+			o.problems.add(o.at(name), "unknown field; known are %s", strings.Join(o.known, ", "))
 		}
 	}
-}
-
-func (o *object) nearest(name string) string {
-	best, distance := "", 3
-	for _, known := range o.known {
-		if d := editDistance(name, known); d < distance {
-			best, distance = known, d
-		}
-	}
-	if best == "" {
-		return "; known are " + strings.Join(o.known, ", ")
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // wellFormed finds broken JSON and anything after the value, and says the line.

@@ -156,28 +156,6 @@ func TestTheAPI(t *testing.T) {
 	}
 }
 
-func TestEveryOperationThatIsDescribedIsThere(t *testing.T) {
-	s := serve(t, `{"endpoints": [{"name": "shop", "url": "http://shop", "interval": "1h"}]}`)
-	_, described := s.ask(t, "GET", "/api/v1/openapi.json")
-	paths, _ := described["paths"].(map[string]any)
-	operations := 0
-	for path, methods := range paths {
-		for method := range methods.(map[string]any) {
-			if method == "parameters" {
-				continue
-			}
-			operations++
-			response, _ := s.ask(t, strings.ToUpper(method), strings.Replace(path, "{name}", "shop", 1))
-			if response.StatusCode != http.StatusOK {
-				t.Errorf("%s %s: %s", method, path, response.Status)
-			}
-		}
-	}
-	if operations != 7 {
-		t.Errorf("%d operations are described", operations)
-	}
-}
-
 func TestARefusedConfigurationIsToldAndTakesNobodyOutOfService(t *testing.T) {
 	s := serve(t, `{"endpoints": []}`)
 	if err := os.WriteFile(s.path, []byte(`{"endpoint": []}`), 0o600); err != nil {
