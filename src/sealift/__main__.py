@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
 from types import FrameType
 
 from sealift import console
-from sealift.errors import InterruptedReleaseError, SealiftError
+from sealift.errors import InterruptedReleaseError, OutsideError, SealiftError
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 # How long what clears away may take, in seconds. What is left then ends with us: programs are killed by the
 # kernel, services and containers by the supervisor that waits for our end.
 CLEARING_SECONDS = 30.0
@@ -25,8 +27,26 @@ def main() -> None:
     try:
         app(prog_name="sealift")
     except SealiftError as error:
-        console.say(f"sealift: {error}")
-        sys.exit(error.exit_code)
+        _fail(error)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _fail(_no_room(error))
+
+
+def _fail(error: SealiftError) -> None:
+    console.say(f"sealift: {error}")
+    sys.exit(error.exit_code)
+
+
+def _no_room(error: OSError) -> SealiftError:
+    """Say that a disk is full: it can be anywhere, and is nobody's defect."""
+    where = error.filename or "a temporary file"
+    return OutsideError(
+        f"{where} could not be written: {error.strerror}",
+        means="a disk is full; nothing half-done has a name that looks finished",
+        next_step="make room (df -h shows where), then run the same again to go on",
+    )
 
 
 def listen() -> None:

@@ -1,0 +1,106 @@
+"""A node of the line: tried again while the outside fails, written down however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from sealift import process
+from sealift.errors import OutsideError, RefusedError, SealiftError
+from sealift.line import Line
+from sealift.model.evidence import Evidence, Gate
+from sealift.model.run import RunFolder
+from sealift.stations.gate import NotCheckedError
+from tests.unit.stations import things
+
+DONE = Evidence(gates=(Gate(station="push", subject="static", verdict="pass", detail="there"),))
+
+
+def line(folder: Path, *, patience: float) -> Line:
+    nothing: Any = None
+    return Line(
+        plan=things.plan(),
+        run=RunFolder(folder),
+        world=replace(things.world(folder), patience_seconds=patience),
+        source=folder,
+        go=folder,
+        cache=folder,
+        engine=nothing,
+        guard=nothing,
+        exceptions=(),
+        programs={},
+        again="sealift push --production",
+    )
+
+
+def play(made: Line, work: Callable[[], Evidence]) -> None:
+    made._node("push", "static", (), work).action()
+
+
+def written(made: Line, *, refused: bool = False) -> list[tuple[str, str]]:
+    path = made.run.evidence_file("push", "static")
+    path = path.with_suffix(".refused.json") if refused else path
+    return [(g.verdict, g.detail) for g in msgspec.json.decode(path.read_bytes(), type=Evidence).gates]
+
+
+class Work:
+    """Fails with one error after another, and is done then."""
+
+    def __init__(self, *errors: SealiftError) -> None:
+        self.errors = list(errors)
+        self.tries = 0
+
+    def __call__(self) -> Evidence:
+        self.tries += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return DONE
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the time pass at once."""
+    waited: list[float] = []
+    never = SimpleNamespace(wait=waited.append, is_set=lambda: False)
+    monkeypatch.setattr(process, "_ending", never)
+    return waited
+
+
+def test_a_node_is_tried_again_and_only_its_end_is_written(tmp_path: Path, pauses: list[float]) -> None:
+    made, work = line(tmp_path, patience=60), Work(OutsideError("away"), OutsideError("away", retry_after=3))
+    play(made, work)
+    assert (work.tries, len(pauses)) == (3, 2)
+    assert pauses[1] >= 3
+    assert written(made) == [("pass", "there")]
+    assert not made.run.evidence_file("push", "static").with_suffix(".refused.json").exists()
+
+
+def test_after_the_budget_it_is_not_checked_and_the_error_names_the_command(tmp_path: Path) -> None:
+    made, work = line(tmp_path, patience=0), Work(OutsideError("away"))
+    with pytest.raises(OutsideError, match="tried once") as caught:
+        play(made, work)
+    assert (caught.value.exit_code, caught.value.next_step) == (4, "sealift push --production")
+    assert written(made, refused=True) == [("not-checked", "away")]
+    assert not made.run.evidence_file("push", "static").exists()
+
+
+def test_what_a_gate_could_not_look_at_keeps_its_own_words(tmp_path: Path) -> None:
+    gates = (Gate(station="verify", subject="x", verdict="not-checked", detail="no answer"),)
+    error = NotCheckedError(gates, [OutsideError("away")], means="", next_step="")
+    made = line(tmp_path, patience=0)
+    with pytest.raises(NotCheckedError, match="tried once"):
+        play(made, Work(error))
+    assert written(made, refused=True) == [("not-checked", "no answer")]
+
+
+def test_a_refusal_is_written_at_once(tmp_path: Path, pauses: list[float]) -> None:
+    made, work = line(tmp_path, patience=60), Work(RefusedError("no"))
+    with pytest.raises(RefusedError):
+        play(made, work)
+    assert (work.tries, pauses, written(made, refused=True)) == (1, [], [("refused", "no")])
