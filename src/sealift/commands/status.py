@@ -50,9 +50,10 @@ def command(
     root = checkout()
     plan, commit = versioned(root, asked)
     run = RunFolder(root / "build" / "release" / str(plan.version))
-    with _world(root, plan, asked) as world:
+    place = _place(root, asked, plan)
+    with _world(root, plan, asked, place) as world:
         findings = _patiently(asked.patience or 0, lambda: _look(plan, commit, world, run))
-    means, command = repair(findings, _place(asked, plan))
+    means, command = repair(findings, place)
     status = Status(version=plan.version, world=world.name, findings=findings, means=means, repair=command)
     console.result(to_json(status).decode().rstrip() if as_json else "\n".join(lines(status)))
     raise typer.Exit(status.exit_code)
@@ -91,7 +92,7 @@ def _one_version(asked: Asked, released: str | None) -> Asked:
 
 
 @contextmanager
-def _world(root: Path, plan: Plan, asked: Asked) -> Iterator[World]:
+def _world(root: Path, plan: Plan, asked: Asked, place: Place) -> Iterator[World]:
     from sealift.provision.cache import cache_folder
     from sealift.provision.everything import provide_all
 
@@ -108,7 +109,12 @@ def _world(root: Path, plan: Plan, asked: Asked) -> Iterator[World]:
     changed = git.changed(root) if plan.modified else ()
     name = asked.world_name or git.fingerprint(root, plan.commit, changed)
     folder = root / "build" / "rehearsal" / name
-    played(folder, plan)
+    if not played(folder):
+        raise UsageError(
+            f"{plan.version} at {plan.commit[:12]} was not rehearsed here: there is no world {name}",
+            means="there is nothing to look at yet, or it was forgotten",
+            next_step=place.released_again(),
+        )
     provide_all((*PROGRAMS, *SERVED), cache=cache_folder())
     with looking(plan, folder, referrers_api=asked.referrers_api) as world:
         yield world
@@ -154,16 +160,19 @@ def _patiently(seconds: float, look: Callable[[], tuple[Finding, ...]]) -> tuple
     return found
 
 
-def _place(asked: Asked, plan: Plan) -> Place:
+def _place(root: Path, asked: Asked, plan: Plan) -> Place:
     given = {
         "--dirty": asked.dirty,
         f"--signing-profile={asked.signing_profile}": asked.signing_profile != Asked.signing_profile,
         f"--world-name={shlex.quote(asked.world_name or '')}": asked.world_name is not None,
         "--no-referrers-api": not asked.referrers_api,
     }
+    elsewhere = plan.commit != git.head(root)
+    tagged = elsewhere and git.tag_commit(root, plan.version.git_tag) == plan.commit
     return Place(
         world="production" if asked.production else "rehearsal",
         version=plan.version,
+        checkout="" if not elsewhere else plan.version.git_tag if tagged else plan.commit,
         asked=asked.version is not None,
         options=" ".join(option for option, there in given.items() if there),
     )

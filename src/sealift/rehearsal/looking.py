@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sealift.errors import UsageError
 from sealift.model.plan import Plan
 from sealift.model.world import World
 from sealift.rehearsal.outside import client_environment, github_service, outside
@@ -36,14 +35,9 @@ MEMORY = (
 )
 
 
-def played(folder: Path, plan: Plan) -> None:
-    """Raise UsageError when nothing was released in a world, which may not even be there."""
-    if missing := [name for name in MEMORY if not (folder / name).exists()]:
-        raise UsageError(
-            f"no rehearsal of {plan.version} at {plan.commit[:12]} is here: {folder} has no {missing[0]}",
-            means="nothing was played in this world yet, or it was forgotten",
-            next_step="sealift release",
-        )
+def played(folder: Path) -> bool:
+    """Tell whether anything was released in a world, which may not even be there."""
+    return all((folder / name).exists() for name in MEMORY)
 
 
 @contextmanager

@@ -18,13 +18,15 @@ IMMUTABLE = frozenset({"GitHub release", "release page", "asset", "other asset"}
 class Place:
     """Where a version is looked at from: which world, and the options that were given for it.
 
-    ``asked`` tells that the version was named and is not the one that comes by itself.
+    ``asked`` tells that the version was named and is not the one that comes by itself; ``checkout`` is what
+    must be checked out for it, where something else is.
     """
 
     world: Literal["rehearsal", "production"]
     version: Version
     asked: bool = False
     options: str = ""
+    checkout: str = ""
 
     def verb(self, name: str, version: Version | None = None) -> str:
         """Write a verb with the options that lead to the same world."""
@@ -34,7 +36,8 @@ class Place:
     def released_again(self, version: Version | None = None, verb: str = "release") -> str:
         """Resume a release: a desk does it in a rehearsal, and only GitHub in production."""
         if self.world == "rehearsal":
-            return self.verb(verb, version)
+            first = f"git checkout {self.checkout} && " if self.checkout and version is None else ""
+            return first + self.verb(verb, version)
         tag = (version or self.version).git_tag
         found = f"gh run list --workflow=release.yml --branch={tag} --limit=1 --json=databaseId"
         return f"gh run rerun $({found} --jq='.[0].databaseId')"

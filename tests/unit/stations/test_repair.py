@@ -85,6 +85,12 @@ def test_a_command_leads_to_the_same_world() -> None:
     assert repair([GONE, WITHHELD], place)[1] == "sealift release --version=1.2.3 --world-name=mine --dirty"
 
 
+def test_what_was_released_elsewhere_is_checked_out_first() -> None:
+    place = Place(world="rehearsal", version=DESK.version, asked=True, checkout="v1.2.3")
+    assert repair([GONE, WITHHELD], place)[1] == "git checkout v1.2.3 && sealift release --version=1.2.3"
+    assert repair([PUBLISHED, TAGGED, NEWER], place)[1] == "sealift promote --version=1.3.0"
+
+
 @pytest.mark.parametrize(
     ("verdicts", "code"),
     [
