@@ -34,7 +34,7 @@ VersionOption = Annotated[
 ]
 DirtyOption = Annotated[bool, typer.Option("--dirty", help="Take the working tree instead of HEAD.")]
 ProductionOption = Annotated[
-    bool, typer.Option("--production", help="The real outside; only in GitHub Actions.")
+    bool, typer.Option("--production", help="The real outside: in GitHub Actions, or to look with status.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
