@@ -12,8 +12,11 @@ from sealift.commands.opening import JsonOption, checkout
 
 if TYPE_CHECKING:
     from sealift.compare.values import Comparison
+    from sealift.tools.engine import Engine
 
 PROGRAMS = ("olareg", "regctl", "trivy")
+# The page that shows the comparison in docs/compare.
+PAGE = Path("docs", "distroless.md")
 
 
 def command(
@@ -31,9 +34,12 @@ def command(
     from sealift.model.codec import to_json
 
     root = checkout()
+    shown = root / PAGE if out is None else None
     out = out or root / "docs" / "compare"
     compared = _read(out) if again else _measured(root, starts)
     _write(compared, out)
+    if shown and shown.exists():
+        _show(compared, shown)
     console.result(to_json(compared).decode() if as_json else _table(compared))
 
 
@@ -42,21 +48,36 @@ def _measured(root: Path, starts: int) -> Comparison:
     from sealift.model.run import RunFolder
     from sealift.provision.cache import cache_folder
     from sealift.provision.everything import provide_all
-    from sealift.tools import engine
 
     cache, run = cache_folder(), RunFolder(root / "build" / "release" / "latest")
     plan = run.read_plan()
-    provide_all(PROGRAMS, cache=cache, debian_programs=("mmdebstrap", "podman", "runc"))
+    provide_all(PROGRAMS, cache=cache, debian_programs=("mmdebstrap",))
     folder = root / "build" / "compare"
     bench = Bench(
         folder=folder,
         platform=this_platform(),
-        engine=engine.find(cache / "locks"),
+        engine=_engine(cache / "locks"),
         database=folder / "trivy",
         starts=starts,
         looks=min(LOOKS, starts),
     )
     return compare(root, plan, run.images, bench, cache=cache)
+
+
+def _engine(locks: Path) -> Engine:
+    """Take the engine that is here; where none answers, install podman."""
+    from sealift.errors import MissingProgramError
+    from sealift.provision import debian
+    from sealift.tools import engine
+
+    try:
+        found = engine.find(locks)
+    except MissingProgramError:
+        debian.ensure(("podman",))
+        found = engine.find(locks)
+    if found.name == "podman":
+        debian.ensure(("runc",))
+    return found
 
 
 def _read(out: Path) -> Comparison:
@@ -76,6 +97,13 @@ def _write(compared: Comparison, out: Path) -> None:
     publish(out / "comparison.md", _table(compared).encode())
     publish(out / "comparison.svg", svg(compared).encode())
     console.say(f"wrote {out}/comparison.json, .md and .svg")
+
+
+def _show(compared: Comparison, page: Path) -> None:
+    from sealift.compare.table import into_page
+    from sealift.model.codec import publish
+
+    publish(page, into_page(page.read_text(encoding="utf-8"), _table(compared)).encode())
 
 
 def _table(compared: Comparison) -> str:

@@ -31,7 +31,10 @@ ROWS: tuple[tuple[str, Callable[[Measured], str]], ...] = (
     ("memory at rest, cgroup", lambda m: megabytes(m.cgroup)),
     ("memory at rest, RSS", lambda m: megabytes(m.rss)),
     ("requests per second, one client", lambda m: f"{m.requests_per_second:,.0f}"),
+    ("middle half of the rates within", lambda m: f"{m.rate_spread:,.0f}"),
 )
+# What stands between them in a page is written by `sealift compare`.
+BEGIN, END = "<!-- comparison -->", "<!-- end of the comparison -->"
 CLAIMED = {"base alone, unpacked": "base", "with the service, unpacked": "total"}
 
 
@@ -54,6 +57,13 @@ def markdown(comparison: Comparison) -> str:
             "",
         ]
     )
+
+
+def into_page(page: str, text: str) -> str:
+    """Put a comparison between a page's two markers; a page without them stays as it is."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}\n{text}{end}{after}" if end else page
 
 
 def describe(machine: Machine) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from sealift.model.config import Strict
@@ -41,6 +41,14 @@ class Running(Strict, frozen=True, kw_only=True):
     requests_per_second: tuple[float, ...]
 
 
+def middle_half(values: Sequence[float]) -> float:
+    """Return how far the middle half of some values lies apart; a single value has no spread."""
+    if len(values) == 1:
+        return 0.0
+    low, _, high = statistics.quantiles(values, n=4)
+    return high - low
+
+
 class Measured(Strict, frozen=True, kw_only=True, tag="measured"):
     """One kind of image, measured."""
 
@@ -59,10 +67,7 @@ class Measured(Strict, frozen=True, kw_only=True, tag="measured"):
     @property
     def spread(self) -> float:
         """How far the middle half of the starts lies apart."""
-        if len(self.running.starts) == 1:
-            return 0.0
-        low, _, high = statistics.quantiles(self.running.starts, n=4)
-        return high - low
+        return middle_half(self.running.starts)
 
     @property
     def cgroup(self) -> float:
@@ -78,6 +83,11 @@ class Measured(Strict, frozen=True, kw_only=True, tag="measured"):
     def requests_per_second(self) -> float:
         """The median rate of one client."""
         return statistics.median(self.running.requests_per_second)
+
+    @property
+    def rate_spread(self) -> float:
+        """How far the middle half of the rates lies apart."""
+        return middle_half(self.running.requests_per_second)
 
 
 class NotMeasured(Strict, frozen=True, kw_only=True, tag="not measured"):

@@ -17,7 +17,7 @@ def kind(
     sizes: tuple[float, float] | None = None,
     starts: Sequence[float] = (0.2,),
     rss: int = 10,
-    rate: float = 1000,
+    rates: Sequence[float] = (1000, 1000),
 ) -> Measured:
     base, total = (round(s * MEGA) for s in sizes or SIZES[name])
     return Measured(
@@ -39,7 +39,7 @@ def kind(
             starts=tuple(starts),
             cgroup=(3 * MEGA, 5 * MEGA, 4 * MEGA),
             rss=(rss * MEGA,),
-            requests_per_second=(rate,),
+            requests_per_second=tuple(rates),
         ),
     )
 

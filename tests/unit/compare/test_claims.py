@@ -60,9 +60,27 @@ def test_memory_is_judged_by_the_process() -> None:
     assert verdict("memory", *(kind(name, rss=10) for name in ORDER)).verdict == "corrected"
 
 
-@pytest.mark.parametrize(("rate", "said"), [(1000, "supported"), (901, "supported"), (890, "corrected")])
-def test_rates_are_the_same_within_a_tenth(rate: float, said: str) -> None:
-    assert verdict("requests", kind("static"), kind("base", rate=rate)).verdict == said
+@pytest.mark.parametrize(
+    ("static", "base", "said"),
+    [
+        ((990, 1000, 1010), (990, 1000, 1010), "supported"),
+        # A twentieth apart is nothing between runs that differ by a tenth, and much between runs that agree.
+        ((950, 1000, 1050), (945, 950, 955), "supported"),
+        ((999, 1000, 1001), (945, 950, 955), "corrected"),
+        # Runs that are all over the place prove no equality.
+        ((600, 1000, 1400), (945, 950, 955), "not measured"),
+    ],
+)
+def test_rates_are_the_same_within_the_spread_of_the_runs(
+    static: tuple[float, ...], base: tuple[float, ...], said: str
+) -> None:
+    found = verdict("requests", kind("static", rates=static), kind("base", rates=base))
+    assert found.verdict == said
+    assert "apart, the runs of one kind spread over" in found.measured
+
+
+def test_a_rate_that_was_taken_once_proves_nothing() -> None:
+    assert verdict("requests", kind("static", rates=(1,)), kind("base")).verdict == "not measured"
 
 
 def test_medians_and_the_spread() -> None:

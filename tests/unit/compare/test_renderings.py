@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from sealift.compare.picture import LEFT, WIDTH, svg
-from sealift.compare.table import markdown
+from sealift.compare.table import BEGIN, END, into_page, markdown
 from sealift.compare.values import Comparison
 from sealift.model.codec import from_json, to_json
 from tests.unit.compare.example import comparison, kind
 
+DOCS = Path(__file__).parents[3] / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -29,6 +31,13 @@ def test_the_table_has_a_column_for_each_kind() -> None:
     assert row(text, "findings")[:3] == ["none", "none", "1 high, 2 low"]
     assert row(text, "files")[0] == "1,234"
     assert row(text, "start to first good /healthz, median")[0] == "200 ms"
+
+
+def test_the_guide_shows_the_comparison_that_lies_beside_it() -> None:
+    page = (DOCS / "distroless.md").read_text(encoding="utf-8")
+    assert into_page(page, (DOCS / "compare" / "comparison.md").read_text(encoding="utf-8")) == page
+    assert into_page(f"a\n{BEGIN}\nold\n{END}\nb\n", "new\n") == f"a\n{BEGIN}\nnew\n{END}\nb\n"
+    assert into_page(f"a\n{BEGIN}\nold\n", "new\n") == f"a\n{BEGIN}\nold\n"
 
 
 def test_the_table_says_when_where_and_why_not() -> None:
