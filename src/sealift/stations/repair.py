@@ -93,6 +93,10 @@ def _only_behind(findings: Findings) -> bool:
     return {f.what for f in _wrong(findings)} == {"moving tag"}
 
 
+def _only_lost(findings: Findings) -> bool:
+    return all(f.what in ("index", "platform") and f.verdict == "missing" for f in _wrong(findings))
+
+
 def _begin(place: Place, findings: Findings) -> str:
     if place.world == "production" and _any(findings, "missing", "git tag"):
         return f"git push origin {place.version.git_tag}"
@@ -131,6 +135,11 @@ TABLE = (
     Rule(lambda f: _any(f, "missing", "git tag"), "the tag is not on GitHub", _begin),
     Rule(lambda f: _any(f, "differs", "other asset"), "somebody added a file to the draft", _delete),
     Rule(_only_behind, "the moving tags are behind", _newest),
+    Rule(
+        lambda f: bool(_wrong(f)) and _only_lost(f),
+        "the registry has lost a part of an image",
+        lambda place, _: place.released_again(verb="push"),
+    ),
     Rule(
         lambda f: bool(_wrong(f)),
         "the release was not finished, or has lost something; again does only what is missing",

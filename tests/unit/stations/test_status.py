@@ -88,6 +88,7 @@ def strange_file(street: Street) -> None:
 
 BINARY = "health-caretaker-1.2.3-static-linux-amd64"
 AGAIN, NEW = "sealift release", "release a new version: sealift release --version=1.2.4"
+PUSH = "sealift push"
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,20 @@ AGAIN, NEW = "sealift release", "release a new version: sealift release --versio
         (strange_file, "other asset", "differs", "a file", "sealift rehearse reset"),
         (lambda s: s.shelves.tagged.pop(s.tag("1.2.3")), "version tag", "missing", "is withheld", AGAIN),
         (other_image, "version tag", "differs", "sha256:", NEW),
-        (lambda s: s.shelves.bodies.pop(s.platform().digest), "platform", "missing", "nothing", AGAIN),
-        (lambda s: s.shelves.blobs.clear(), "platform", "missing", "the manifest without blob", AGAIN),
+        (
+            lambda s: s.shelves.bodies.pop(s.platform().digest),
+            "platform",
+            "missing",
+            "nothing",
+            "sealift push",
+        ),
+        (
+            lambda s: s.shelves.blobs.clear(),
+            "platform",
+            "missing",
+            "the manifest without blob",
+            "sealift push",
+        ),
         (no_signature, "signature", "missing", "by the sigstore library: missing", AGAIN),
         (another_list, "attestation", "differs", "its content is not the expected one", AGAIN),
         (moved_back, "moving tag", "differs", "1.2.2", "sealift promote"),
