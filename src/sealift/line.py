@@ -6,6 +6,7 @@ Each row binds one station to the files it reads and writes; what a station does
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,7 @@ class Line:
     verified: verifying.Verified | None = field(default=None, init=False)
     state: drafting.DraftState | None = field(default=None, init=False)
     _attached: set[Digest] = field(default_factory=set, init=False)
+    _failed: threading.Event = field(default_factory=threading.Event, init=False)
 
     @functools.cached_property
     def clients(self) -> Clients:
@@ -127,6 +129,7 @@ class Line:
 
     def nodes(self, stations: Collection[str] = STATIONS) -> list[Node]:
         """Return the graph of the stations that are asked for; what others made is read from files."""
+        self._failed.clear()
         rows = [row for row in self._rows() if row.station in stations]
         names = {row.name for row in rows}
         return [
@@ -176,9 +179,11 @@ class Line:
                     doing=f"{station} {subject}",
                     patience=Patience(seconds=self.world.patience_seconds),
                     next_step=self.again,
+                    in_vain=self._failed.is_set,
                 )
                 self.run.write(station, subject, done)
             except SealiftError as error:
+                self._failed.set()
                 # Only a gate that looked has refused; what failed on the way was not checked.
                 verdict: ev.Outcome = "refused" if isinstance(error, RefusedError) else "not-checked"
                 gates = getattr(error, "gates", None) or (

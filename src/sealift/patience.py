@@ -42,13 +42,15 @@ def persist(
     doing: str,
     patience: Patience,
     next_step: str,
+    in_vain: Callable[[], bool] = lambda: False,
     pause: Callable[[float], None] = process.pause,
     clock: Callable[[], float] = time.monotonic,
     jitter: Callable[[float, float], float] = random.uniform,
 ) -> T:
     """Work, and again while only the outside fails and the budget lasts; then raise the last error.
 
-    ``doing`` is for the words, ``next_step`` is the command that goes on later.
+    ``doing`` is for the words, ``next_step`` is the command that goes on later. Once it is ``in_vain``,
+    because something else has failed for good, nobody waits any more.
     """
     failed_first, tries = math.inf, 0
     while True:
@@ -60,15 +62,54 @@ def persist(
                 raise
             now = clock()
             failed_first = min(failed_first, now)
-            left = patience.seconds - (now - failed_first)
-            asked = wish(error)
-            wait = (asked or 0.0) + patience.pause(tries, jitter)
-            if wait >= left:
-                error.add_note(_tried(tries, patience, left, asked))
+            failure = _Failure(
+                error=error,
+                tries=tries,
+                patience=patience,
+                left=patience.seconds - (now - failed_first),
+                wait=(wish(error) or 0.0) + patience.pause(tries, jitter),
+            )
+            if failure.is_last or in_vain():
+                error.add_note(failure.summary(in_vain=in_vain()))
                 error.next_step = next_step
                 raise
-            console.say(f"  {doing}: {_line(error)}; {_waits(wait, asked)}, {_budget(patience, left)}")
-        pause(wait)
+            console.say(f"  {doing}: {failure}")
+        pause(failure.wait)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Failure:
+    """One try that failed: what is left of the budget, and the wait before the next one, in seconds."""
+
+    error: SealiftError
+    tries: int
+    patience: Patience
+    left: float
+    wait: float
+
+    @property
+    def is_last(self) -> bool:
+        return self.wait >= self.left
+
+    @property
+    def budget(self) -> str:
+        return f"{_seconds(max(self.left, 0))} of {_seconds(self.patience.seconds)} left"
+
+    def __str__(self) -> str:
+        said = self.error.happened.partition("\n")[0].rstrip(":")
+        asked = wish(self.error)
+        why = f" (the server asks for {_seconds(asked)})" if asked else ""
+        return f"{said}; again in {_seconds(self.wait)}{why}, {self.budget}"
+
+    def summary(self, *, in_vain: bool) -> str:
+        """Say how long it was tried, and why no longer."""
+        spent = self.patience.seconds - self.left
+        times = "once" if self.tries == 1 else f"{self.tries} times, for {_seconds(spent)}"
+        asked = wish(self.error)
+        why = f"the server asks for {_seconds(asked)} more, and " if asked else ""
+        if in_vain:
+            why = "something else has failed for good, and "
+        return f"tried {times}: {why}{self.budget} (--patience)"
 
 
 def may_help(error: SealiftError) -> bool:
@@ -102,25 +143,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(urllib3.Retry().parse_retry_after(said))
     except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return None
-
-
-def _tried(tries: int, patience: Patience, left: float, asked: float | None) -> str:
-    times = "once" if tries == 1 else f"{tries} times, for {_seconds(patience.seconds - left)}"
-    why = f"the server asks for {_seconds(asked)} more, and " if asked else ""
-    return f"tried {times}: {why}{_budget(patience, left)} (--patience)"
-
-
-def _waits(wait: float, asked: float | None) -> str:
-    why = f" (the server asks for {_seconds(asked)})" if asked else ""
-    return f"again in {_seconds(wait)}{why}"
-
-
-def _budget(patience: Patience, left: float) -> str:
-    return f"{_seconds(max(left, 0))} of {_seconds(patience.seconds)} left"
-
-
-def _line(error: SealiftError) -> str:
-    return error.happened.partition("\n")[0].rstrip(":")
 
 
 def _seconds(number: float) -> str:

@@ -51,9 +51,20 @@ def services(desk: Desk) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)]
+    ("sign", "then", "status"),
+    [
+        (signal.SIGINT, None, 130),
+        (signal.SIGTERM, None, 130),
+        (signal.SIGINT, signal.SIGINT, 130),
+        (signal.SIGTERM, signal.SIGINT, 130),
+        (signal.SIGINT, signal.SIGTERM, 130),
+        (signal.SIGKILL, None, -signal.SIGKILL),
+    ],
 )
-def test_one_that_is_ended_leaves_nothing_running(desk: Desk, sign: signal.Signals, status: int) -> None:
+def test_one_that_is_ended_leaves_nothing_running(
+    desk: Desk, sign: signal.Signals, then: signal.Signals | None, status: int
+) -> None:
+    """``then`` is sent again and again while it clears away."""
     with subprocess.Popen(
         [*SEALIFT, "release"], cwd=desk.folder, stderr=subprocess.PIPE, text=True
     ) as release:
@@ -63,8 +74,15 @@ def test_one_that_is_ended_leaves_nothing_running(desk: Desk, sign: signal.Signa
             if line.split()[:1] == ["image"]:
                 break
         os.kill(release.pid, sign)
-        release.stderr.read()
+        while then is not None and release.poll() is None:
+            time.sleep(0.05)
+            release.send_signal(then)
+        said = release.stderr.read()
         assert release.wait(60) == status
+    if then is not None:
+        assert "run the same again to go on" in said
+        assert "it is ending already" in said
+        assert "Traceback" not in said
     deadline = time.monotonic() + 60
     while (left := services(desk)) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -104,3 +104,12 @@ def test_a_refusal_is_written_at_once(tmp_path: Path, pauses: list[float]) -> No
     with pytest.raises(RefusedError):
         play(made, work)
     assert (work.tries, pauses, written(made, refused=True)) == (1, [], [("refused", "no")])
+
+
+def test_where_one_node_has_failed_no_other_waits(tmp_path: Path, pauses: list[float]) -> None:
+    made, work = line(tmp_path, patience=60), Work(OutsideError("away"))
+    with pytest.raises(RefusedError):
+        play(made, Work(RefusedError("no")))
+    with pytest.raises(OutsideError, match="something else has failed for good"):
+        play(made, work)
+    assert (work.tries, pauses) == (1, [])

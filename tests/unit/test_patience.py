@@ -151,6 +151,29 @@ def test_a_server_that_asks_for_more_than_is_left_is_not_waited_for() -> None:
     assert clock.pauses == []
 
 
+def test_nobody_waits_where_something_else_has_failed_for_good(capsys: pytest.CaptureFixture[str]) -> None:
+    clock, failed = Clock(), threading.Event()
+    work = Work([away()], forever=True)
+
+    def fails_elsewhere(seconds: float) -> None:
+        clock.pause(seconds)
+        failed.set()
+
+    with pytest.raises(OutsideError, match="tried 2 times, for 1 s: something else has failed for good, and"):
+        persist(
+            work,
+            doing="x",
+            patience=MINUTE,
+            next_step="",
+            in_vain=failed.is_set,
+            pause=fails_elsewhere,
+            clock=lambda: clock.now,
+            jitter=most,
+        )
+    assert (work.tries, clock.pauses) == (2, [1])
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_no_patience_is_one_try() -> None:
     clock = Clock()
     with pytest.raises(OutsideError, match=r"tried once: 0 s of 0 s left"):
