@@ -23,6 +23,8 @@ What = Literal[
 ]
 
 PUBLISHED = "published"
+# What a git tag should name where this checkout has no such tag to compare with.
+UNKNOWN_HERE = "a commit that this checkout knows"
 
 
 class Finding(Strict, frozen=True, kw_only=True):

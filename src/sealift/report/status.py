@@ -17,8 +17,8 @@ def lines(status: Status) -> Iterator[str]:
     for finding in status.findings:
         yield _LONG.sub(r"\1", f"{finding.verdict:<11}  {finding.what:<{width}}  {_words(finding)}")
     counts = Counter(finding.verdict for finding in status.findings)
-    told = ", ".join(f"{number} {verdict}" for verdict, number in counts.items()) or "nothing was looked at"
-    yield f"{status.version}, {status.world}: {told}"
+    told = ", ".join(_count(number, verdict) for verdict, number in counts.items())
+    yield f"{status.version}, {status.world}: {told or 'nothing was looked at'}"
     if status.repair:
         yield f"{status.means}: {status.repair}"
 
@@ -27,3 +27,7 @@ def _words(finding: Finding) -> str:
     if finding.verdict == "agrees":
         return f"{finding.subject}: {finding.got}"
     return f"{finding.subject}: expected {finding.expected}, got {finding.got}"
+
+
+def _count(number: int, verdict: str) -> str:
+    return f"{number} {verdict if number == 1 else verdict.removesuffix('s')}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sealift.model.names import Version
-from sealift.model.status import PUBLISHED, Finding
+from sealift.model.status import PUBLISHED, UNKNOWN_HERE, Finding
 
 Findings = Sequence[Finding]
 # What nobody can change once the release is published.
@@ -145,6 +145,6 @@ TABLE = (
         "the release was not finished, or has lost something; again does only what is missing",
         lambda place, _: place.released_again(),
     ),
-    Rule(lambda f: _any(f, "not checked", "git tag"), "this checkout does not know the tag", _fetch),
+    Rule(lambda f: any(x.expected == UNKNOWN_HERE for x in f), "this checkout does not have the tag", _fetch),
     Rule(lambda f: _any(f, "not checked"), "not everything could be looked at", _again),
 )

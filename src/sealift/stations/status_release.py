@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.names import Digest
 from sealift.model.plan import Plan
-from sealift.model.status import PUBLISHED, Finding, What, compared
+from sealift.model.status import PUBLISHED, UNKNOWN_HERE, Finding, What, compared
 from sealift.stations.assets import CHECKSUMS, names
 from sealift.tools.github import Asset, GitHub, Release
 
@@ -46,9 +46,8 @@ def look_tag(github: GitHub, plan: Plan, commit: str | None) -> Answer[str]:
     if failed:
         return None, failed
     if commit is None and named is not None:
-        expected = f"a commit that this checkout knows: it has no tag {tag}"
         return named, (
-            Finding(what="git tag", subject=tag, verdict="not checked", expected=expected, got=named),
+            Finding(what="git tag", subject=tag, verdict="not checked", expected=UNKNOWN_HERE, got=named),
         )
     return named, (compared("git tag", tag, expected=commit or "a commit", got=named),)
 
@@ -132,6 +131,6 @@ def _state(*, draft: bool, prerelease: bool) -> str:
     return ("a draft" if draft else PUBLISHED) + (" as a prerelease" if prerelease else "")
 
 
-def _said(what: What, subject: str, expected: object, verdict: str, error: Exception) -> Finding:
-    got = " ".join(str(error).split())
+def _said(what: What, subject: str, expected: object, verdict: str, error: SealiftError) -> Finding:
+    got = " ".join(error.happened.split())
     return Finding(what=what, subject=subject, verdict=verdict, expected=str(expected), got=got)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealift.model.names import Version
-from sealift.model.status import Finding, Status, Verdict, What, compared
+from sealift.model.status import UNKNOWN_HERE, Finding, Status, Verdict, What, compared
 from sealift.report.status import lines
 from sealift.stations.repair import Place, repair
 
@@ -47,7 +47,12 @@ NEWER = found("moving tag", "differs", expected="1.3.0", got="1.2.3")
         ([PUBLISHED, TAGGED, BEHIND], "sealift promote", RERUN),
         ([PUBLISHED, TAGGED, BEHIND, NEWER], "sealift promote --version=1.3.0", RERUN.replace("2.3", "3.0")),
         ([PUBLISHED, TAGGED, found("signature", "not checked")], "sealift status", "status --version=1.2.3"),
-        ([PUBLISHED, found("git tag", "not checked")], "git fetch", "git fetch origin tag v1.2.3"),
+        ([PUBLISHED, found("git tag", "not checked")], "sealift status", "status --version=1.2.3"),
+        (
+            [PUBLISHED, found("git tag", "not checked", expected=UNKNOWN_HERE)],
+            "git fetch origin tag v1.2.3",
+            "git fetch origin tag v1.2.3",
+        ),
     ],
 )
 def test_one_command_repairs_what_was_found(findings: list[Finding], desk: str, real: str) -> None:
