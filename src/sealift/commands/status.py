@@ -46,13 +46,13 @@ def command(
     Nothing is made, signed or moved. The status is 0 when all agree, 3 when anything is missing or
     differs, 4 when something could not be looked at.
     """
-    asked = _one_version(asked, released)
+    asked = one_version(asked, released)
     root = checkout()
     plan, commit = versioned(root, asked)
     run = RunFolder(root / "build" / "release" / str(plan.version))
     place = _place(root, asked, plan)
     with _world(root, plan, asked, place) as world:
-        findings = _patiently(asked.patience or 0, lambda: _look(plan, commit, world, run))
+        findings = patiently(asked.patience or 0, lambda: _look(plan, commit, world, run))
     means, command = repair(findings, place)
     status = Status(version=plan.version, world=world.name, findings=findings, means=means, repair=command)
     console.result(to_json(status).decode().rstrip() if as_json else "\n".join(lines(status)))
@@ -83,7 +83,8 @@ def _played(root: Path, plan: Plan) -> tuple[Plan, str | None]:
     return before, before.commit
 
 
-def _one_version(asked: Asked, released: str | None) -> Asked:
+def one_version(asked: Asked, released: str | None) -> Asked:
+    """Take the version from either place where it may be named."""
     if released is None:
         return asked
     if asked.version not in (None, released):
@@ -143,7 +144,7 @@ def _look(plan: Plan, commit: str | None, world: World, run: RunFolder) -> tuple
     )
 
 
-def _patiently(seconds: float, look: Callable[[], tuple[Finding, ...]]) -> tuple[Finding, ...]:
+def patiently(seconds: float, look: Callable[[], tuple[Finding, ...]]) -> tuple[Finding, ...]:
     """Look again while something could not be looked at, as long as patience lasts."""
     found: tuple[Finding, ...] = ()
 
