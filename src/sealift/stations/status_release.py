@@ -35,7 +35,7 @@ def answer(what: What, subject: str, expected: object, ask: Callable[[], T]) -> 
     except RefusedError as error:
         return None, (_said(what, subject, expected, "differs", error),)
     except (OutsideError, UsageError) as error:
-        # GitHub's 401, 403 and 404 are usage errors of a release; for one who looks they are no answer.
+        # A trust root that cannot be read is a usage error of a release; for one who looks it is no answer.
         return None, (_said(what, subject, expected, "not checked", error),)
 
 
