@@ -112,10 +112,11 @@ def planned(root: Path, asked: Asked) -> Plan:
 
 
 @contextmanager
-def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
+def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> Iterator[Opened]:
     """Open a checkout's release for some stations.
 
-    Programs come first, then the world; its services end with this block.
+    Programs come first, then the world; its services end with this block. Who does not want them
+    ``started`` does it himself.
     """
     from sealift.line import Line, programs_of
     from sealift.model.exceptions import load as load_exceptions
@@ -139,6 +140,8 @@ def opened(asked: Asked, stations: Collection[str]) -> Iterator[Opened]:
             emulate="smoke" in stations and any(p.arch == "arm64" for p in plan.config.platforms),
         )
         world, stage = _world(stack, asked, plan, root, cache, run, set(stations))
+        if started and stage is not None and set(stations) - _NEED_NOTHING:
+            stage.start()
         source = stack.enter_context(_source(root, plan, run))
         line = Line(
             plan=plan,
@@ -192,8 +195,6 @@ def _world(
     stage = stack.enter_context(
         rehearsal(plan, root, wanted, cache=cache, images=run.images, fingerprint=fingerprint)
     )
-    if stations - _NEED_NOTHING:
-        stage.start()
     return stage.world, stage
 
 

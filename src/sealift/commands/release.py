@@ -25,16 +25,28 @@ def command(
     from sealift.line import STATIONS
 
     began = time.monotonic()
-    with opened(asked, STATIONS) as release:
+    with opened(asked, STATIONS, started=False) as release:
         _tell(release)
-        remaining = release.line.remaining()
-        if remaining != STATIONS:
-            console.say("it is out, with what is proven here; is it still as it was?")
-        _run(release, remaining, began, as_json=as_json)
+        _run(release, _remaining(release, keep=keep), began, as_json=as_json)
         if keep and release.stage is not None:
             release.stage.keep()
             console.say('the services stay up. To look: eval "$(sealift rehearse env)"')
             console.say("to end them: sealift rehearse stop")
+
+
+def _remaining(release: Opened, *, keep: bool) -> tuple[str, ...]:
+    """Start the services that what is left to do needs, and return the stations that do it."""
+    from sealift.line import STATIONS
+
+    stage, line = release.stage, release.line
+    if stage is not None and line.may_be_out():
+        stage.start_looking()
+    remaining = line.remaining()
+    if remaining != STATIONS:
+        console.say("it is out, with what is proven here; is it still as it was?")
+    if stage is not None and (keep or remaining == STATIONS):
+        stage.start()
+    return remaining
 
 
 def _tell(release: Opened) -> None:

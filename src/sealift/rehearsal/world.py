@@ -95,10 +95,14 @@ class Stage:
         """The file with the token that the stand-in takes."""
         return self.folder / "github.token"
 
+    def start_looking(self) -> None:
+        """Bring up what remembers: the registry and GitHub show what is out."""
+        self._start(self._remembering())
+
     def start(self) -> None:
         """Bring up every service, and sign the bases as their makers would."""
-        self.supervised = Supervised(log=self.folder / "logs" / "supervisor.log")
-        self.supervised.start([*sigstore_services(self.sigstore), *self._services()])
+        services = [*sigstore_services(self.sigstore), *self._working()]
+        self._start(services if self.supervised is not None else [*services, *self._remembering()])
         self.sigstore.plant_first_entry()
         create_builder(self.builder.socket, self.builder.name, env=self.world.env)
         registry = Registry(plain_http=(self.world.registry,), env=self.world.env)
@@ -126,7 +130,12 @@ class Stage:
         _private(self.folder / ENVIRONMENT, json.dumps(self.exports(), indent=1))
         self.supervised.keep(self.folder / KEPT)
 
-    def _services(self) -> list[Service]:
+    def _start(self, services: list[Service]) -> None:
+        if self.supervised is None:
+            self.supervised = Supervised(log=self.folder / "logs" / "supervisor.log")
+        self.supervised.start(services)
+
+    def _remembering(self) -> list[Service]:
         logs = self.folder / "logs"
         return [
             public_registry(
@@ -135,9 +144,14 @@ class Stage:
                 log=logs / "registry.log",
                 referrers_api=self.wanted.referrers_api,
             ),
+            self._github_service(logs / "github.log"),
+        ]
+
+    def _working(self) -> list[Service]:
+        logs = self.folder / "logs"
+        return [
             layouts_registry(self.images, self.ports["layouts"], log=logs / "layouts.log"),
             self.builder.service(log=logs / "buildkitd.log"),
-            self._github_service(logs / "github.log"),
         ]
 
     def _github_service(self, log: Path) -> Service:
