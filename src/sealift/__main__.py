@@ -9,7 +9,7 @@ import signal
 import sys
 from types import FrameType
 
-from sealift import console
+from sealift import console, process
 from sealift.errors import InterruptedReleaseError, OutsideError, SealiftError
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -32,6 +32,11 @@ def main() -> None:
         if error.errno not in NO_ROOM:
             raise
         _fail(_no_room(error))
+    except SystemExit as ended:
+        if ended.code == InterruptedReleaseError.exit_code:
+            # Python waits for its threads before it ends, and they for their programs.
+            process.end_all()
+        raise
 
 
 def _fail(error: SealiftError) -> None:

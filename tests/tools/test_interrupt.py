@@ -19,10 +19,11 @@ pytestmark = pytest.mark.programs
 # A command that works for ever and clears away for some time.
 COMMAND = """
     import subprocess, sys, time
+    from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
     import typer
-    from sealift import __main__, cli
+    from sealift import __main__, cli, process
 
     folder, clearing, limit = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     sys.argv = ["sealift"]
@@ -31,6 +32,8 @@ COMMAND = """
 
     @cli.app.command()
     def work():
+        # As programs are built: nobody waits for the thread, and it for its program.
+        ThreadPoolExecutor().submit(process.run, ["sleep", "600"])
         try:
             print("working", flush=True)
             time.sleep(600)
@@ -92,8 +95,10 @@ def test_twice_is_as_once(
     for _ in range(3):
         os.kill(command.process.pid, second)
         time.sleep(0.05)
+    began = time.monotonic()
     status, said = command.ended()
     assert status == 130, said
+    assert time.monotonic() - began < 15, "nobody waits for what is still running"
     assert (tmp_path / "cleared").exists()
     assert not (tmp_path / "never").exists()
     assert said.startswith(f"sealift: {first.name}: what was started is ended, which takes 30 s at most\n")
