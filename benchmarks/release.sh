@@ -17,18 +17,16 @@ shopt -s inherit_errexit
 
 readonly SERVICE=health-caretaker SUITE=debian12 GLIBC=2.36 REPOSITORY=sealift/sealift
 readonly VARIANTS=(static base) ARCHITECTURES=(amd64 arm64)
-readonly IMAGE=([0]="$SEALIFT_REGISTRY/$PREFIX$SERVICE" [1]="$SEALIFT_REGISTRY/$PREFIX$SERVICE-base")
-readonly DOCKERFILE=([0]=Dockerfile [1]=Dockerfile.distroless-base)
 readonly API="$SEALIFT_GITHUB/repos/$REPOSITORY"
+declare -Ar repository=([static]="$SEALIFT_REGISTRY/$PREFIX$SERVICE" [base]="$SEALIFT_REGISTRY/$PREFIX$SERVICE-base")
+declare -Ar dockerfile=([static]=Dockerfile [base]=Dockerfile.distroless-base)
 declare -A index platform # digests: of a variant, of a variant/architecture
 
 exec 3>&1 1>&2
 cd "$WORK"
+mkdir scan sbom assets downloaded
 
-die() {
-  echo "release.sh: $*"
-  exit 1
-}
+die() { echo "release.sh: $*" && exit 1; }
 
 stage() { # NAME FUNCTION
   local begin=${EPOCHREALTIME/./} microseconds
@@ -36,15 +34,8 @@ stage() { # NAME FUNCTION
   microseconds=$((${EPOCHREALTIME/./} - begin))
   printf '{"stage": "%s", "seconds": %d.%06d}\n' "$1" $((microseconds / 1000000)) $((microseconds % 1000000)) >&3
 }
-
 digest_of_layout() { jq -er '.manifests[0].digest' "$1/index.json"; }
-
 blob() { cat "$1/blobs/${2/://}"; } # LAYOUT DIGEST
-
-repository_of() { # VARIANT
-  if [[ $1 == static ]]; then echo "${IMAGE[0]}"; else echo "${IMAGE[1]}"; fi
-}
-
 regctl_() { regctl --host "reg=$SEALIFT_REGISTRY,tls=disabled" "$@"; }
 
 clone() {
@@ -105,11 +96,11 @@ prove() {
 }
 
 image() {
-  local place variant layout label=org.opencontainers.image url="https://github.com/$REPOSITORY" arch config
-  for place in 0 1; do
-    variant=${VARIANTS[place]} layout=layouts/${VARIANTS[place]}
+  local variant layout label=org.opencontainers.image url="https://github.com/$REPOSITORY" arch config
+  for variant in "${VARIANTS[@]}"; do
+    layout=layouts/$variant
     docker-buildx build --progress=plain --provenance=false --sbom=false \
-      --file "source/${DOCKERFILE[place]}" --platform linux/amd64,linux/arm64 --build-arg SUITE=$SUITE \
+      --file "source/${dockerfile[$variant]}" --platform linux/amd64,linux/arm64 --build-arg SUITE=$SUITE \
       --build-context "binary=dist/$variant" --build-context \
       "gcr.io/distroless/$variant-$SUITE:nonroot=oci-layout://$BASES/$variant@$(digest_of_layout "$BASES/$variant")" \
       --label "$label.created=$CREATED" --label "$label.revision=$COMMIT" --label "$label.version=$VERSION" \
@@ -129,20 +120,18 @@ image() {
 }
 
 push() { # by digest: no tag names it before everything has passed
-  local variant repository
+  local variant
   for variant in "${VARIANTS[@]}"; do
-    repository=$(repository_of "$variant")
-    regctl_ image copy "ocidir://layouts/$variant@${index[$variant]}" "$repository@${index[$variant]}"
-    [[ $(regctl_ manifest head "$repository@${index[$variant]}") == "${index[$variant]}" ]] ||
-      die "$repository does not hold ${index[$variant]}"
+    regctl_ image copy "ocidir://layouts/$variant@${index[$variant]}" "${repository[$variant]}@${index[$variant]}"
+    [[ $(regctl_ manifest head "${repository[$variant]}@${index[$variant]}") == "${index[$variant]}" ]] ||
+      die "${repository[$variant]} does not hold ${index[$variant]}"
   done
 }
 
 answers() { # URL: asks until 200, for 30 s at most
   local deadline=$((SECONDS + 30))
   until curl --silent --fail --output /dev/null "$1"; do
-    ((SECONDS < deadline)) || die "$1 does not answer"
-    sleep 0.05
+    if ((SECONDS < deadline)); then sleep 0.05; else die "$1 does not answer"; fi
   done
 }
 
@@ -153,7 +142,7 @@ smoke() {
     run=(--ulimit=nofile=1024:1024 --ulimit=nproc=1024:1024 --pull=never)
   fi
   for variant in "${VARIANTS[@]}"; do for arch in "${ARCHITECTURES[@]}"; do
-    reference="$(repository_of "$variant")@${platform[$variant/$arch]}" name="script-$variant-$arch-$$"
+    reference="${repository[$variant]}@${platform[$variant/$arch]}" name="script-$variant-$arch-$$"
     options=("--platform=linux/$arch" --read-only --cap-drop=ALL --security-opt=no-new-privileges
       --user=65532:65532 "${run[@]}")
     "${engine[@]}" pull --quiet "--platform=linux/$arch" "${pull[@]}" "$reference" >/dev/null
@@ -178,12 +167,11 @@ smoke() {
 trivy_() { # VARIANT/ARCHITECTURE FORMAT FILE
   trivy image --image-src remote --platform "linux/${1#*/}" --scanners vuln --offline-scan --skip-db-update \
     --skip-java-db-update --skip-version-check --skip-vex-repo-update --disable-telemetry --quiet \
-    --cache-dir "$ADVISORIES" --format "$2" --output "$3" "$(repository_of "${1%/*}")@${platform[$1]}"
+    --cache-dir "$ADVISORIES" --format "$2" --output "$3" "${repository[${1%/*}]}@${platform[$1]}"
 }
 
 scan() {
   local cell name
-  mkdir -p scan
   for cell in "${!platform[@]}"; do
     name=${cell/\//-}
     trivy_ "$cell" json "scan/$name.json"
@@ -198,7 +186,6 @@ scan() {
 
 sbom() {
   local cell name
-  mkdir -p sbom
   for cell in "${!platform[@]}"; do
     name=${cell/\//-}
     trivy_ "$cell" spdx-json "sbom/$name.spdx.json"
@@ -228,14 +215,14 @@ cosign_() { # VERB WORDS...
 }
 
 sign() {
-  local variant arch repository subject name
+  local variant arch subject name
   for variant in "${VARIANTS[@]}"; do
-    repository=$(repository_of "$variant")
     provenance "$variant" >"$variant.provenance.json"
-    cosign_ sign --recursive "$repository@${index[$variant]}"
-    cosign_ attest --type slsaprovenance1 --predicate "$variant.provenance.json" "$repository@${index[$variant]}"
+    cosign_ sign --recursive "${repository[$variant]}@${index[$variant]}"
+    cosign_ attest --type slsaprovenance1 --predicate "$variant.provenance.json" \
+      "${repository[$variant]}@${index[$variant]}"
     for arch in "${ARCHITECTURES[@]}"; do
-      subject=$repository@${platform[$variant/$arch]} name=$variant-$arch
+      subject=${repository[$variant]}@${platform[$variant/$arch]} name=$variant-$arch
       cosign_ attest --type slsaprovenance1 --predicate "$variant.provenance.json" "$subject"
       cosign_ attest --type spdxjson --predicate "sbom/$name.spdx.json" "$subject"
       cosign_ attest --type cyclonedx --predicate "sbom/$name.cdx.json" "$subject"
@@ -250,17 +237,16 @@ accepted() { # VERB WORDS...
 }
 
 verify() {
-  local variant arch repository kind
+  local variant arch kind
   for variant in "${VARIANTS[@]}"; do
-    repository=$(repository_of "$variant")
-    accepted verify "$repository@${index[$variant]}"
-    accepted verify-attestation --type slsaprovenance1 "$repository@${index[$variant]}"
+    accepted verify "${repository[$variant]}@${index[$variant]}"
+    accepted verify-attestation --type slsaprovenance1 "${repository[$variant]}@${index[$variant]}"
     for arch in "${ARCHITECTURES[@]}"; do
       # cosign verify takes any attestation for a signature; the type says that it is one.
       accepted verify-attestation --type https://sigstore.dev/cosign/sign/v1 \
-        "$repository@${platform[$variant/$arch]}"
+        "${repository[$variant]}@${platform[$variant/$arch]}"
       for kind in slsaprovenance1 spdxjson cyclonedx vuln; do
-        accepted verify-attestation --type $kind "$repository@${platform[$variant/$arch]}"
+        accepted verify-attestation --type $kind "${repository[$variant]}@${platform[$variant/$arch]}"
       done
     done
   done
@@ -270,7 +256,6 @@ github() { curl --silent --show-error --fail --header "Authorization: Bearer $GI
 
 draft() {
   local cell stem release name upload
-  mkdir -p assets downloaded
   for cell in "${!platform[@]}"; do
     stem=assets/$SERVICE-$VERSION-${cell%/*}-linux-${cell#*/}
     cp "dist/${cell%/*}/linux/${cell#*/}/$SERVICE" "$stem"
@@ -293,15 +278,16 @@ draft() {
 }
 
 promote() { # version tags, the release, then the tags that move
-  local variant repository tag
+  local variant tag
   for variant in "${VARIANTS[@]}"; do
-    repository=$(repository_of "$variant")
-    if regctl_ tag ls "$repository" | grep -qx "$VERSION"; then die "$repository:$VERSION is there already"; fi
-    tag_ "$repository" "${index[$variant]}" "$VERSION"
+    if regctl_ tag ls "${repository[$variant]}" | grep -qx "$VERSION"; then
+      die "${repository[$variant]}:$VERSION is there already"
+    fi
+    tag_ "${repository[$variant]}" "${index[$variant]}" "$VERSION"
   done
   github --output /dev/null --request PATCH --data '{"draft": false}' "$RELEASE"
   for variant in "${VARIANTS[@]}"; do for tag in "${VERSION%.*}" "${VERSION%%.*}" latest; do
-    tag_ "$(repository_of "$variant")" "${index[$variant]}" "$tag"
+    tag_ "${repository[$variant]}" "${index[$variant]}" "$tag"
   done; done
 }
 

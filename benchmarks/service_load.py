@@ -205,10 +205,11 @@ def result(scheme: str, before: Moment, after: Moment, pid: int) -> Measured:
 
 
 def machine() -> str:
-    """Describe this machine in a line."""
+    """Describe this machine in a line, with what else it did meanwhile."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     model = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
-    return f"{os.cpu_count()} x {model[1] if model else platform.machine()}, Linux {platform.release()}"
+    processor = f"{os.cpu_count()} x {model[1] if model else platform.machine()}"
+    return f"{processor}, Linux {platform.release()}, load average {os.getloadavg()[0]:.1f}"
 
 
 def table(measured: Measured) -> str:
