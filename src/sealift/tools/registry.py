@@ -156,7 +156,7 @@ class Registry:
     def attach(self, repository: Repository, digest: Digest, bundle: bytes, predicate_type: str) -> Digest:
         """Attach a Sigstore bundle to a manifest, in the form that cosign writes and finds.
 
-        Never two at the same time on one subject: the fallback tag is read, changed and written.
+        Threads wait for each other on one subject; two processes must not work on one at the same time.
         """
         subject = self._objects.manifest(repository, digest)
         annotations = {CONTENT_ANNOTATION: "dsse-envelope", PREDICATE_ANNOTATION: predicate_type}
@@ -170,10 +170,11 @@ class Registry:
             "annotations": annotations,
         }
         manifest = Manifest(body=msgspec.json.encode(artifact), media_type=MANIFEST)
-        answer = self._objects.put_manifest(repository, manifest.digest, manifest)
-        if answer.headers.get(SUBJECT_HEADER) != digest:
-            added = {**manifest.descriptor, "artifactType": BUNDLE_TYPE, "annotations": annotations}
-            self._referrers.add(repository, digest, added)
+        added = {**manifest.descriptor, "artifactType": BUNDLE_TYPE, "annotations": annotations}
+        with self._referrers.alone(repository.at(digest)):
+            answer = self._objects.put_manifest(repository, manifest.digest, manifest)
+            if answer.headers.get(SUBJECT_HEADER) != digest:
+                self._referrers.add(repository, digest, added)
         return manifest.digest
 
     def artifact_get(self, repository: Repository, digest: Digest) -> bytes:

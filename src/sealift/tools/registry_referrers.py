@@ -40,26 +40,26 @@ class Referrers:
         index = self._by_tag(repository, digest)
         return [] if index is None else _manifests(index, _fallback(repository, digest))
 
-    def add(self, repository: Repository, digest: Digest, added: Descriptor) -> None:
-        """List a referrer that was put, unless the registry has done so itself.
+    def alone(self, subject: str) -> threading.Lock:
+        """Let one thread at a time change what refers to a subject.
 
-        The tag is read, changed and written: two at once would lose one, so here they wait for each other.
-        Another process would not.
+        The tag is read, changed and written, and some registries do the same inside, unguarded: two at
+        once would lose one. Another process is not held back.
         """
+        with self._lock:
+            return self._writing.setdefault(subject, threading.Lock())
+
+    def add(self, repository: Repository, digest: Digest, added: Descriptor) -> None:
+        """List a referrer that was put, unless the registry has done so itself."""
         if self._by_api(repository, digest) is not None:
             return
-        with self._alone(repository.at(digest)):
-            index = self._by_tag(repository, digest) or {
-                "schemaVersion": 2,
-                "mediaType": INDEX,
-                "manifests": [],
-            }
-            known = _manifests(index, _fallback(repository, digest))
-            if any(d.get("digest") == added["digest"] for d in known):
-                return
-            manifests = sorted([*known, added], key=lambda d: str(d.get("digest")))
-            body = msgspec.json.encode({**index, "manifests": manifests})
-            self._objects.put_manifest(repository, _tag(digest), Manifest(body=body, media_type=INDEX))
+        index = self._by_tag(repository, digest) or {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+        known = _manifests(index, _fallback(repository, digest))
+        if any(d.get("digest") == added["digest"] for d in known):
+            return
+        manifests = sorted([*known, added], key=lambda d: str(d.get("digest")))
+        body = msgspec.json.encode({**index, "manifests": manifests})
+        self._objects.put_manifest(repository, _tag(digest), Manifest(body=body, media_type=INDEX))
 
     def _by_api(self, repository: Repository, digest: Digest) -> list[Descriptor] | None:
         """Ask the API; None means that the registry has none."""
@@ -91,10 +91,6 @@ class Referrers:
                 again=False,
             )
         return index
-
-    def _alone(self, subject: str) -> threading.Lock:
-        with self._lock:
-            return self._writing.setdefault(subject, threading.Lock())
 
 
 def _tag(digest: Digest) -> str:
