@@ -26,7 +26,7 @@ type Checker interface {
 	Check(ctx context.Context, e config.Endpoint) probe.Result
 }
 
-// Monitor watches endpoints. Each has a goroutine of its own; slots bound how many ask at once.
+// Monitor watches endpoints. Each has a timer of its own; slots bound how many ask at once.
 type Monitor struct {
 	checker Checker
 	log     *slog.Logger
@@ -68,13 +68,13 @@ func (m *Monitor) Apply(c config.Config) {
 			w.update(e, c.History)
 		} else {
 			w = newWatch(m.alive, e, c.History)
-			m.running.Go(func() { m.follow(w, firstDelay(e.Interval, len(c.Endpoints))) })
+			m.follow(w, firstDelay(e.Interval, len(c.Endpoints)))
 		}
 		m.watches[e.Name] = w
 		m.order = append(m.order, e.Name)
 	}
 	for _, gone := range before {
-		gone.end()
+		gone.stop()
 	}
 	slices.Sort(m.order)
 }
@@ -85,6 +85,11 @@ func (m *Monitor) Interrupt() { m.end() }
 // Stop ends all checks and waits for them.
 func (m *Monitor) Stop() {
 	m.end()
+	m.mu.RLock()
+	for _, w := range m.watches {
+		w.stop()
+	}
+	m.mu.RUnlock()
 	m.running.Wait()
 }
 
@@ -98,21 +103,18 @@ func jittered(interval time.Duration) time.Duration {
 	return interval - interval/10 + rand.N(interval/5+1)
 }
 
+// follow checks an endpoint again and again. A timer starts each check, not a goroutine that sleeps in between:
+// the stacks of a thousand of them would grow for every check and be shrunk after it.
 func (m *Monitor) follow(w *watch, first time.Duration) {
-	timer := time.NewTimer(first)
-	defer timer.Stop()
-	for {
-		select {
-		case <-w.alive.Done():
+	w.start(first, func() {
+		if !w.begin(&m.running) {
 			return
-		case <-w.updated:
-			timer.Reset(firstDelay(time.Second, 1))
-		case <-timer.C:
-			next := time.Now().Add(jittered(w.definition().Interval))
-			m.check(w.alive, w)
-			timer.Reset(time.Until(next))
 		}
-	}
+		defer m.running.Done()
+		next := time.Now().Add(jittered(w.definition().Interval))
+		m.check(w.alive, w)
+		w.again(time.Until(next))
+	})
 }
 
 // check waits for its turn and a slot with wait, but asks with the Monitor's own life:

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,6 +225,39 @@ func TestAReloadKeepsWhatStaysAndForgetsWhatGoes(t *testing.T) {
 		if !m.Ready() {
 			t.Error("a reload takes the readiness away")
 		}
+	})
+}
+
+func TestTheNextCheckOfAWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var running sync.WaitGroup
+		var begun atomic.Int64
+		w := newWatch(t.Context(), config.Endpoint{Name: "a"}, 5)
+		w.start(time.Hour, func() {
+			if w.begin(&running) {
+				begun.Add(1)
+				running.Done()
+			}
+		})
+		after := func(wait time.Duration, want int64, what string) {
+			t.Helper()
+			time.Sleep(wait)
+			synctest.Wait()
+			if got := begun.Load(); got != want {
+				t.Errorf("%s: begun %d times, not %d", what, got, want)
+			}
+		}
+		after(time.Hour, 1, "the first")
+		w.again(time.Hour)
+		w.update(config.Endpoint{Name: "a", Body: "another"}, 5)
+		after(time.Second, 2, "with a new definition")
+		w.update(config.Endpoint{Name: "a", Body: "a third"}, 5)
+		w.again(time.Hour) // a check with the second ends
+		after(time.Second, 3, "with a definition that came while a check ran")
+		w.again(time.Hour)
+		w.stop()
+		w.again(time.Hour)
+		after(2*time.Hour, 3, "after the end")
 	})
 }
 

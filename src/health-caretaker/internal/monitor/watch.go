@@ -38,12 +38,13 @@ type View struct {
 }
 
 type watch struct {
-	alive   context.Context
-	end     context.CancelFunc
-	turn    chan struct{} // held by the one check that runs
-	updated chan struct{}
+	alive context.Context
+	end   context.CancelFunc
+	turn  chan struct{} // held by the one check that runs
 
 	mu       sync.Mutex
+	timer    *time.Timer // of the next check
+	updated  bool        // the next check is soon, since the definition is a new one
 	endpoint config.Endpoint
 	address  string // its URL without secrets
 	state    State
@@ -59,10 +60,45 @@ type watch struct {
 func newWatch(parent context.Context, e config.Endpoint, history int) *watch {
 	alive, end := context.WithCancel(parent)
 	return &watch{
-		alive: alive, end: end, turn: make(chan struct{}, 1), updated: make(chan struct{}, 1),
+		alive: alive, end: end, turn: make(chan struct{}, 1),
 		endpoint: e, address: redacted(e.URL), state: Unknown, since: time.Now(), ring: ring{size: history},
 		checks: map[string]uint64{}, changes: map[State]uint64{},
 	}
+}
+
+func (w *watch) start(first time.Duration, check func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(first, check)
+}
+
+// begin notes that a check runs, unless the watch has ended: who ends all watches can then wait for the checks.
+func (w *watch) begin(running *sync.WaitGroup) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.alive.Err() != nil {
+		return false
+	}
+	w.updated = false
+	running.Add(1)
+	return true
+}
+
+// again sets the time of the next check.
+func (w *watch) again(after time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.alive.Err() == nil && !w.updated {
+		w.timer.Reset(after)
+	}
+}
+
+// stop ends the watch. A check that is under way is finished.
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.end()
+	w.timer.Stop()
 }
 
 func (w *watch) definition() config.Endpoint {
@@ -82,11 +118,8 @@ func (w *watch) update(e config.Endpoint, history int) {
 	if w.endpoint.URL != e.URL {
 		w.certEnd = time.Time{}
 	}
-	w.endpoint, w.address = e, redacted(e.URL)
-	select {
-	case w.updated <- struct{}{}:
-	default:
-	}
+	w.endpoint, w.address, w.updated = e, redacted(e.URL), true
+	w.timer.Reset(firstDelay(time.Second, 1))
 }
 
 // record remembers a result and moves the state when enough equal ones came in a row.
