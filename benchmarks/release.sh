@@ -112,8 +112,8 @@ image() {
       platform[$variant/$arch]=$(blob "$layout" "${index[$variant]}" |
         jq -er --arg arch "$arch" '.manifests[] | select(.platform.architecture == $arch).digest')
       config=$(blob "$layout" "$(blob "$layout" "${platform[$variant/$arch]}" | jq -er .config.digest)")
-      jq -e --arg revision "$COMMIT" --arg binary "/$SERVICE" --arg label $label.revision '.config |
-        .User == "65532:65532" and .Entrypoint == [$binary] and .Labels[$label] == $revision' \
+      jq -e --arg revision "$COMMIT" --arg binary "/$SERVICE" --arg key $label.revision '.config |
+        .User == "65532:65532" and .Entrypoint == [$binary] and .Labels[$key] == $revision' \
         <<<"$config" >/dev/null || die "the image $variant/$arch is not as planned: $config"
     done
   done

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -46,9 +48,8 @@ def read(path: Path) -> tuple[Timed, ...]:
 def needs_of(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Return which nodes each node of a plan's line needs."""
     # The graph follows from the plan; of the rest of a Line only actions ask, and none is run here.
-    line = Line.__new__(Line)
-    line.plan = plan
-    return {node.name: node.needs for node in line.nodes()}
+    others: dict[str, Any] = {f.name: None for f in fields(Line) if f.init and f.name != "plan"}
+    return {node.name: node.needs for node in Line(plan=plan, **others).nodes()}
 
 
 def wall(nodes: Iterable[Timed]) -> float:
