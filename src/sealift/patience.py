@@ -49,7 +49,8 @@ def persist(
 ) -> T:
     """Work, and again while only the outside fails and the budget lasts; then raise the last error.
 
-    ``doing`` is for the words, ``next_step`` is the command that goes on later. Once it is ``in_vain``,
+    ``doing`` is for the words, ``next_step`` is the command that goes on later, also where the outside said
+    no and nobody knows a better one. Once it is ``in_vain``,
     because something else has failed for good, nobody waits any more.
     """
     failed_first, tries = math.inf, 0
@@ -59,6 +60,8 @@ def persist(
             return work()
         except SealiftError as error:
             if not may_help(error):
+                if error.exit_code == OutsideError.exit_code:
+                    error.next_step = error.next_step or next_step
                 raise
             now = clock()
             failed_first = min(failed_first, now)

@@ -239,6 +239,19 @@ def test_several_that_are_all_away_are_tried_again_after_the_longest_wish() -> N
     assert (caught.value.exit_code, caught.value.next_step) == (4, "sealift push")
 
 
+def test_who_said_no_without_a_word_of_what_helps_gets_the_command_that_goes_on() -> None:
+    for error, helps in (
+        (no(), "sealift push"),
+        (OutsideError("401", next_step="log in", again=False), "log in"),
+    ):
+        with pytest.raises(OutsideError) as caught:
+            tried(Work([error]), Clock())
+        assert caught.value.next_step == helps
+    with pytest.raises(RefusedError) as refused:
+        tried(Work([RefusedError("no")]), Clock())
+    assert refused.value.next_step == ""
+
+
 def test_a_defect_of_the_work_itself_is_not_caught() -> None:
     def broken() -> str:
         raise KeyError("ours")

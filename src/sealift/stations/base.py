@@ -57,7 +57,7 @@ def _look_signature(looks: Looks, found: Base, cosign: Cosign, registry: Registr
         looks.not_checked(f"signature of {subject}: {err}", err)
         return OutsideError(
             f"the signature of {subject} was not checked: {err.happened}",
-            means="this is not the same as unsigned: the registry could not be read",
+            means=f"{err.means}; this is not the same as unsigned".removeprefix("; "),
             next_step="run again when it answers: sealift base",
             again=err.again,
             retry_after=err.retry_after,
@@ -70,11 +70,12 @@ def _look_signature(looks: Looks, found: Base, cosign: Cosign, registry: Registr
 
 
 def _accept(subject: Subject, cosign: Cosign, registry: Registry) -> None:
+    # Whoever fails says it more plainly to us, and for how long it wants to be left alone.
+    registry.referrers(subject.repository, subject.digest)
     try:
         cosign.verify(subject, ANY_SIGNATURE)
     except RefusedError:
-        # cosign takes a registry that fails for one without signatures, so it is asked once more after the
-        # registry itself was.
+        # cosign takes a registry that fails for one without signatures, so its no is asked for twice.
         registry.referrers(subject.repository, subject.digest)
         cosign.verify(subject, ANY_SIGNATURE)
 
