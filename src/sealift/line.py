@@ -82,7 +82,8 @@ def programs_of(stations: Collection[str], *, rehearsed: bool) -> frozenset[str]
 class Line:
     """One release on its way: the plan, the outside, and the programs of this machine.
 
-    ``again`` is the command that goes on where this run ends; ``guard`` outlives us, and clears away.
+    ``again`` is the command that goes on where this run ends; ``guard`` outlives us, and clears away;
+    ``outside`` waits until the world is there, which ``base`` needs first, and all after it.
     """
 
     plan: Plan
@@ -96,6 +97,7 @@ class Line:
     exceptions: Sequence[Exception_]
     programs: Mapping[str, Digest]
     again: str
+    outside: Callable[[], None] = field(default=lambda: None)
     verified: verifying.Verified | None = field(default=None, init=False)
     state: drafting.DraftState | None = field(default=None, init=False)
     _attached: set[Digest] = field(default_factory=set, init=False)
@@ -203,6 +205,7 @@ class Line:
         return tuple(dict.fromkeys(v.base for v in self.plan.config.variants.values()))
 
     def _base(self, name: str) -> ev.Evidence:
+        self.outside()
         found = self.world.bases[name]
         return base(
             name,

@@ -44,8 +44,11 @@ def _remaining(release: Opened, *, keep: bool) -> tuple[str, ...]:
     remaining = line.remaining()
     if remaining != STATIONS:
         console.say("it is out, with what is proven here; is it still as it was?")
-    if stage is not None and (keep or remaining == STATIONS):
-        stage.start()
+        if stage is not None and keep:
+            stage.start()
+    elif stage is not None:
+        # The compiler needs none of them.
+        line.outside = stage.begin()
     return remaining
 
 

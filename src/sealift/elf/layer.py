@@ -17,6 +17,10 @@ from sealift.model.names import Digest
 Kind = Literal["file", "dir", "symlink", "char", "block", "fifo"]
 Steps = tuple[str, ...]
 
+# A release reads the same layers of its bases a dozen times, and taking a tar apart is the slow half of it.
+MOST_KNOWN = 256
+_known: dict[Digest, tuple[Member, ...]] = {}
+
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -39,21 +43,30 @@ class Member:
 
 @dataclass(frozen=True)
 class Layer:
-    """An unpacked layer; ``name`` is for messages."""
+    """An unpacked layer; ``name`` is for messages.
+
+    ``diff_id`` is the hash of the tar, by which an image's configuration names the layer.
+    """
 
     name: str
     data: bytes
     members: tuple[Member, ...]
-
-    @property
-    def diff_id(self) -> Digest:
-        """The hash of the tar, by which an image's configuration names the layer."""
-        return Digest.of(self.data)
+    diff_id: Digest
 
 
 def read_layer(blob: bytes, name: str) -> Layer:
     """Take a layer apart, which may be plain, gzip, or zstd where this Python can read it."""
     data = _unpack(blob, name)
+    diff_id = Digest.of(data)
+    if (members := _known.get(diff_id)) is None:
+        members = _members(data, name)
+        while len(_known) >= MOST_KNOWN:
+            _known.pop(next(iter(_known)), None)
+        _known[diff_id] = members
+    return Layer(name, data, members, diff_id)
+
+
+def _members(data: bytes, name: str) -> tuple[Member, ...]:
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             members = tuple(_member(info, name) for info in tar)
@@ -63,7 +76,7 @@ def read_layer(blob: bytes, name: str) -> Layer:
     # tarfile takes a header that it cannot read for the end; an engine might read on.
     if data[end:].strip(b"\0"):
         raise _damaged(name, f"it goes on after its end at byte {end}")
-    return Layer(name, data, members)
+    return members
 
 
 def steps_of(path: str, name: str) -> Steps:

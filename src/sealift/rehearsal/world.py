@@ -15,7 +15,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -107,6 +108,22 @@ class Stage:
         create_builder(self.builder.socket, self.builder.name, env=self.world.env)
         registry = Registry(plain_http=(self.world.registry,), env=self.world.env)
         sign_bases(self.bases.values(), self.sigstore, registry)
+
+    def begin(self) -> Callable[[], None]:
+        """Start beside us, and return what waits until all is up, or raises what went wrong."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix="stage")
+        started = pool.submit(self.start)
+        pool.shutdown(wait=False)
+
+        def wait() -> None:
+            try:
+                started.result()
+            except OutsideError as error:
+                # It was tried once, and will not be again.
+                error.again = False
+                raise
+
+        return wait
 
     def exports(self) -> dict[str, str]:
         """Return what ``rehearse env`` prints: all that a stranger needs to look at the release."""
