@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 from sealift import console, process
 from sealift.errors import InterruptedReleaseError, OutsideError, SealiftError
@@ -21,10 +22,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from sealift.cli import app
-
     listen()
     try:
+        from sealift.cli import app
+
         app(prog_name="sealift")
     except SealiftError as error:
         _fail(error)
@@ -32,11 +33,19 @@ def main() -> None:
         if error.errno not in NO_ROOM:
             raise
         _fail(_no_room(error))
-    except SystemExit as ended:
-        if ended.code == InterruptedReleaseError.exit_code:
-            # Python waits for its threads before it ends, and they for their programs.
-            process.end_all()
-        raise
+    except (SystemExit, KeyboardInterrupt) as ended:
+        if isinstance(ended, SystemExit) and ended.code != InterruptedReleaseError.exit_code:
+            raise
+        _end_all()
+
+
+def _end_all() -> NoReturn:
+    # Python waits for its threads before it ends, and they for their programs.
+    process.end_all()
+    for sign in ENDING:
+        # Python gives up its own handlers before it ends; no program is started any more.
+        signal.signal(sign, signal.SIG_IGN)
+    sys.exit(InterruptedReleaseError.exit_code)
 
 
 def _fail(error: SealiftError) -> None:
