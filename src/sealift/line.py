@@ -345,15 +345,17 @@ class Line:
 
     def _promote(self) -> ev.Promoted:
         verified = self.verified or self._look()
-        state = self.state or self._make_draft()
         registry, github = self.clients.registry(), self.clients.github()
         images = {
             name: (self.world.repository(variant.repository), self.built(name).digest)
             for name, variant in self.plan.config.variants.items()
         }
         once, moving, looks = promoting.promote_tags(self.plan, verified, images, registry)
-        # A version's tag is never taken back: nothing that stops the release may come after it.
-        drafting.look(github, state)
+        # A version's tag is never taken back: what would stop the release is looked for before it.
+        if (state := self.state) is None:
+            state = self._make_draft()
+        else:
+            drafting.look(github, state)
         promoting.put(once, registry, looks)
         release = drafting.publish(github, state)
         promoting.put(moving, registry, looks)

@@ -140,6 +140,20 @@ def test_no_tag_moves_while_github(github: tuple[Line, Store], damage: Callable[
     assert set(tags(line).values()) == {()}
 
 
+@pytest.mark.parametrize("damage", [lacks_an_asset, shows_another_commit], ids=lambda damage: damage.__name__)
+def test_no_tag_moves_where_github_changed_after_the_draft(
+    github: tuple[Line, Store], line: Line, damage: Callable[[Store], str]
+) -> None:
+    copied, store = github
+    copied.state = line.state
+    assert copied.state is not None
+    words = damage(store)
+    with pytest.raises(RefusedError) as caught:
+        copied._promote()
+    assert words in caught.value.happened
+    assert set(tags(copied).values()) == {()}
+
+
 def test_one_signature_that_was_lost_is_missed(elsewhere: Line) -> None:
     """The copy is changed for good: this comes after all that verified it."""
     cell = Cell("base", ARM64)
