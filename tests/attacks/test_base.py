@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from sealift.errors import OutsideError
 from sealift.line import Line
 from sealift.model.evidence import Evidence
 from sealift.model.exceptions import Exception_
@@ -17,7 +16,7 @@ from sealift.model.statements import Identity, PredicateType, Statement, Subject
 from sealift.model.world import Base
 from sealift.services.ports import free_ports
 from sealift.stations import base as station
-from sealift.stations.gate import GateRefusedError
+from sealift.stations.gate import GateRefusedError, NotCheckedError
 from tests.attacks.signing import Shelf
 
 pytestmark = pytest.mark.programs
@@ -92,7 +91,7 @@ def test_an_attestation_is_no_signature(shelf: Shelf, small: Base) -> None:
 def test_a_registry_that_does_not_answer_is_not_checked(shelf: Shelf, small: Base) -> None:
     (port,) = free_ports(1).release()
     gone = replace(small, source=Repository(f"localhost:{port}/small/gone"))
-    with pytest.raises(OutsideError, match="was not checked: cosign verify could not look at") as caught:
+    with pytest.raises(NotCheckedError, match="base could not look at everything") as caught:
         look(shelf, gone)
     assert caught.value.again
 
