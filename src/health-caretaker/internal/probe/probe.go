@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,7 +15,10 @@ import (
 	"github.com/sealift/health-caretaker/internal/config"
 )
 
-const maxBody = 1 << 20
+const (
+	maxBody = 1 << 20
+	grace   = time.Second // a connection ends after its check, so that the check says what it waited for
+)
 
 // Result is one check.
 type Result struct {
@@ -52,11 +56,29 @@ func transport(trust *tls.Config, curves []tls.CurveID) *http.Transport {
 	settings.CurvePreferences = curves
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dial,
 		TLSClientConfig:        settings,
 		ForceAttemptHTTP2:      true, // settings of one's own would switch it off
 		DisableKeepAlives:      true,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
+}
+
+type deadline struct{}
+
+// dial makes a connection that ends with the check. Transport goes on with what a request began that was given up:
+// servers that take connections and never speak would soon hold every file descriptor.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	until, _ := ctx.Value(deadline{}).(time.Time)
+	conn, err := (&net.Dialer{Deadline: until, KeepAlive: -1}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(until); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 // choose goes by what is sent: who asks with a token or a password wants it safe also from somebody who
@@ -74,6 +96,7 @@ func (p *Prober) Check(ctx context.Context, e config.Endpoint) Result {
 	defer cancel()
 	clock := newStopwatch()
 	result := Result{At: clock.start}
+	ctx = context.WithValue(ctx, deadline{}, clock.start.Add(e.Timeout+grace))
 	response, err := p.send(clock.trace(ctx), e)
 	if err == nil {
 		defer response.Body.Close()

@@ -176,6 +176,32 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+func TestAServerThatNeverSpeaksHoldsNothing(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, scheme := range []string{"http", "https"} {
+		e := endpoint(scheme + "://" + silent.Addr().String())
+		e.Timeout = 100 * time.Millisecond
+		if r := New("agent/1", nil).Check(t.Context(), e); r.Kind != Timeout {
+			t.Errorf("%s: %+v", scheme, r)
+		}
+		conn, err := silent.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, conn); err != nil {
+			t.Errorf("%s: the connection outlives its check: %v", scheme, err)
+		}
+	}
+}
+
 func TestSecretsAreKeptFromTomorrowsComputersToo(t *testing.T) {
 	now := time.Now()
 	s, pool := certified(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour),
