@@ -62,7 +62,6 @@ def goreleaser(program: Path, world: Path, env: Mapping[str, str]) -> float:
     desk = Desk.set_up("goreleaser")
     desk.git("tag", f"v{GORELEASER_VERSION}")
     told = outside(world, env, "goreleaser/")
-    _as_plugin(Path(told["DOCKER_CONFIG"]), told["PATH"])
     told |= {
         "BASE_STATIC": _base(world, "static"),
         "BASE_BASE": _base(world, "base"),
@@ -87,12 +86,13 @@ def provide_goreleaser() -> Path:
 def outside(world: Path, env: Mapping[str, str], prefix: str) -> dict[str, str]:
     """Return the whole environment of somebody who releases by hand; ``prefix`` keeps repositories apart."""
     home = world / "home"
+    docker = _docker_settings(env["PATH"])
     ports = msgspec.json.decode((world / "sigstore" / "ports.json").read_bytes(), type=dict[str, int])
     (builder,) = (p.name for p in (home / "buildx" / "instances").iterdir())
     return {
         **env,
         "HOME": str(home),
-        "DOCKER_CONFIG": str(home / "docker"),
+        "DOCKER_CONFIG": str(docker),
         "REGCTL_CONFIG": str(home / "regctl.json"),
         "BUILDX_CONFIG": str(home / "buildx"),
         "BUILDX_BUILDER": builder,
@@ -115,12 +115,13 @@ def _base(world: Path, kind: str) -> str:
     return f"{layout}@{Layout(layout).index()}"
 
 
-def _as_plugin(docker: Path, path: str) -> None:
-    """Let ``docker buildx`` find the buildx that the line uses."""
-    plugin = docker / "cli-plugins" / "docker-buildx"
-    plugin.parent.mkdir(parents=True, exist_ok=True)
-    plugin.unlink(missing_ok=True)
-    plugin.symlink_to(resolve("docker-buildx", {"PATH": path}))
+def _docker_settings(path: str) -> Path:
+    """Make settings without credentials, in which ``docker buildx`` is the buildx that the line uses."""
+    docker = _fresh("docker")
+    (docker / "config.json").write_text("{}", "utf-8")
+    (docker / "cli-plugins").mkdir()
+    (docker / "cli-plugins" / "docker-buildx").symlink_to(resolve("docker-buildx", {"PATH": path}))
+    return docker
 
 
 def _fresh(name: str) -> Path:
