@@ -1,6 +1,9 @@
 """Play the matrix: ``python -m tests.faults [--write] [--only WORDS]...``.
 
-Status 1 says that a cell did not hold, or was not met.
+Status 1 says that a cell did not hold, or was not met. Two runs side by side, and one table of both::
+
+    python -m tests.faults --part 1/2 --keep a & python -m tests.faults --part 2/2 --keep b & wait
+    python -m tests.faults --take a --take b --write
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from sealift import console
 from sealift.provision.cache import cache_folder
 from sealift.provision.everything import provide_all
 from sealift.provision.recipe import all_names
-from tests.faults import machine, table
+from tests.faults import kept, machine, table
 from tests.faults.judging import Result, judge
 from tests.faults.matrix import Case, cases, sample
 from tests.faults.stand import standing
@@ -27,13 +30,7 @@ def main(argv: Sequence[str]) -> int:
     """Play what was asked for, and print the tables."""
     asked = _arguments(argv)
     everything = cases()
-    chosen = [c for c in everything if c.applicable and all(word in c.name for word in asked.only)]
-    if asked.sample:
-        chosen = list(sample(chosen, asked.sample, asked.seed))
-    provide_all(all_names(), cache=cache_folder(), debian_programs=["faketime"], emulate=False)
-    with tempfile.TemporaryDirectory(prefix="sealift-faults-") as folder, standing(Path(folder)) as stand:
-        results = [_told(judge(case, stand), n, len(chosen)) for n, case in enumerate(chosen, 1)]
-        rows = list(machine.rows(Path(folder), stand)) if not asked.only or asked.machine else []
+    results, rows = kept.taken(asked.take, everything) if asked.take else _played(asked, everything)
     text = table.markdown(everything, results, rows)
     console.result(text)
     if asked.write:
@@ -41,20 +38,46 @@ def main(argv: Sequence[str]) -> int:
     return int(any(result.verdict != "held" for result in results) or not all(row.held for row in rows))
 
 
-def _told(result: Result, number: int, count: int) -> Result:
-    case: Case = result.case
-    console.say(f"{number}/{count} {case.name}: {result.code}, {result.after}: {result.verdict}")
-    return result
+def _played(asked: argparse.Namespace, everything: Sequence[Case]) -> tuple[list[Result], list[machine.Row]]:
+    chosen = _chosen(asked, everything)
+    results, rows = [], []
+    provide_all(all_names(), cache=cache_folder(), debian_programs=["faketime"], emulate=False)
+    with tempfile.TemporaryDirectory(prefix="sealift-faults-") as folder, standing(Path(folder)) as stand:
+        for number, case in enumerate(chosen, 1):
+            result = judge(case, stand)
+            results.append(result)
+            told = f"{case.name}: {result.code}, {result.after}: {result.verdict} ({result.seconds:.1f} s)"
+            console.say(f"{number}/{len(chosen)} {told}")
+            if asked.keep:
+                kept.keep(asked.keep, result)
+        for row in machine.rows(Path(folder), stand) if asked.machine else ():
+            rows.append(row)
+            console.say(str(row))
+            if asked.keep:
+                kept.keep(asked.keep, row)
+    return results, rows
+
+
+def _chosen(asked: argparse.Namespace, everything: Sequence[Case]) -> Sequence[Case]:
+    part, _, parts = asked.part.partition("/")
+    chosen = [c for c in everything if c.applicable and all(word in c.name for word in asked.only)]
+    chosen = chosen[int(part) - 1 :: int(parts)]
+    return sample(chosen, asked.sample, asked.seed) if asked.sample else chosen
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s faults --", description=__doc__)
     parser.add_argument("--write", type=Path, nargs="?", const=PAGE, help=f"put the tables into {PAGE}")
     parser.add_argument("--only", action="append", default=[], help="cells whose name has these words")
-    parser.add_argument("--machine", action="store_true", help="the disk and the clock, also with --only")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="each Nth cell, from the Kth")
     parser.add_argument("--sample", type=int, default=0, help="only so many, each row at least once")
     parser.add_argument("--seed", type=int, default=1)
-    return parser.parse_args(argv)
+    parser.add_argument("--keep", type=Path, help="add each result to this file as it comes")
+    parser.add_argument("--take", type=Path, action="append", help="play nothing: take what was kept")
+    asked = parser.parse_args(argv)
+    # About this machine, not about a cell: once, and not with a selection.
+    asked.machine = not asked.only and not asked.sample and asked.part.startswith("1/")
+    return asked
 
 
 if __name__ == "__main__":
