@@ -36,7 +36,7 @@ class Between(Supervised):
 
     def start(self, services: Sequence[Service], *, deadline: float = DEADLINE) -> None:
         """Start all of them, and give their proxies by the services' names."""
-        moved, self.proxies = [], {}
+        moved = []
         with free_ports(len(services)) as held:
             for service, port in zip(services, held.numbers, strict=True):
                 dialect = DIALECTS.get(service.name)
