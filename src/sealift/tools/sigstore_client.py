@@ -87,7 +87,10 @@ class SigstoreSigner:
 
 
 class BundleVerifier:
-    """Accepts bundles of one identity, with the claims of one workflow run."""
+    """Accepts bundles of one identity, with the claims of one workflow run.
+
+    What was accepted is remembered by its bytes' hash: whoever signs reads the same bytes back.
+    """
 
     def __init__(
         self, *, trusted_root: Path | None, identity: Identity, claims: Claims | None = None
@@ -103,9 +106,16 @@ class BundleVerifier:
         except Error as err:
             raise UsageError(f"{trusted_root} is not a Sigstore trusted root: {err}") from err
         self._policy = _policy(self.identity, self.claims)
+        self._accepted: dict[tuple[Digest, Digest], Attested] = {}
 
     def read(self, bundle: bytes, *, digest: Digest) -> Attested:
         """Check a bundle and that it speaks of ``digest``, and return what it says."""
+        key = (Digest.of(bundle), digest)
+        if (known := self._accepted.get(key)) is None:
+            known = self._accepted[key] = self._check(bundle, digest)
+        return known
+
+    def _check(self, bundle: bytes, digest: Digest) -> Attested:
         from sigstore.models import Bundle
 
         try:

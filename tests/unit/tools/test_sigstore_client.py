@@ -58,6 +58,24 @@ def test_a_provenance_is_given_back() -> None:
     assert said["runDetails"]["builder"]["id"] == OURS.san
 
 
+def test_the_same_bytes_are_checked_once_for_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, check, checked = verifier(), BundleVerifier._check, []
+
+    def noted(self: BundleVerifier, raw: bytes, digest: Digest) -> Attested:
+        checked.append(digest)
+        return check(self, raw, digest)
+
+    monkeypatch.setattr(BundleVerifier, "_check", noted)
+    for _ in range(2):
+        assert one.read(bundle("signature"), digest=IMAGE) == SIGNED
+        with pytest.raises(RefusedError):
+            one.read(bundle("signature"), digest=OTHER)
+        with pytest.raises(RefusedError):
+            one.read(bundle("email"), digest=IMAGE)
+    # Only what was accepted is remembered.
+    assert checked == [IMAGE, OTHER, IMAGE, OTHER, IMAGE]
+
+
 def test_a_mail_address_is_an_identity_too() -> None:
     assert verifier(MAKERS, Claims()).read(bundle("email"), digest=IMAGE) == SIGNED
     with pytest.raises(RefusedError):
