@@ -50,7 +50,7 @@ class Released:
 
     @property
     def wall(self) -> float:
-        """The line's own seconds, once the services are up and the source is cloned."""
+        """The line's own seconds, once the source is cloned; the services start meanwhile."""
         return chain.wall(self.nodes)
 
     @property
@@ -88,8 +88,8 @@ class Desk:
         return timed([sys.executable, "-m", module, *words], cwd=self.folder, log=log, env=env)
 
     def release(self, world: str, *words: str) -> Released:
-        """Release in the world of this name, whose services stay up."""
-        ran = self.sealift("release", "--keep", "--world-name", world, *words)
+        """Release in the world of this name; with ``--keep`` its services stay up."""
+        ran = self.sealift("release", "--world-name", world, *words)
         latest = self.folder / "build" / "release" / "latest"
         plan = from_json((latest / "plan.json").read_bytes(), Plan, source="plan.json")
         return Released(ran=ran, plan=plan, nodes=chain.read(latest / "timeline.json"))

@@ -68,7 +68,7 @@ class Rounds:
 
     def _round(self) -> Round:
         with self.desk.world(WORLD) as world:
-            played = Round(first=self.desk.release(WORLD))
+            played = Round(first=self.desk.release(WORLD, "--keep"))
             env = self.desk.environment(WORLD)
             if "script" in self.wanted:
                 played.script = self._try(lambda: beside.script(self.desk, world, env))
@@ -82,7 +82,7 @@ class Rounds:
 
     def _again(self) -> Ran:
         self.desk.stop(WORLD)
-        return self.desk.release(WORLD).ran
+        return self.desk.sealift("release", "--world-name", WORLD)
 
     def _v2(self) -> Released:
         with self.desk.world(WORLD_V2):
