@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, BinaryIO
 
 from sealift.services.ports import LOOPBACK
 
@@ -25,12 +27,16 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer; ``raw`` is written to the line as it is, in the place of all else."""
+    """One answer; ``raw`` is written to the line as it is, in the place of all else.
+
+    ``pace`` is how many seconds pass before each byte of the body.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     raw: bytes | None = None
+    pace: float = 0
 
 
 Script = Callable[[Asked], Reply]
@@ -53,6 +59,17 @@ class Server:
     def words(self) -> list[str]:
         """Each request's method and path."""
         return [f"{a.method} {a.path}" for a in self.asked]
+
+
+def _write(line: BinaryIO, reply: Reply) -> None:
+    if not reply.pace:
+        line.write(reply.body)
+        return
+    # Whoever asked may have gone.
+    with contextlib.suppress(OSError):
+        for byte in reply.body:
+            time.sleep(reply.pace)
+            line.write(bytes([byte]))
 
 
 @contextmanager
@@ -79,7 +96,7 @@ def serving(script: Script) -> Iterator[Server]:
                 self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(reply.body)
+                _write(self.wfile, reply)
 
         def __getattr__(self, name: str) -> Callable[[], None]:
             if name.startswith("do_"):

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.names import Digest, Repository, Tag
 from sealift.services.ports import free_ports
+from sealift.tools import http
 from sealift.tools.http import LIMIT
 from sealift.tools.registry import BUNDLE_TYPE, PREDICATE_ANNOTATION, Registry
 from sealift.tools.registry_http import NotThereError
@@ -190,6 +192,14 @@ def test_more_than_we_want_to_hold_is_not_read(start: Start) -> None:
     with pytest.raises(OutsideError, match="more than 32 MiB") as caught:
         registry.referrers(at, DIGEST)
     assert not caught.value.again
+
+
+def test_an_answer_that_does_not_end_is_not_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "WHOLE", 0.2)
+    registry, at, _ = start(lambda _: replace(told({"tags": ["a" * 100]}), pace=0.05))
+    with pytest.raises(OutsideError, match=r"did not end within 0.2 s") as caught:
+        registry.tags(at)
+    assert caught.value.again
 
 
 # Pages.

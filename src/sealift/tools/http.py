@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,12 +25,13 @@ from sealift.patience import passes, retry_after
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
-# Seconds until a host must have taken the connection, and between two parts of its answer.
-CONNECT, READ = 10.0, 60.0
+# Seconds until a host must have taken the connection, between two parts of its answer, and for all of them.
+CONNECT, READ, WHOLE = 10.0, 60.0, 300.0
 # Connections kept for each host; more threads than that open their own.
 KEPT = 16
 # Bytes. Manifests, lists and bundles are far smaller; whoever sends more wants to fill our memory.
 LIMIT = 32 << 20
+_PART = 1 << 16
 _OK = 200
 _LENGTH = frozenset({"content-length", "transfer-encoding"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -140,14 +142,22 @@ def _pool(proxy: str) -> PoolManager:
 
 
 def _whole(came: BaseHTTPResponse) -> bytes:
-    read = came.read(LIMIT + 1)
-    if len(read) > LIMIT:
-        came.close()
-        raise OutsideError(
+    read, ends = bytearray(), time.monotonic() + WHOLE
+    while part := came.read1(_PART):
+        read += part
+        if len(read) > LIMIT or time.monotonic() > ends:
+            came.close()
+            raise _endless(too_much=len(read) > LIMIT)
+    came.release_conn()
+    return bytes(read)
+
+
+def _endless(*, too_much: bool) -> OutsideError:
+    if too_much:
+        return OutsideError(
             f"more than {LIMIT >> 20} MiB came where a manifest or a bundle was expected", again=False
         )
-    came.release_conn()
-    return read
+    return OutsideError(f"an answer did not end within {WHOLE:g} s", next_step="run again")
 
 
 def _broken(err: Exception, url: str) -> OutsideError:
