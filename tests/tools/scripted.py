@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from threading import Thread
-from typing import Any, BinaryIO
+from typing import Any
 
 from sealift.services.ports import LOOPBACK
 
@@ -61,7 +62,7 @@ class Server:
         return [f"{a.method} {a.path}" for a in self.asked]
 
 
-def _write(line: BinaryIO, reply: Reply) -> None:
+def _write(line: BufferedIOBase, reply: Reply) -> None:
     if not reply.pace:
         line.write(reply.body)
         return
