@@ -30,6 +30,8 @@ TIMEOUT = 2
 BESIDE = 30.0
 # The service does what it was asked, and whoever looks again finds it: each try comes a step further.
 DONE_ALL_THE_SAME = frozenset({Kind.LOST, Kind.TRUNCATED})
+# How the libraries in this process call themselves; every other name is another program's.
+OURS = ("python", "sigstore-python", "PyGithub")
 # A registry that says "not there" has said no to whoever looks for a signature.
 LOOKING = frozenset({"base", "verify"})
 # Requests that were on their way when the first answer said to wait.
@@ -74,7 +76,7 @@ def judge(case: Case, stand: Stand) -> Result:
         case=case,
         met=_met(case, met, ran),
         code=ran.code,
-        said=few(ran.error) if ran.error else _first_wait(ran.told),
+        said=few(ran.error) if ran.error else _lived_through(ran.told, met),
         after=after.code,
         problems=tuple(dict.fromkeys(problems)),
         seconds=ran.seconds,
@@ -94,15 +96,17 @@ def _hurried() -> Iterator[None]:
 
 def few(error: SealiftError) -> str:
     """Say an error in few words, the same ones in every run."""
-    one = error.errors[0] if isinstance(error, ManyErrors) else error
-    lines = [line.strip() for line in one.happened.splitlines()]
-    return plain(" ".join(lines[:2]))
+    if isinstance(error, ManyErrors):
+        return few(error.errors[0])
+    lines = [line.strip() for line in error.happened.splitlines()]
+    said = [line for line in lines if not line.startswith(("what it means:", "next:"))]
+    return plain(" ".join(said[:2]))
 
 
 def plain(text: str) -> str:
     """Leave out what differs from run to run: digests, ports, names of cases, seconds."""
     text = re.sub(r"sha256:[0-9a-f]{64}", "sha256:…", text)
-    text = re.sub(r"(?:localhost|127\.0\.0\.1):\d+|HTTPConnectionPool\(host='\S+', port=\d+\)", "HOST", text)
+    text = re.sub(r"(?:localhost|127\.0\.0\.1):\d+|HTTPConnection\w*\(host='\S+', port=\d+\)", "HOST", text)
     text = re.sub(r"\d+ bytes read, \d+ more", "N bytes read, N more", text)
     text = re.sub(r"[^ -~…]+", "?", text)
     text = re.sub(r"case-\d+/", "", text)
@@ -152,6 +156,8 @@ def _next_step(error: SealiftError) -> Iterator[str]:
 
 def _waited(case: Case, ran: Ran, met: Met, proxy: Proxy) -> Iterator[str]:
     """What is tried again is told, and not earlier than was asked for."""
+    if by_itself(met):
+        return
     slow = case.fault.kind in (Kind.SLOW_FIRST, Kind.SLOW_BODY)
     if case.passes and not slow and ran.code == 0 and "again in" not in ran.told:
         yield "tried again without a word"
@@ -163,9 +169,17 @@ def _waited(case: Case, ran: Ran, met: Met, proxy: Proxy) -> Iterator[str]:
         yield f"asked again after {min(later):.1f} s, Retry-After: {case.fault.retry_after}"
 
 
-def _first_wait(told: str) -> str:
+def by_itself(met: Met) -> str:
+    """Name the program that was hit, where it is not ours: it tries again as it will, and says nothing."""
+    agents = [hit.request.headers.get("user-agent", "") for hit in met.hits[:1]]
+    return "".join(agent.partition("/")[0] for agent in agents if not agent.startswith(OURS))
+
+
+def _lived_through(told: str, met: Met) -> str:
     waits = [line.strip() for line in told.splitlines() if "again in" in line]
-    return plain(waits[0]) if waits else ""
+    if waits:
+        return plain(waits[0])
+    return f"{by_itself(met)} tries again by itself" if by_itself(met) else ""
 
 
 def _withheld(case: Case, ran: Ran, line: Line, stand: Stand) -> Iterator[str]:
