@@ -31,7 +31,7 @@ BESIDE = 30.0
 # The service does what it was asked, and whoever looks again finds it: each try comes a step further.
 DONE_ALL_THE_SAME = frozenset({Kind.LOST, Kind.TRUNCATED})
 # How the libraries in this process call themselves; every other name is another program's.
-OURS = ("python", "sigstore-python", "PyGithub")
+OURS = ("python", "sealift", "sigstore-python", "PyGithub")
 # A registry that says "not there" has said no to whoever looks for a signature.
 LOOKING = frozenset({"base", "verify"})
 # Requests that were on their way when the first answer said to wait.
