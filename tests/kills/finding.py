@@ -85,7 +85,7 @@ class Traces:
         return [
             *(f"process {p.pid}: {p.words[:80]}" for p in processes() if str(self.desk.folder) in p.words),
             *(f"port {port}" for port in self._ports() if port_is_taken(port)),
-            *(f"container {name}" for name in containers()),
+            *(f"container {name}" for name in self._containers()),
             *(f"mount {place}" for place in mounts() if str(self.desk.folder) in place),
             *(f"half a file: {path.name}" for path in self._broken()),
         ]
@@ -111,19 +111,20 @@ class Traces:
         files = self.folder.glob("**/ports.json")
         return [port for file in files for port in json.loads(file.read_bytes()).values()]
 
+    def _containers(self) -> list[str]:
+        """Name this world's containers, running or not: their images were pulled from one of its ports."""
+        found = engine.find(cache_folder() / "locks", store=cache_folder().resolve() / "podman")
+        lines = found.call("ps", "--all", "--format={{.Names}} {{.Image}}").stdout.splitlines()
+        ours = tuple(f" localhost:{port}/" for port in self._ports())
+        return [line.split()[0] for line in lines if any(host in line for host in ours)]
+
     def _broken(self) -> Iterator[Path]:
-        for path in [*self.folder.glob("**/*.json"), *self.desk.latest.glob("evidence/**/*.json")]:
+        ours = [path for path in self.folder.glob("**/*.json") if "home" not in path.parts]
+        for path in [*ours, *self.desk.latest.glob("evidence/**/*.json")]:
             try:
                 json.loads(path.read_bytes())
             except ValueError:
                 yield path
-
-
-def containers() -> list[str]:
-    """Name the containers of every rehearsal on this machine, running or not."""
-    found = engine.find(cache_folder() / "locks", store=cache_folder().resolve() / "podman")
-    names = found.call("ps", "--all", "--format={{.Names}}").stdout.split()
-    return [name for name in names if name.startswith("sealift-")]
 
 
 def mounts() -> list[str]:
