@@ -8,9 +8,11 @@ python -m benchmarks.speed first            the first run: half an hour and more
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 from benchmarks.speed import first, many, page, services
 from benchmarks.speed.catalog import FIGURES, NOT_UNASKED
@@ -90,5 +92,11 @@ def main() -> int:
     return 1 if missing else 0
 
 
+def _ended(_number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does: worlds are forgotten and their services ended on the way out."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _ended)
     sys.exit(main())
