@@ -41,7 +41,7 @@ def size(layout: Layout, manifest: Digest) -> Size:
     """
     layers = layout.layers(manifest)
     read = (read_layer(layout.read(layer.digest), str(layer.digest)) for layer in layers)
-    unpacked = sum(member.size for layer in read for member in layer.members if member.kind == "file")
+    unpacked = sum(member.size for layer in read for member in layer.content.members if member.kind == "file")
     return Size(compressed=sum(layer.size for layer in layers), unpacked=unpacked)
 
 

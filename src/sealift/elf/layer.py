@@ -10,16 +10,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+from weakref import WeakValueDictionary
 
 from sealift.errors import RefusedError, UsageError
 from sealift.model.names import Digest
 
 Kind = Literal["file", "dir", "symlink", "char", "block", "fifo"]
 Steps = tuple[str, ...]
-
-# A release reads the same layers of its bases a dozen times, and taking a tar apart is the slow half of it.
-MOST_KNOWN = 256
-_known: dict[Digest, tuple[Member, ...]] = {}
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -41,21 +38,39 @@ class Member:
     target: str
 
 
-@dataclass(frozen=True)
-class Layer:
-    """An unpacked layer; ``name`` is for messages.
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What is in a layer; ``diff_id`` is the hash of its tar, by which a configuration names the layer."""
 
-    ``diff_id`` is the hash of the tar, by which an image's configuration names the layer.
-    """
-
-    name: str
     data: bytes
     members: tuple[Member, ...]
     diff_id: Digest
 
 
+@dataclass(frozen=True)
+class Layer:
+    """An unpacked layer; ``name`` is for messages."""
+
+    name: str
+    content: Content
+
+
+# A release reads the same layers of its bases a dozen times: who reads one beside another shares it.
+_shared: WeakValueDictionary[Digest, Content] = WeakValueDictionary()
+# Taking a tar apart is the slow half of reading, and what comes out of it is small.
+MOST_KNOWN = 256
+_known: dict[Digest, tuple[Member, ...]] = {}
+
+
 def read_layer(blob: bytes, name: str) -> Layer:
     """Take a layer apart, which may be plain, gzip, or zstd where this Python can read it."""
+    digest = Digest.of(blob)
+    if (content := _shared.get(digest)) is None:
+        content = _shared.setdefault(digest, _content(blob, name))
+    return Layer(name, content)
+
+
+def _content(blob: bytes, name: str) -> Content:
     data = _unpack(blob, name)
     diff_id = Digest.of(data)
     if (members := _known.get(diff_id)) is None:
@@ -63,7 +78,7 @@ def read_layer(blob: bytes, name: str) -> Layer:
         while len(_known) >= MOST_KNOWN:
             _known.pop(next(iter(_known)), None)
         _known[diff_id] = members
-    return Layer(name, data, members, diff_id)
+    return Content(data, members, diff_id)
 
 
 def _members(data: bytes, name: str) -> tuple[Member, ...]:

@@ -62,8 +62,8 @@ class Rootfs:
         index = -1
         for index, blob in enumerate(layers):
             layer = read_layer(blob, f"layer {index} of {origin}")
-            if diff_ids is not None and layer.diff_id not in diff_ids[index : index + 1]:
-                raise _contradicts(layer.name, layer.diff_id, diff_ids[index : index + 1])
+            if diff_ids is not None and layer.content.diff_id not in diff_ids[index : index + 1]:
+                raise _contradicts(layer.name, layer.content.diff_id, diff_ids[index : index + 1])
             self._apply(layer, index)
         if diff_ids is not None and len(diff_ids) != index + 1:
             raise _contradicts(origin, f"{index + 1} layers", (f"{len(diff_ids)} layers",))
@@ -98,7 +98,7 @@ class Rootfs:
             what = "nothing" if node is None else f"a {node.kind}"
             raise UsageError(f"{path} in {self.origin} is {what}, not a file")
         start = node.member.offset
-        return node.layer.data[start : start + node.member.size]
+        return node.layer.content.data[start : start + node.member.size]
 
     def _entry(self, steps: Steps) -> Entry:
         node = self._nodes[steps]
@@ -138,8 +138,8 @@ class Rootfs:
 
     def _apply(self, layer: Layer, index: int) -> None:
         """Hide first, then add: a whiteout is about the layers below, wherever it stands in its own."""
-        folders = {member.steps for member in layer.members if member.kind == "dir"}
-        members = [member for member in layer.members if not _is_left_behind(member)]
+        folders = {member.steps for member in layer.content.members if member.kind == "dir"}
+        members = [member for member in layer.content.members if not _is_left_behind(member)]
         for member in members:
             if _is_whiteout(member, layer):
                 self._hide(member.steps, layer, folders)

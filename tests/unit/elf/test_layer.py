@@ -22,7 +22,7 @@ WHOLE = tar(folder("etc", uid=7), file("./etc/motd", b"hello", 0o4755), link("m"
 
 
 def test_members_say_what_goes_where() -> None:
-    etc, motd, m = read_layer(WHOLE, "layer").members
+    etc, motd, m = read_layer(WHOLE, "layer").content.members
     assert (etc.steps, etc.kind, etc.mode, etc.uid, etc.gid) == (("etc",), "dir", 0o755, 7, 7)
     assert (motd.steps, motd.kind, motd.mode, motd.size) == (("etc", "motd"), "file", 0o4755, 5)
     assert WHOLE[motd.offset : motd.offset + motd.size] == b"hello"
@@ -34,25 +34,25 @@ def test_members_say_what_goes_where() -> None:
     [(tarfile.CHRTYPE, "char"), (tarfile.BLKTYPE, "block"), (tarfile.FIFOTYPE, "fifo")],
 )
 def test_what_is_neither_file_nor_folder(kind: bytes, name: str) -> None:
-    (member,) = read_layer(tar(special("x", kind)), "layer").members
+    (member,) = read_layer(tar(special("x", kind)), "layer").content.members
     assert member.kind == name
 
 
 def test_a_long_name_is_one_member() -> None:
     name = "/".join(["a" * 90] * 3)
-    (member,) = read_layer(tar(file(name, b"x")), "layer").members
+    (member,) = read_layer(tar(file(name, b"x")), "layer").content.members
     assert "/".join(member.steps) == name
 
 
 def test_compressed_and_plain_have_one_diff_id() -> None:
     plain, packed = read_layer(WHOLE, "layer"), read_layer(gzip.compress(WHOLE), "layer")
-    assert packed.data == plain.data == WHOLE
-    assert packed.diff_id == plain.diff_id == "sha256:" + hashlib.sha256(WHOLE).hexdigest()
+    assert packed.content.data == plain.content.data == WHOLE
+    assert packed.content.diff_id == plain.content.diff_id == "sha256:" + hashlib.sha256(WHOLE).hexdigest()
 
 
 def test_gzip_in_two_parts_is_one_tar() -> None:
     packed = gzip.compress(WHOLE[:700]) + gzip.compress(WHOLE[700:])
-    assert read_layer(packed, "layer").data == WHOLE
+    assert read_layer(packed, "layer").content.data == WHOLE
 
 
 def test_zstd_needs_a_newer_python(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_zstd_is_read_where_python_can(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = SimpleNamespace(decompress=decompress, ZstdError=ValueError)
     monkeypatch.setitem(sys.modules, "compression", SimpleNamespace(zstd=stand_in))
     monkeypatch.setitem(sys.modules, "compression.zstd", stand_in)
-    assert read_layer(ZSTD + b"whole", "layer").data == WHOLE
+    assert read_layer(ZSTD + b"whole", "layer").content.data == WHOLE
     with pytest.raises(RefusedError, match="the lowest is not a whole tar: cut"):
         read_layer(ZSTD, "the lowest")
 
@@ -118,7 +118,7 @@ def test_what_is_no_whole_tar_is_refused(blob: bytes) -> None:
 
 
 def test_a_hard_link_holds_a_path_of_the_image() -> None:
-    (_, other) = read_layer(tar(file("a", b"x"), hard_link("b", "./a")), "layer").members
+    (_, other) = read_layer(tar(file("a", b"x"), hard_link("b", "./a")), "layer").content.members
     assert (other.kind, other.target, other.size) == ("hardlink", "./a", 0)
 
 
