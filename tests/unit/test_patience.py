@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealift import process
@@ -181,6 +181,7 @@ def test_no_patience_is_one_try() -> None:
     assert clock.pauses == []
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.none() | st.integers(0, 600), st.integers(1, 10_000))
 def test_a_pause_is_anything_up_to_its_bound_and_never_less_than_what_the_server_asks(
     share: float, asked: int | None, seconds: int
@@ -312,6 +313,7 @@ def test_retry_after_is_a_date() -> None:
     assert retry_after({"Retry-After": then}) == pytest.approx(90, abs=10)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_whatever_a_server_writes_there_breaks_nothing(text: str) -> None:
     seconds = retry_after({"Retry-After": text})

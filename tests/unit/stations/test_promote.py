@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealift.errors import DefectError
@@ -95,6 +95,7 @@ def test_the_same_release_again_is_already_true() -> None:
 versions = st.builds("{}.{}.{}".format, *[st.integers(0, 3)] * 3)
 
 
+@settings(deadline=None)
 @given(st.lists(versions, min_size=1, max_size=8, unique=True))
 def test_in_any_order_each_tag_ends_at_its_newest(order: list[str]) -> None:
     shelves = Shelves()
