@@ -258,10 +258,12 @@ def test_an_api_that_fails_is_not_absent(start: Start, status: int) -> None:
     assert "not the same as unsigned" in caught.value.means
 
 
-def test_a_page_for_people_is_no_list(start: Start) -> None:
-    registry, at, _ = start(by_path({API: Reply(headers={"Content-Type": "text/html"}, body=b"Hello")}))
-    with pytest.raises(OutsideError, match="not the JSON that was expected"):
+@pytest.mark.parametrize("kind", ["text/html", "application/json", ""])
+def test_what_is_not_called_a_list_is_none(start: Start, kind: str) -> None:
+    registry, at, _ = start(by_path({API: index(kind=kind)}))
+    with pytest.raises(OutsideError, match="not the JSON that was expected") as caught:
         registry.referrers(at, DIGEST)
+    assert caught.value.again
 
 
 def test_a_tag_that_fails_is_not_empty(start: Start) -> None:
@@ -356,6 +358,18 @@ def test_a_bundle_is_attached_as_cosign_does_it(start: Start) -> None:
     assert ours["annotations"] == said["annotations"]
     assert ours["annotations"][PREDICATE_ANNOTATION] == "https://type"
     assert [d["digest"] for d in now["manifests"]] == sorted(d["digest"] for d in now["manifests"])
+
+
+def test_what_is_listed_already_is_not_listed_twice(start: Start) -> None:
+    registry, at, _ = start(writing)
+    put = registry.attach(at, DIGEST, b"bundle", "https://type")
+
+    def script(asked: Asked) -> Reply:
+        return index(listed(put)) if (asked.method, asked.path) == ("GET", TAG) else writing(asked)
+
+    registry, at, server = start(script)
+    assert registry.attach(at, DIGEST, b"bundle", "https://type") == put
+    assert f"PUT {TAG}" not in server.words
 
 
 def test_a_registry_that_lists_by_itself_gets_no_tag(start: Start) -> None:
