@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
 def _played(asked: argparse.Namespace, everything: Sequence[Case]) -> tuple[list[Result], list[machine.Row]]:
     chosen = _chosen(asked, everything)
     results, rows = [], []
-    provide_all(all_names(), cache=cache_folder(), debian_programs=["faketime"], emulate=False)
+    provide_all(all_names(), cache=cache_folder(), debian_programs=["runc", "podman"], emulate=True)
     with tempfile.TemporaryDirectory(prefix="sealift-faults-") as folder, standing(Path(folder)) as stand:
         for number, case in enumerate(chosen, 1):
             result = judge(case, stand)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,8 +35,6 @@ DONE_ALL_THE_SAME = frozenset({Kind.LOST, Kind.TRUNCATED})
 OURS = ("python", "sealift", "sigstore-python", "PyGithub")
 # A registry that says "not there" has said no to whoever looks for a signature.
 LOOKING = frozenset({"base", "verify"})
-# Requests that were on their way when the first answer said to wait.
-ON_THE_WAY = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +60,10 @@ class Result:
 def judge(case: Case, stand: Stand) -> Result:
     """Play a case: the station with the fault, then without it."""
     line = stand.line(case.station, patience=ENOUGH if case.passes else PATIENCE)
-    proxy = stand.proxies[case.outside.service]
+    proxy, heard = stand.proxies[case.outside.service], len(stand.overheard())
     with _hurried(), proxy.failing(case.fault) as met:
         ran = play(line, [case.station])
+    told = f"{ran.error} {ran.told} {stand.overheard()[heard:]}"
     problems = [*_ended(case, ran, line), *_waited(case, ran, met, proxy), *_withheld(case, ran, line, stand)]
     if ran.code == 0:
         problems += _done(case.station, line, stand)
@@ -74,7 +74,7 @@ def judge(case: Case, stand: Stand) -> Result:
         problems += _done(case.station, line, stand)
     return Result(
         case=case,
-        met=_met(case, met, ran),
+        met=_met(case, met, told),
         code=ran.code,
         said=few(ran.error) if ran.error else _lived_through(ran.told, met),
         after=after.code,
@@ -115,11 +115,10 @@ def plain(text: str) -> str:
     return text if len(text) <= 150 else f"{text[:149]}…"
 
 
-def _met(case: Case, met: Met, ran: Ran) -> int:
+def _met(case: Case, met: Met, told: str) -> int:
     """Count the requests that it hit; nobody can count those at a port where nobody listens."""
     if case.fault.kind is not Kind.REFUSED:
         return met.count
-    told = f"{ran.error} {ran.told}"
     return int(any(words in told for words in ("refused", "NewConnectionError", "error dialing")))
 
 
@@ -155,7 +154,10 @@ def _next_step(error: SealiftError) -> Iterator[str]:
 
 
 def _waited(case: Case, ran: Ran, met: Met, proxy: Proxy) -> Iterator[str]:
-    """What is tried again is told, and not earlier than was asked for."""
+    """What is tried again is told, and the service was left alone for as long as it asked for.
+
+    What other threads had begun is brought to its end first.
+    """
     if by_itself(met):
         return
     slow = case.fault.kind in (Kind.SLOW_FIRST, Kind.SLOW_BODY)
@@ -163,10 +165,10 @@ def _waited(case: Case, ran: Ran, met: Met, proxy: Proxy) -> Iterator[str]:
         yield "tried again without a word"
     if case.fault.retry_after is None or not met.hits:
         return
-    first = met.hits[0].at
-    later = [seen.at - first for seen in proxy.seen if seen.at > first + ON_THE_WAY]
-    if later and min(later) < case.fault.retry_after:
-        yield f"asked again after {min(later):.1f} s, Retry-After: {case.fault.retry_after}"
+    asked = [met.hits[0].at, *(seen.at for seen in proxy.seen if seen.at > met.hits[0].at)]
+    longest = max((later - sooner for sooner, later in itertools.pairwise(asked)), default=None)
+    if longest is not None and longest < case.fault.retry_after and ran.code == 0:
+        yield f"waited for {longest:.1f} s, Retry-After: {case.fault.retry_after}"
 
 
 def by_itself(met: Met) -> str:

@@ -81,6 +81,11 @@ class Stand:
         """GitHub's folder."""
         return self.stage.folder / "github"
 
+    def overheard(self) -> str:
+        """Read what Fulcio says to itself: it alone knows what the certificate log did to it."""
+        log = self.stage.sigstore.folder / "logs" / "fulcio.log"
+        return log.read_text(encoding="utf-8", errors="replace")
+
     def line(self, station: str, *, patience: float) -> Line:
         """Give a release that has come to a station, in an outside where nobody has done its work yet."""
         if station in ("verify", "draft", "promote"):

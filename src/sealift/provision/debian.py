@@ -21,7 +21,6 @@ from sealift.provision.root import root_prefix
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "chromium": ("chromium",),
     "dockerd": ("docker.io",),
-    "faketime": ("faketime",),
     "file": ("file",),
     "git": ("git",),
     "mmdebstrap": ("mmdebstrap",),
