@@ -166,6 +166,28 @@ def test_what_is_read_by_a_digest_is_hashed(start: Start) -> None:
             ask(registry, at)
 
 
+@pytest.mark.parametrize("ask", ["manifest", "blob", "head"])
+def test_a_page_for_people_is_no_other_manifest(start: Start, ask: str) -> None:
+    page = Reply(headers={"Content-Type": "text/html; charset=utf-8"}, body=b"<html>sign in</html>")
+    registry, at, _ = start(lambda _: page)
+    with pytest.raises(OutsideError, match="a page for people") as caught:
+        ASKING[ask](registry, at)
+    assert caught.value.again
+
+
+@pytest.mark.parametrize("begun", ["/v2/app/blobs/uploads/cut-o", None])
+def test_an_upload_that_the_registry_forgot_is_begun_again(start: Start, begun: str | None) -> None:
+    def script(asked: Asked) -> Reply:
+        if asked.method == "POST":
+            return Reply(status=202, headers={"Location": begun} if begun else {})
+        return HERE if asked.method == "GET" and "/manifests/" in asked.path else NOTHING
+
+    registry, at, _ = start(script)
+    with pytest.raises(OutsideError, match="could not be put") as caught:
+        registry.attach(at, DIGEST, b"bundle", "type")
+    assert caught.value.again
+
+
 def test_a_head_that_names_another_digest_is_refused(start: Start) -> None:
     registry, at, _ = start(lambda _: Reply(headers={"Docker-Content-Digest": OTHER}))
     with pytest.raises(RefusedError, match="other bytes"):

@@ -32,7 +32,8 @@ KEPT = 16
 # Bytes. Manifests, lists and bundles are far smaller; whoever sends more wants to fill our memory.
 LIMIT = 32 << 20
 _PART = 1 << 16
-_OK = 200
+# Successes that may have a body, and the first status after every success.
+_WHOLE, _REDIRECTED = frozenset({200, 201, 202}), 300
 _LENGTH = frozenset({"content-length", "transfer-encoding"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -91,8 +92,10 @@ class Http:
             read = _whole(came)
         except urllib3.exceptions.HTTPError as err:
             raise _broken(err, url) from err
-        # Without its length, an answer that was cut off could not be told from a whole one.
-        if method != "HEAD" and came.status == _OK and not _LENGTH & {name.lower() for name in came.headers}:
+        # Without its length, an answer that was cut off could not be told from a whole one; of one that was
+        # cut off in its head no header can be believed.
+        named = {name.lower() for name in came.headers}
+        if method != "HEAD" and came.status in _WHOLE and not _LENGTH & named:
             raise _broken(EOFError("the answer does not say where it ends"), url)
         secret = headers.get("Authorization", "").partition(" ")[2]
         return Answer(url=url, status=came.status, headers=came.headers, body=read, secret=secret)
@@ -120,7 +123,8 @@ def proxy_of(url: str, env: Mapping[str, str]) -> str:
 def refusal(answer: Answer, what: str) -> OutsideError:
     """Make an error of an answer that is no success: whether to ask again, and after how long."""
     said = " ".join(filter(None, (str(answer.status), _words(answer))))
-    again = passes(answer.status)
+    # A success that is not the one of this question is nobody's no: a page of somebody on the way.
+    again = passes(answer.status) or answer.status < _REDIRECTED
     return OutsideError(
         f"{what}: {answer.host} answered {said}",
         means="it may answer otherwise later" if again else "it will say the same when it is asked again",

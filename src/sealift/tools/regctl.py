@@ -63,6 +63,10 @@ def layout_head(reference: str, *, env: Mapping[str, str] | None = None) -> Dige
 def _failed(done: Completed, what: str) -> NoReturn:
     failed, said = ProgramFailedError(done), done.stderr.strip() or "nothing"
     if _OTHER_BYTES.search(said):
-        raise RefusedError(f"{what}: it has other bytes than its name says", means=said) from failed
+        raise RefusedError(
+            f"{what}: it has other bytes than its name says",
+            means=said,
+            next_step="run again; if it stays, ask from another network, then whoever runs the registry",
+        ) from failed
     again = _FAILED.search(said) is not None or not _REFUSED.search(said)
     raise OutsideError(what, means=said, next_step="run again" if again else "", again=again) from failed

@@ -24,7 +24,7 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_BYTES = "application/octet-stream"
+_BYTES, _PAGE = "application/octet-stream", "text/html"
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 
 
@@ -73,6 +73,7 @@ class Objects:
         if answer.status == NOT_FOUND:
             return None
         _must(answer, {OK}, f"the manifest {reference} could not be read")
+        _no_page(answer, f"the manifest {reference} could not be read")
         _named(Digest.of(answer.body), name, reference)
         return Manifest(body=answer.body, media_type=_media_type(answer, reference))
 
@@ -103,6 +104,7 @@ class Objects:
         if answer.status == NOT_FOUND:
             raise _lost(f"the blob {repository.at(digest)}", repository)
         _must(answer, {OK}, f"the blob {repository.at(digest)} could not be read")
+        _no_page(answer, f"the blob {repository.at(digest)} could not be read")
         _named(Digest.of(answer.body), digest, repository.at(digest))
         return answer.body
 
@@ -123,6 +125,11 @@ class Objects:
         answer = self.api.ask(
             "PUT", repository, _at(begun, where, digest), headers={"Content-Type": _BYTES}, body=body
         )
+        if answer.status == NOT_FOUND:
+            # It told us that address a moment ago: the upload is gone, or its address came cut off.
+            raise OutsideError(
+                f"{what}: {answer.host} does not know the upload that it began", next_step="run again"
+            )
         _must(answer, {CREATED}, what)
 
 
@@ -163,8 +170,19 @@ def _named(got: Digest, name: str, what: str) -> Digest:
         raise RefusedError(
             f"{what} has other bytes than its name says",
             means=f"expected {name}, got {got}: the registry or something on the way changed it",
+            next_step="run again; if it stays, ask from another network, then whoever runs the registry",
         )
     return got
+
+
+def _no_page(answer: Answer, what: str) -> None:
+    """Raise OutsideError when a page came, of a login or of somebody who is at work on it."""
+    if answer.headers.get("Content-Type", "").lower().startswith(_PAGE):
+        raise OutsideError(
+            f"{what}: {answer.host} answered with a page for people",
+            means="something on the way, or in the registry's stead, answered",
+            next_step="run again when the registry itself answers",
+        )
 
 
 def _media_type(answer: Answer, reference: str) -> str:

@@ -35,9 +35,9 @@ def answer(status: int, body: bytes) -> Answer:
     return Answer(url=url, status=status, headers={}, body=body, secret="the-token")
 
 
-@pytest.mark.parametrize("status", [307, 400, 401, 403, 404, 405, 408, 425, 429, 500, 503, 599])
+@pytest.mark.parametrize("status", [200, 202, 307, 400, 401, 403, 404, 405, 408, 425, 429, 500, 503, 599])
 def test_whether_asking_again_may_help(status: int) -> None:
-    assert refusal(answer(status, b""), "it").again is (status in {408, 425, 429, 500, 503, 599})
+    assert refusal(answer(status, b""), "it").again is (status in {200, 202, 408, 425, 429, 500, 503, 599})
 
 
 def test_what_a_registry_says_is_shown_without_what_we_sent() -> None:
