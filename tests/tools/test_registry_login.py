@@ -202,6 +202,14 @@ def test_user_and_password_where_a_registry_wants_them(street: Street) -> None:
         settled.settle()
         with pytest.raises(OutsideError, match="answered 401"):
             settled.registry.head(settled.repository.at(DIGEST))
+        wrong = base64.b64encode(b"me:wrong").decode()
+        settled.settle(auths={server.host: {"auth": wrong}})
+        registry, before = settled.registry, len(server.asked)
+        for _ in range(2):
+            with pytest.raises(OutsideError, match="answered 401"):
+                registry.head(settled.repository.at(DIGEST))
+        # With nothing, with the login, and again with the login: what was refused is not shown twice.
+        assert len(server.asked) - before == 3
 
 
 def test_an_identity_token_is_traded(street: Street) -> None:
