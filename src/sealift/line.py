@@ -245,7 +245,7 @@ class Line:
             self.plan,
             self.built(cell.variant),
             layouts=self.world.layouts,
-            base=self.world.bases[self.plan.variant(cell.variant).base].layout,
+            base=self.world.bases[self.plan.variant(cell.variant).base],
             engine=self.engine(),
             guard=self.guard,
         )

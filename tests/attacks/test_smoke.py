@@ -43,7 +43,7 @@ def within(plan: Plan, seconds: float) -> Plan:
 
 def start(line: Line, plan: Plan, found: tuple[World, Built]) -> Smoked:
     world, built = found
-    below = world.bases["static"].layout
+    below = world.bases["static"]
     return smoke(CELL, plan, built, layouts=world.layouts, base=below, engine=line.engine(), guard=line.guard)
 
 

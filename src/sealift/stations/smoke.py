@@ -10,11 +10,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from sealift.model.evidence import Built, Smoked
 from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
+from sealift.model.world import Base
 from sealift.process import Completed
 from sealift.services.ports import LOOPBACK, free_ports
 from sealift.services.supervised import Supervised
@@ -28,17 +28,17 @@ CANNOT_RUN = frozenset({126, 127})
 
 
 def smoke(
-    cell: Cell, plan: Plan, built: Built, *, layouts: str, base: Path, engine: Engine, guard: Supervised
+    cell: Cell, plan: Plan, built: Built, *, layouts: str, base: Base, engine: Engine, guard: Supervised
 ) -> Smoked:
     """Start one cell hardened; it must answer, tell its version, stop in time, and hold no shell.
 
-    ``base`` is the layout that the image stands on; ``guard`` removes what we cannot when we are killed.
+    ``base`` is what the image stands on; ``guard`` removes what we cannot when we are killed.
     """
     digest = built.platforms[str(cell.platform)].digest
     image = f"{layouts}/{cell.variant}@{digest}"
     looks = Looks("smoke", str(cell))
     trial = Trial(engine=engine, guard=guard, image=image, cell=cell)
-    engine.keep_layers(base, cell.platform)
+    engine.keep_layers(base.layout, base.digest, cell.platform)
     guard.owe(image, engine.image_removal(image))
     engine.pull(image, cell.platform)
     try:
@@ -74,7 +74,7 @@ class Trial:
     @contextmanager
     def container(self) -> Iterator[str]:
         """Give a container's name; whatever has it is removed at the end, also when we are killed."""
-        name = f"sealift-{self.cell.slug}-{secrets.token_hex(4)}"
+        name = self._name()
         self.guard.owe(name, self.engine.removal(name))
         try:
             yield name
@@ -83,9 +83,15 @@ class Trial:
             self.guard.paid(name)
 
     def once(self, *words: str, entrypoint: str = "") -> Completed:
-        """Run the image to its end."""
-        with self.container() as name:
-            return self.engine.once(self.image, self.cell.platform, words, name=name, entrypoint=entrypoint)
+        """Run the image to its end, which takes the container with it."""
+        name = self._name()
+        self.guard.owe(name, self.engine.removal(name))
+        done = self.engine.once(self.image, self.cell.platform, words, name=name, entrypoint=entrypoint)
+        self.guard.paid(name)
+        return done
+
+    def _name(self) -> str:
+        return f"sealift-{self.cell.slug}-{secrets.token_hex(4)}"
 
 
 def _look_version(looks: Looks, plan: Plan, trial: Trial) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sealift import process
 from sealift.errors import MissingProgramError
-from sealift.model.names import Platform
+from sealift.model.names import Digest, Platform
 
 # What a careful operator would set; the image must start under it.
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65532:65532")
@@ -28,13 +28,13 @@ WAYS = """
 class Engine:
     """An engine's command and the options that differ between engines; ``locks`` is a folder.
 
-    A ``private`` store is ours alone: what is in it is in nobody's way.
+    A ``store`` is ours alone: what is in it is in nobody's way.
     """
 
     name: str
     command: tuple[str, ...]
     locks: Path
-    private: bool = False
+    store: Path | None = None
     global_options: tuple[str, ...] = ()
     pull_options: tuple[str, ...] = ()
     run_options: tuple[str, ...] = ()
@@ -49,11 +49,20 @@ class Engine:
         with self._storage(fcntl.LOCK_SH):
             self.call("pull", "--quiet", f"--platform={platform}", *self.pull_options, image)
 
-    def keep_layers(self, layout: Path, platform: Platform) -> None:
-        """Keep what images stand on in a private store, so that it is unpacked once."""
-        if self.private:
-            with self._storage(fcntl.LOCK_SH):
-                self.call("pull", "--quiet", f"--platform={platform}", f"oci:{layout}")
+    def keep_layers(self, layout: Path, digest: Digest, platform: Platform) -> None:
+        """Keep what images stand on in a store of our own, so that it is unpacked once.
+
+        Whether it is there is remembered beside the images, and forgotten with them.
+        """
+        if self.store is None:
+            return
+        kept = self.store / "kept" / f"{digest.hex}-{platform.arch}"
+        if kept.exists():
+            return
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with self._storage(fcntl.LOCK_SH):
+            self.call("pull", "--quiet", f"--platform={platform}", f"oci:{layout}")
+        kept.touch()
 
     def removal(self, name: str) -> tuple[str, ...]:
         """Return the command that removes a container; one that is not there is no error."""
@@ -176,7 +185,7 @@ def _podman(locks: Path, store: Path | None) -> Engine:
         name="podman",
         command=("podman",) if os.geteuid() == 0 else ("sudo", "-n", "podman"),
         locks=locks,
-        private=store is not None,
+        store=store,
         global_options=(*own, "--runtime=runc", "--cgroup-manager=cgroupfs"),
         pull_options=("--tls-verify=false",),
         run_options=("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--pull=never"),
