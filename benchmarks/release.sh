@@ -136,7 +136,7 @@ answers() { # URL: asks until 200, for 30 s at most
 }
 
 smoke() {
-  local engine=(docker) pull=() run=() variant arch reference options name said port status
+  local engine=(docker) pull=() run=() started=() variant arch reference options name said port status
   if ! docker version >/dev/null 2>&1; then
     engine=(podman --runtime=runc --cgroup-manager=cgroupfs) pull=(--tls-verify=false)
     run=(--ulimit=nofile=1024:1024 --ulimit=nproc=1024:1024 --pull=never)
@@ -160,8 +160,9 @@ smoke() {
     "${engine[@]}" stop --time=2 "$name" >/dev/null
     [[ $("${engine[@]}" inspect --format='{{.State.ExitCode}}' "$name") == 0 ]] || die "$name did not stop well"
     "${engine[@]}" rm --force "$name" >/dev/null
-    "${engine[@]}" rmi "$reference" >/dev/null
+    started+=("$reference")
   done; done
+  "${engine[@]}" rmi "${started[@]}" >/dev/null
 }
 
 trivy_() { # VARIANT/ARCHITECTURE FORMAT FILE
