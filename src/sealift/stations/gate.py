@@ -33,8 +33,10 @@ class NotCheckedError(OutsideError):
         lines = "\n".join(
             f"  {g.verdict}: {g.subject}: {g.detail}" for g in gates if g.verdict == "not-checked"
         )
+        # Whoever waits reads the first line alone.
+        first = causes[0].happened.partition("\n")[0] if causes else "nobody knows why"
         super().__init__(
-            f"{gates[0].station} could not look at everything\n{lines}",
+            f"{gates[0].station} could not look at everything: {first}\n{lines}",
             means=means,
             next_step=next_step,
             again=all(cause.again for cause in causes),
