@@ -140,8 +140,9 @@ def _ended(case: Case, ran: Ran, line: Line) -> Iterator[str]:
 
 
 def _each(error: SealiftError | None) -> tuple[SealiftError, ...]:
-    if isinstance(error, ManyErrors):
-        return error.errors
+    """Return every error that must name a next step: several have one together, or each its own."""
+    if isinstance(error, ManyErrors) and not error.next_step:
+        return tuple(leaf for one in error.errors for leaf in _each(one))
     return () if error is None else (error,)
 
 
