@@ -34,7 +34,7 @@ from sealift.stations.base import base
 from sealift.stations.compile import compile_cell
 from sealift.stations.image import image
 from sealift.stations.prove import prove
-from sealift.stations.push import push
+from sealift.stations.push import missing, push
 from sealift.stations.sbom import sbom
 from sealift.stations.scan import scan
 from sealift.stations.smoke import smoke
@@ -124,8 +124,9 @@ class Line:
         registry = self.clients.registry()
         try:
             for variant, config in self.plan.config.variants.items():
-                tagged = self.world.repository(config.repository).tagged(self.plan.version.version_tag)
-                if registry.head(tagged) != self.built(variant).digest:
+                repository, digest = self.world.repository(config.repository), self.built(variant).digest
+                tagged = repository.tagged(self.plan.version.version_tag)
+                if registry.head(tagged) != digest or missing(repository, digest, registry):
                     return False
             return signing.complete(self._statements(), registry, self.clients.verifier())
         except SealiftError:
