@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from sealift.commands.opening import Opened
@@ -16,6 +18,8 @@ from sealift.schedule import Schedule
 
 # Nodes wait for programs and servers more than they compute.
 WORKERS = 2 * (os.cpu_count() or 2)
+# From <malloc.h>. Measured with two services: 192 MB at the most with it, 304 MB without.
+_M_MMAP_THRESHOLD, _BYTES = -3, 1 << 18
 ENDINGS: Mapping[int, str] = {
     2: "not possible as asked",
     3: "refused",
@@ -30,6 +34,7 @@ def work(release: Opened, stations: Collection[str], began: float, *, alone: boo
 
     With ``alone`` the timeline of the stations that ran before is kept.
     """
+    _give_back()
     nodes = release.line.nodes(stations)
     for node in nodes:
         # What an earlier run said of it is not this run's word.
@@ -67,6 +72,15 @@ def ending(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return ENDINGS.get(error.exit_code, "broken") if isinstance(error, SealiftError) else "broken"
+
+
+def _give_back() -> None:
+    """Have glibc return each layer's memory when it is freed.
+
+    Left alone it raises its threshold to the greatest block it has seen, and keeps all that are smaller.
+    """
+    with suppress(AttributeError):  # another C library has no such thing, nor the habit
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _BYTES)
 
 
 def _programs(release: Opened) -> tuple[collect.Program, ...]:
