@@ -156,24 +156,25 @@ func TestAReloadUnderLoadLosesNoCheck(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}))
 	defer target.Close()
-	watching := func(history int, interval string) string {
+	// Each round has another body, so that every endpoint is asked again soon.
+	watching := func(round int, interval string) string {
 		var endpoints []string
 		for i := range 100 {
-			endpoints = append(endpoints, fmt.Sprintf(`{"name": "e%d", "url": %q, "interval": %q}`, i, target.URL, interval))
+			endpoints = append(endpoints, fmt.Sprintf(`{"name": "e%d", "url": %q, "interval": %q, "body": "%d"}`, i, target.URL, interval, round))
 		}
-		return fmt.Sprintf(`{"history": %d, "endpoints": [%s]}`, history, strings.Join(endpoints, ","))
+		return fmt.Sprintf(`{"endpoints": [%s]}`, strings.Join(endpoints, ","))
 	}
-	r := run(t, watching(100, "1s"))
-	for i := range 5 {
-		time.Sleep(300 * time.Millisecond)
-		r.configure(t, watching(101+i, "1s"))
+	r := run(t, watching(0, "5s"))
+	for round := 1; round <= 5; round++ {
+		time.Sleep(50 * time.Millisecond) // while checks are under way
+		r.configure(t, watching(round, "5s"))
+		until(t, r.web+"/api/v1/status", fmt.Sprintf(`"reloads":%d,`, round))
 	}
-	until(t, r.web+"/api/v1/status", `"reloads":5`)
-	r.configure(t, watching(100, "24h")) // one more check each, then silence
-	until(t, r.web+"/api/v1/status", `"reloads":6`)
+	r.configure(t, watching(6, "24h")) // one more check each, then silence
+	until(t, r.web+"/api/v1/status", `"reloads":6,`)
 
 	var arrived, counted int64
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(300 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(300 * time.Millisecond) {
 		before := arrived
 		arrived, counted = asked.Load(), r.goodChecks(t)
 		if arrived == before && arrived == counted {
