@@ -126,3 +126,11 @@ def forget_releases(folder: Path) -> None:
         shutil.rmtree(folder / part, ignore_errors=True)
         (folder / part).mkdir()
     (folder / "burned.json").unlink(missing_ok=True)
+
+
+def restore_releases(kept: Path, folder: Path) -> None:
+    """Have GitHub know of the releases that a copy of its folder knows of."""
+    forget_releases(folder)
+    for part in ("releases", "assets"):
+        shutil.copytree(kept / part, folder / part, dirs_exist_ok=True)
+    shutil.copyfile(kept / "next.json", folder / "next.json")

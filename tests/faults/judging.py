@@ -33,6 +33,9 @@ BESIDE = 30.0
 DONE_ALL_THE_SAME = frozenset({Kind.LOST, Kind.TRUNCATED})
 # How the libraries in this process call themselves; every other name is another program's.
 OURS = ("python", "sealift", "sigstore-python", "PyGithub")
+# One image is enough where every image is treated alike; a tag of one and not of the other is not.
+ONE = ("static",)
+EVERY_VARIANT = frozenset({("registry", "base"), ("registry", "promote"), ("builder", "image")})
 # A registry that says "not there" has said no to whoever looks for a signature.
 LOOKING = frozenset({"base", "verify"})
 
@@ -59,7 +62,11 @@ class Result:
 
 def judge(case: Case, stand: Stand) -> Result:
     """Play a case: the station with the fault, then without it."""
-    line = stand.line(case.station, patience=ENOUGH if case.passes else PATIENCE)
+    line = stand.line(
+        case.station,
+        patience=ENOUGH if case.passes else PATIENCE,
+        variants=() if (case.outside.name, case.station) in EVERY_VARIANT else ONE,
+    )
     proxy, heard = stand.proxies[case.outside.service], len(stand.overheard())
     with _hurried(), proxy.failing(case.fault) as met:
         ran = play(line, [case.station])
@@ -67,7 +74,10 @@ def judge(case: Case, stand: Stand) -> Result:
     problems = [*_ended(case, ran, line), *_waited(case, ran, met, proxy), *_withheld(case, ran, line, stand)]
     if ran.code == 0:
         problems += _done(case.station, line, stand)
-    after = play(stand.again(line), [case.station])
+    resumed = stand.again(line)
+    if case.outside.name != "GitHub":
+        resumed.state = line.state
+    after = play(resumed, [case.station])
     if after.error is not None:
         problems.append(f"afterwards: {few(after.error)}")
     else:

@@ -24,9 +24,11 @@ from sealift import process
 from sealift.commands.opening import Asked, Opened, opened
 from sealift.errors import DefectError, SealiftError
 from sealift.line import GATES_BEFORE_PUSH, STATIONS, Line
+from sealift.model.plan import Plan
 from sealift.model.run import RunFolder
 from sealift.rehearsal.world import Stage
 from sealift.schedule import Schedule
+from sealift.stations.draft import DraftState
 from sealift.stations.verify import Verified
 from sealift.tools import git
 from tests.conftest import ROOT
@@ -38,8 +40,6 @@ BEFORE_PUSH = ("base", "compile", "prove", "image", *GATES_BEFORE_PUSH)
 WORKERS = 2 * (os.cpu_count() or 2)
 # Long enough for every fault that passes, and for what one asks for with Retry-After.
 ENOUGH = 15.0
-# One image is enough where every image is treated alike; a tag of one and not of the other is not.
-ONE = ("static",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,7 @@ class Stand:
     signed: Line = field(init=False)
     verified: Verified = field(init=False)
     numbers: Iterator[int] = field(default_factory=itertools.count, init=False)
+    drafts: dict[tuple[str, ...], tuple[Path, DraftState]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Sign one release, for all the cases that begin after that."""
@@ -86,11 +87,14 @@ class Stand:
         log = self.stage.sigstore.folder / "logs" / "fulcio.log"
         return log.read_text(encoding="utf-8", errors="replace")
 
-    def line(self, station: str, *, patience: float) -> Line:
-        """Give a release that has come to a station, in an outside where nobody has done its work yet."""
+    def line(self, station: str, *, patience: float, variants: Collection[str] = ()) -> Line:
+        """Give a release that has come to a station, in an outside where nobody has done its work yet.
+
+        With ``variants`` it is of these alone.
+        """
         if station in ("verify", "draft", "promote"):
-            return self._signed(station, patience=patience)
-        line = self._fresh(patience=patience, variants=ONE if station in ("push", "sign") else ())
+            return self._signed(station, patience=patience, variants=variants)
+        line = self._fresh(patience=patience, variants=variants)
         if station == "sign":
             _well(line, ("push",))
         if station == "image":
@@ -103,26 +107,40 @@ class Stand:
         other.verified = line.verified
         return other
 
-    def _signed(self, station: str, *, patience: float) -> Line:
-        found.forget_releases(self.github)
+    def _signed(self, station: str, *, patience: float, variants: Collection[str]) -> Line:
         for repository, _ in found.images(self.signed).values():
             self.registry.untag(repository)
-        line = replace(with_patience(self.signed, patience), run=self._folder())
+        plan = _of(self.signed.plan, variants)
+        line = replace(with_patience(self.signed, patience), plan=plan, run=self._folder())
         if station == "promote":
-            line.verified = self.verified
-            _well(line, ("draft",))
+            line.verified, line.state = self.verified, self._drafted(line)
+        else:
+            found.forget_releases(self.github)
         return line
+
+    def _drafted(self, line: Line) -> DraftState:
+        """Have GitHub know of the draft alone, which is made once."""
+        key = tuple(line.plan.config.variants)
+        if key not in self.drafts:
+            found.forget_releases(self.github)
+            _well(line, ("draft",))
+            assert line.state is not None
+            kept = self.folder / f"draft-{len(self.drafts)}"
+            shutil.copytree(self.github, kept)
+            self.drafts[key] = kept, line.state
+        kept, state = self.drafts[key]
+        found.restore_releases(kept, self.github)
+        return state
 
     def _fresh(self, *, patience: float, variants: Collection[str] = ()) -> Line:
         """Name the images as nobody has named any: their digests stay, and nothing is known of them."""
         line, number = self.release.line, next(self.numbers)
+        plan = _of(line.plan, variants)
         renamed = {
             name: msgspec.structs.replace(variant, repository=f"case-{number}/{variant.repository}")
-            for name, variant in line.plan.config.variants.items()
-            if not variants or name in variants
+            for name, variant in plan.config.variants.items()
         }
-        config = msgspec.structs.replace(line.plan.config, variants=renamed)
-        plan = msgspec.structs.replace(line.plan, config=config)
+        plan = msgspec.structs.replace(plan, config=msgspec.structs.replace(plan.config, variants=renamed))
         return replace(with_patience(line, patience), plan=plan, run=self._folder())
 
     def _folder(self) -> RunFolder:
@@ -150,6 +168,12 @@ def standing(folder: Path) -> Iterator[Stand]:
         assert isinstance(stage.supervised, Between)
         _well(release.line, BEFORE_PUSH)
         yield Stand(release=release, stage=stage, proxies=stage.supervised.proxies, folder=folder)
+
+
+def _of(plan: Plan, variants: Collection[str]) -> Plan:
+    """Return the plan of some variants, or of all."""
+    wanted = {n: v for n, v in plan.config.variants.items() if not variants or n in variants}
+    return msgspec.structs.replace(plan, config=msgspec.structs.replace(plan.config, variants=wanted))
 
 
 def with_patience(line: Line, seconds: float) -> Line:
