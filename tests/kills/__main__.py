@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ def reference(desk: Desk) -> dict[str, str]:
 def main(argv: Sequence[str]) -> int:
     """Play what was asked for, and print the table."""
     asked = _arguments(argv)
+    # Who starts us in the background has SIGINT ignored, and so would the releases.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     drawn = moments(asked.count, asked.seed)
     chosen = [m for m in drawn if not asked.number or m.number in asked.number]
     provide_all(all_names(), cache=cache_folder(), debian_programs=["runc", "podman"], emulate=True)
