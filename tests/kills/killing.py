@@ -107,10 +107,13 @@ def _killed(moment: Moment, desk: Desk, world: str) -> tuple[int, str, bool]:
     ) as release:
         assert release.stderr is not None
         lines = Lines(release.stderr)
-        lines.wait(moment.lines)
-        time.sleep(moment.delay)
-        met = _strike(moment, release)
-        status = release.wait(GONE_SECONDS * 3)
+        try:
+            lines.wait(moment.lines)
+            time.sleep(moment.delay)
+            met = _strike(moment, release)
+            status = release.wait(GONE_SECONDS * 3)
+        finally:
+            release.kill()
         return status, lines.rest(), met
 
 
