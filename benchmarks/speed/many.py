@@ -7,14 +7,16 @@ binaries are linked, proven, built, started, scanned, listed, signed and verifie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from benchmarks.speed.attempt import several
 from benchmarks.speed.desk import Desk, Released
 from benchmarks.speed.values import Figure, ratio
 from sealift.console import say
+from sealift.errors import ManyErrors, SealiftError
 
 COUNTS = (1, 2, 4, 8)
 WORLD = "bench-many"
@@ -33,11 +35,16 @@ def generate(config: dict[str, Any], services: int) -> dict[str, Any]:
 def measure(count: int) -> tuple[Figure, ...]:
     """Release each number of services in turn, ``count`` times after once to warm up."""
     desks = {services: _desk(services) for services in COUNTS}
-    rounds = []
-    for number in range(count + 1):
-        say(f"bench: many services, round {number} of {count}")
-        rounds.append({services: _release(desk) for services, desk in desks.items()})
-    return figures_of(rounds[1:])
+    failures: list[SealiftError] = []
+    rounds = several(lambda: _round(desks), count, failures)
+    if not rounds:
+        raise ManyErrors(failures)
+    return figures_of(rounds)
+
+
+def _round(desks: Mapping[int, Desk]) -> dict[int, Released]:
+    say(f"bench: a round of {', '.join(map(str, desks))} services")
+    return {services: _release(desk) for services, desk in desks.items()}
 
 
 def figures_of(rounds: Sequence[dict[int, Released]]) -> tuple[Figure, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from benchmarks.speed import beside, chain
+from benchmarks.speed.attempt import attempt, several
 from benchmarks.speed.desk import Desk, Ran, Released
 from benchmarks.speed.values import Figure, Part, middle, ratio
 from sealift.console import say
@@ -55,11 +56,7 @@ class Rounds:
 
     def play(self, count: int) -> None:
         """Play one round to warm every cache up, then ``count`` that are measured."""
-        for number in range(count + 1):
-            say(f"bench: round {number} of {count}" if number else "bench: a round to warm up")
-            played = self._try(self._round)
-            if number and played is not None:
-                self.rounds.append(played)
+        self.rounds = several(self._round, count, self.failures)
 
     def figures_of(self) -> tuple[Figure, ...]:
         """Put every round's seconds together; a figure that no round has is left out."""
@@ -67,6 +64,7 @@ class Rounds:
         return tuple(made for figure, rounds in having.items() if rounds for made in MAKERS[figure](rounds))
 
     def _round(self) -> Round:
+        say("bench: a round of a release and what is beside it")
         with self.desk.world(WORLD) as world:
             played = Round(first=self.desk.release(WORLD, "--keep"))
             env = self.desk.environment(WORLD)
@@ -89,13 +87,7 @@ class Rounds:
             return self.desk.release(WORLD_V2, "--signing-profile", "v2")
 
     def _try(self, make: Callable[[], T]) -> T | None:
-        """Go on with what comes next when this fails: twenty minutes are not lost for one."""
-        try:
-            return make()
-        except SealiftError as error:
-            say(f"bench: {error}")
-            self.failures.append(error)
-            return None
+        return attempt(make, self.failures)
 
 
 def parts_of(rounds: Sequence[Round]) -> tuple[Part, ...]:
