@@ -22,7 +22,7 @@ from sealift import process
 from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.names import Digest
 from sealift.model.statements import JSON, Claims, Identity, Statement
-from sealift.tools.sigstore_outside import hurry, outside, words
+from sealift.tools.sigstore_outside import hurry, insist, outside, words
 from sealift.tools.sigstore_token import ambient_token, identity_token
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class SigstoreSigner:
             fulcio: Any = context._fulcio  # noqa: SLF001
             rekor: Any = context._rekor  # noqa: SLF001
             hurry(fulcio.session)
+            for authority in context._tsa_clients:  # noqa: SLF001
+                insist(authority)
             pool = ThreadPoolExecutor(THREADS, initializer=lambda: hurry(rekor._session))  # noqa: SLF001
             # The certificate and its key are made once, here, and shared by the threads.
             with context.signer(token) as signer, pool:
@@ -147,7 +149,7 @@ def _entry(signer: LibrarySigner, statement: Statement, *, stamped: bool) -> byt
     built = builder.predicate(statement.predicate).build()
     with _outside(f"{statement.predicate_type} of {statement.subject} was not signed"):
         bundle = signer.sign_dsse(built)
-    # The library only warns when the timestamp authority does not answer.
+    # Whoever promises a timestamp and has none must not be believed.
     if stamped and bundle.verification_material.timestamp_verification_data is None:
         raise OutsideError(
             f"the timestamp authority gave {statement.subject} no timestamp", next_step="run again"

@@ -30,6 +30,24 @@ def hurry(session: requests.Session) -> None:
         session.mount(scheme, Hurried())
 
 
+def insist(authority: Any) -> None:
+    """Have signing end when a timestamp authority fails: the library only warns, and logs a bundle without.
+
+    It is asked before the log, so nothing is logged in vain.
+    """
+    from sigstore._internal.timestamp import TimestampError
+
+    ask = authority.request_timestamp
+
+    def asked(signature: bytes) -> Any:
+        try:
+            return ask(signature)
+        except TimestampError as err:
+            raise outside(err, f"the timestamp authority gave no timestamp: {words(err)}") from err
+
+    authority.request_timestamp = asked
+
+
 def outside(err: Exception, happened: str) -> OutsideError:
     """Translate an error: whether asking again may help, and after how long."""
     again, wait = _hope(err)

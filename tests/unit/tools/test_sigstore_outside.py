@@ -7,10 +7,12 @@ import requests
 from requests.structures import CaseInsensitiveDict
 from sigstore._internal.fulcio.client import FulcioClientError
 from sigstore._internal.rekor import RekorClientError
+from sigstore._internal.timestamp import TimestampError
 from sigstore.errors import TUFError, VerificationError
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, ExpiredMetadataError
 
-from sealift.tools.sigstore_outside import outside
+from sealift.errors import OutsideError
+from sealift.tools.sigstore_outside import insist, outside
 
 
 def answer(status: int, **headers: str) -> requests.HTTPError:
@@ -75,3 +77,33 @@ def test_whether_asking_again_may_help(error: Exception, again: bool, wait: floa
     told = outside(error, "it was not signed")
     assert (told.exit_code, told.again, told.retry_after) == (4, again, wait)
     assert told.happened == "it was not signed"
+
+
+class Authority:
+    """A timestamp authority's client, which fails as the library's does."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    def request_timestamp(self, signature: bytes) -> bytes:
+        if self.status == 200:
+            return signature
+        try:
+            raise answer(self.status, Retry_After="7")
+        except requests.HTTPError as err:
+            raise TimestampError(f"error while sending the request: {err}")  # noqa: B904 - the library's way
+
+
+@pytest.mark.parametrize(("status", "again"), [(429, True), (500, True), (401, False)])
+def test_an_authority_that_gives_no_timestamp_ends_the_signing(status: int, again: bool) -> None:
+    authority = Authority(status)
+    insist(authority)
+    with pytest.raises(OutsideError, match="gave no timestamp: error while sending") as caught:
+        authority.request_timestamp(b"signature")
+    assert (caught.value.again, caught.value.retry_after) == (again, 7)
+
+
+def test_one_that_gives_it_is_left_alone() -> None:
+    authority = Authority(200)
+    insist(authority)
+    assert authority.request_timestamp(b"signature") == b"signature"
