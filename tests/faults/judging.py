@@ -85,7 +85,7 @@ def judge(case: Case, stand: Stand) -> Result:
         problems += _done(case.station, line, stand)
     return Result(
         case=case,
-        met=_met(case, met, told),
+        met=_met(case, met, told, ran.seconds),
         code=ran.code,
         said=few(ran.error) if ran.error else _lived_through(ran.told, met),
         after=after.code,
@@ -126,11 +126,15 @@ def plain(text: str) -> str:
     return text if len(text) <= 150 else f"{text[:149]}…"
 
 
-def _met(case: Case, met: Met, told: str) -> int:
+def _met(case: Case, met: Met, told: str, seconds: float) -> int:
     """Count the requests that it hit; nobody can count those at a port where nobody listens."""
     if case.fault.kind is not Kind.REFUSED:
         return met.count
-    return int(any(words in told for words in ("refused", "NewConnectionError", "cannot be reached")))
+    # buildx says nothing, but builds nothing without its builder either.
+    outlasted = not case.outside.speaks_http and 0 < (case.fault.lasts or 0) < seconds
+    return int(
+        outlasted or any(words in told for words in ("refused", "NewConnectionError", "cannot be reached"))
+    )
 
 
 def _ended(case: Case, ran: Ran, line: Line) -> Iterator[str]:
@@ -171,7 +175,7 @@ def _waited(case: Case, ran: Ran, met: Met, proxy: Proxy) -> Iterator[str]:
 
     What other threads had begun is brought to its end first.
     """
-    if by_itself(met):
+    if by_itself(met) or not case.outside.speaks_http:
         return
     slow = case.fault.kind in (Kind.SLOW_FIRST, Kind.SLOW_BODY)
     if case.passes and not slow and ran.code == 0 and "again in" not in ran.told:
@@ -192,6 +196,8 @@ def _same(one: Request, other: Request) -> bool:
 
 def by_itself(met: Met) -> str:
     """Name the program that was hit, where it is not ours: it tries again as it will, and says nothing."""
+    if any(not hit.request.method for hit in met.hits):
+        return "buildx"
     agents = [hit.request.headers.get("user-agent", "") for hit in met.hits[:1]]
     return "".join(agent.partition("/")[0] for agent in agents if not agent.startswith(OURS))
 
