@@ -94,6 +94,7 @@ class Stand:
         """
         if station in ("verify", "draft", "promote"):
             return self._signed(station, patience=patience, variants=variants)
+        found.forget_releases(self.github)
         line = self._fresh(patience=patience, variants=variants)
         if station == "sign":
             _well(line, ("push",))
