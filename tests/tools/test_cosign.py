@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +19,7 @@ from tests.unit.tools.test_sigstore_client import CLAIMS, IMAGE, MAKERS, OURS, R
 
 pytestmark = pytest.mark.programs
 
-COSIGN = Cosign(trusted_root=ROOT, identity=OURS, claims=CLAIMS, env=dict(os.environ))
+COSIGN = Cosign(trusted_root=ROOT, identity=OURS, claims=CLAIMS)
 SIGNATURE, PROVENANCE = PredicateType.SIGNATURE, PredicateType.PROVENANCE
 Holding = Callable[..., Subject]
 
