@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.faults import machine
 from tests.faults.fault import Kind
 from tests.faults.judging import judge
 from tests.faults.matrix import Case, cases, sample
@@ -39,10 +36,3 @@ def test_what_fails_outside_is_survived_or_ends_as_it_should(stand: Stand, case:
     result = judge(case, stand)
     assert result.met, f"the fault was never met: {result.said}"
     assert result.problems == ()
-
-
-def test_a_registry_without_room_is_a_failure_outside(stand: Stand, tmp_path: Path) -> None:
-    row = machine.full_registry(tmp_path / "registry", stand)
-    if row.got == machine.NOT_CHECKED:
-        pytest.skip("no file system can be mounted here")
-    assert row.held, row.got
