@@ -24,6 +24,7 @@ from sealift.services.service import Service, ServiceError, SocketReady, privile
 DEADLINE = 60.0
 _ASK_EVERY = 0.02
 _STOP_SECONDS = supervisor.GRACE + 7
+_WAY_SECONDS = supervisor.GRACE + 2
 
 
 class Supervised:
@@ -206,18 +207,25 @@ def _order(service: Service) -> dict[str, Any]:
 
 
 def _make_way(service: Service) -> None:
-    """Refuse a port that is taken: another program's answer would pass for the service's own."""
+    """Refuse a port that is taken: another program's answer would pass for the service's own.
+
+    Services of a run that was just killed need a moment to end, so it is asked for a while.
+    """
+    deadline = time.monotonic() + _WAY_SECONDS
+    while (taken := _taken(service)) and time.monotonic() < deadline:
+        time.sleep(_ASK_EVERY)
+    if taken:
+        raise OutsideError(
+            f"{taken} is taken, and the service {service.name} needs it",
+            means="another program listens there, perhaps another rehearsal of the same world",
+            next_step="sealift rehearse stop",
+        )
     if isinstance(service.ready, SocketReady):
-        if not service.ready.answers():
-            service.ready.path.unlink(missing_ok=True)
-            return
-        taken = str(service.ready.path)
-    elif port_is_taken(service.ready.port):
-        taken = f"port {service.ready.port}"
-    else:
-        return
-    raise OutsideError(
-        f"{taken} is taken, and the service {service.name} needs it",
-        means="another program listens there, perhaps another rehearsal of the same world",
-        next_step="sealift rehearse stop",
-    )
+        service.ready.path.unlink(missing_ok=True)
+
+
+def _taken(service: Service) -> str:
+    """Name what the service would listen on if somebody else does."""
+    if isinstance(service.ready, SocketReady):
+        return str(service.ready.path) if service.ready.answers() else ""
+    return f"port {service.ready.port}" if port_is_taken(service.ready.port) else ""
