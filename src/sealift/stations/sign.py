@@ -141,8 +141,7 @@ def _attach(
     """Attach the bundles: one after another on a subject, subjects in parallel."""
     queues: dict[Subject, list[tuple[Statement, bytes]]] = {}
     for statement, bundle in zip(statements, bundles, strict=True):
-        # What a verifier would not accept is not published.
-        verifier.verify(bundle, digest=statement.subject.digest, predicate_type=statement.predicate_type)
+        _accepted(statement, bundle, verifier)
         queues.setdefault(statement.subject, []).append((statement, bundle))
 
     def one(subject: Subject) -> None:
@@ -150,3 +149,16 @@ def _attach(
             made.add(registry.attach(subject.repository, subject.digest, bundle, statement.predicate_type))
 
     together(one, tuple(queues))
+
+
+def _accepted(statement: Statement, bundle: bytes, verifier: BundleVerifier) -> None:
+    """Publish nothing that a verifier would not accept."""
+    try:
+        verifier.verify(bundle, digest=statement.subject.digest, predicate_type=statement.predicate_type)
+    except RefusedError as err:
+        raise RefusedError(
+            f"what was just signed of {statement.subject} would not be accepted: {err.happened}",
+            means="the log or the authority gave other bytes than it should, or the trust root is another's; "
+            "nothing of this was attached",
+            next_step="run again; if it stays so, look at the log's own status page",
+        ) from err
