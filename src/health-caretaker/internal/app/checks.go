@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,13 +17,31 @@ import (
 
 // HealthCheck asks the service that runs beside this process. Images without a shell need it.
 func HealthCheck(ctx context.Context, o Options) error {
-	file, err := config.Load(o.ConfigPath)
-	if err != nil {
-		file.Config = config.Default() // a bad new file leaves the service running
-	}
-	port, _ := o.Ports(file.Config)
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
+	var failures []error
+	for _, port := range o.candidates() {
+		err := alive(ctx, port)
+		if err == nil {
+			return nil
+		}
+		failures = append(failures, err)
+	}
+	return fmt.Errorf("not healthy: %w", errors.Join(failures...))
+}
+
+// candidates are the ports where the service may be. It keeps the port of its start, which a flag or
+// a variable fixes. The file may have another one by now, or be refused as a whole: then its port and
+// the default are both tried, for a service that started before the file named any.
+func (o Options) candidates() []int {
+	if o.WebPort != nil {
+		return []int{*o.WebPort}
+	}
+	return slices.Compact([]int{config.WebPort(o.ConfigPath), config.Default().WebPort})
+}
+
+// alive asks one port. A stranger that listens there does not answer in the service's own words.
+func alive(ctx context.Context, port int) error {
 	address := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) + "/healthz"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -28,11 +49,15 @@ func HealthCheck(ctx context.Context, o Options) error {
 	}
 	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
 	if err != nil {
-		return fmt.Errorf("not healthy: %w", err)
+		return err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("not healthy: %s answered %s", address, response.Status)
+		return fmt.Errorf("%s answered %s", address, response.Status)
+	}
+	var said struct{ Status string }
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<10)).Decode(&said); err != nil || said.Status != "alive" {
+		return fmt.Errorf("%s is answered by another program", address)
 	}
 	return nil
 }

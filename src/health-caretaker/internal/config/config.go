@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -71,4 +73,27 @@ func Load(path string) (File, error) {
 	}
 	read, err := Parse(content)
 	return File{Config: read, Sum: sha256.Sum256(content), Exists: true}, err
+}
+
+var portInText = regexp.MustCompile(`"web_port"\s*:\s*([0-9]{1,5})\b`)
+
+// WebPort is the port that a file asks for, also where the rest of the file is refused. A file that
+// is not there or says nothing readable of it asks for the default.
+func WebPort(path string) int {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return Default().WebPort
+	}
+	if read, err := Parse(content); err == nil {
+		return read.WebPort
+	}
+	found := portInText.FindSubmatch(content)
+	if found == nil {
+		return Default().WebPort
+	}
+	port, err := strconv.ParseUint(string(found[1]), 10, 16)
+	if err != nil {
+		return Default().WebPort
+	}
+	return int(port)
 }
