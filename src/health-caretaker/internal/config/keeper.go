@@ -110,12 +110,14 @@ func (k *Keeper) take(file File, err error, asked bool) bool {
 
 // Watch reloads on each hangup and when the file changes, until the context ends.
 func (k *Keeper) Watch(ctx context.Context, hangup <-chan os.Signal) {
+	var events <-chan fsnotify.Event // without a watcher both stay nil, and silent
+	var failures <-chan error
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		k.log.Warn("changes of the configuration are not seen, only SIGHUP", "error", err)
-		watcher = &fsnotify.Watcher{}
 	} else {
 		defer watcher.Close()
+		events, failures = watcher.Events, watcher.Errors
 		k.observe(watcher)
 	}
 	var settled <-chan time.Time
@@ -126,9 +128,9 @@ func (k *Keeper) Watch(ctx context.Context, hangup <-chan os.Signal) {
 		case <-hangup:
 			k.observe(watcher)
 			k.Reload(true)
-		case err := <-watcher.Errors:
+		case err := <-failures:
 			k.log.Warn("watching the configuration", "error", err)
-		case <-watcher.Events:
+		case <-events:
 			if settled == nil {
 				settled = time.After(settle)
 			}
@@ -143,6 +145,9 @@ func (k *Keeper) Watch(ctx context.Context, hangup <-chan os.Signal) {
 // observe asks for changes of the folder, where files are replaced by rename or by a link
 // (as Kubernetes does), and of the file, which may be mounted alone.
 func (k *Keeper) observe(watcher *fsnotify.Watcher) {
+	if watcher == nil {
+		return
+	}
 	if err := watcher.Add(filepath.Dir(k.path)); err != nil {
 		k.log.Info("changes of the configuration are not seen, only SIGHUP", "error", err)
 	}

@@ -161,3 +161,57 @@ func TestNoFileIsNothingToWatchAndABadOneIsRefused(t *testing.T) {
 		t.Error("a bad file is accepted at the start")
 	}
 }
+
+// noMoreFiles makes every opening of a file fail, as on a machine that is out of watchers.
+func noMoreFiles(t *testing.T) (again func()) {
+	t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	again = func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) }
+	t.Cleanup(again)
+	return again
+}
+
+// lines is a log that hands each line over.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+func TestAHangupWorksWhereChangesCannotBeSeen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	write(t, path, watching("a"))
+	log := make(lines, 10)
+	keeper, err := NewKeeper(path, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, watching("b"))
+	again := noMoreFiles(t)
+	ctx, stop := context.WithCancel(t.Context())
+	hangup, ended := make(chan os.Signal), make(chan struct{})
+	go func() {
+		defer close(ended)
+		keeper.Watch(ctx, hangup)
+	}()
+	defer func() { stop(); <-ended }()
+	if said := <-log; !strings.Contains(said, "only SIGHUP") {
+		t.Fatalf("the watcher did not fail: %s", said)
+	}
+	again()
+	for range 2 {
+		hangup <- syscall.SIGHUP
+	}
+	if c := keeper.Config(); c.Endpoints[0].Name != "b" {
+		t.Errorf("watching %q", c.Endpoints[0].Name)
+	}
+}
