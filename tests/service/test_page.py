@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -213,3 +214,22 @@ def test_an_open_endpoint_scrolls_in_one_direction_on_a_phone(page: Page) -> Non
     page.get_by_role("link", name="archive").click()
     expect(page.locator("#one-chart rect.good")).to_have_count(1)
     assert page.locator("#one").evaluate("e => e.scrollWidth - e.clientWidth") == 0
+
+
+def test_an_address_that_hides_a_secret_is_text_and_any_other_a_link(
+    page: Page, caretaker: Caretaker, target: Target
+) -> None:
+    secret = f"{target.url}/secret?token=abc"
+    config = json.loads((caretaker.folder / "config.json").read_text())
+    config["endpoints"].append({"name": "zoo", "url": secret, "interval": "1h"})
+    (caretaker.folder / "config.json").write_text(json.dumps(config))
+    address = page.locator("#one-address")
+    for name, text, leads in (
+        ("zoo", f"{target.url}/secret?token=xxxxx", False),
+        ("shop", f"{target.url}/shop", True),
+        ("zoo", f"{target.url}/secret?token=xxxxx", False),
+    ):
+        page.locator(".row", has_text=name).click(timeout=NEWS_MS)
+        expect(address).to_have_text(text)
+        assert address.evaluate("(a) => a.hasAttribute('href')") == leads
+        page.keyboard.press("Escape")

@@ -21,11 +21,17 @@ function certificate() {
   return days < 0 ? `ended on ${date}` : `ends in ${days === 1 ? "1 day" : `${days} days`}, on ${date}`;
 }
 
+// link leads to the endpoint, unless the service hid a secret in its address: that one leads elsewhere.
+function link() {
+  if (view.url.includes("xxxxx")) at("address").removeAttribute("href");
+  else at("address").href = view.url;
+  put(at("address"), view.url);
+}
+
 // facts fills places that stay: a link that is replaced would lose the focus.
 function facts() {
   const { last } = view;
-  at("address").href = view.url;
-  put(at("address"), view.url);
+  link();
   put(at("asked"), `${view.method}, every ${span(view.interval_seconds)}, for at most ${took(view.timeout_seconds)}`);
   put(at("checked"), last ? `${moment(last.at)}${last.status ? `, HTTP status ${last.status}` : ""}` : "");
   put(at("certificate"), certificate());
