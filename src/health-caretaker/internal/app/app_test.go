@@ -151,8 +151,12 @@ func TestFromTheFileToTheMetrics(t *testing.T) {
 
 func TestAReloadUnderLoadLosesNoCheck(t *testing.T) {
 	var asked atomic.Int64
-	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	var last sync.Map // the endpoints that were asked in the last round
+	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
 		asked.Add(1)
+		if body, _ := io.ReadAll(request.Body); string(body) == "6" {
+			last.Store(request.URL.Path, true)
+		}
 		time.Sleep(100 * time.Millisecond)
 	}))
 	defer target.Close()
@@ -160,7 +164,8 @@ func TestAReloadUnderLoadLosesNoCheck(t *testing.T) {
 	watching := func(round int, interval string) string {
 		var endpoints []string
 		for i := range 100 {
-			endpoints = append(endpoints, fmt.Sprintf(`{"name": "e%d", "url": %q, "interval": %q, "body": "%d"}`, i, target.URL, interval, round))
+			endpoints = append(endpoints, fmt.Sprintf(`{"name": "e%d", "url": "%s/%d", "interval": %q, "body": "%d"}`,
+				i, target.URL, i, interval, round))
 		}
 		return fmt.Sprintf(`{"endpoints": [%s]}`, strings.Join(endpoints, ","))
 	}
@@ -183,6 +188,11 @@ func TestAReloadUnderLoadLosesNoCheck(t *testing.T) {
 	}
 	if arrived < 200 || arrived != counted {
 		t.Errorf("%d checks arrived, %d are counted", arrived, counted)
+	}
+	reached := 0
+	last.Range(func(any, any) bool { reached++; return true })
+	if reached != 100 {
+		t.Errorf("the last round reached %d of 100 endpoints", reached)
 	}
 	r.stop(t)
 }
