@@ -164,6 +164,8 @@ def standing(folder: Path) -> Iterator[Stand]:
     with contextlib.ExitStack() as stack:
         with contextlib.chdir(clone), standing_between():
             release = stack.enter_context(opened(Asked(version="1.0.0"), STATIONS))
+        # It would be the words that the tests were started with.
+        release.line.again = "sealift release"
         stage = release.stage
         assert stage is not None
         assert isinstance(stage.supervised, Between)

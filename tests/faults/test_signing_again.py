@@ -6,6 +6,7 @@ import pytest
 
 from sealift.model.evidence import SignedAll
 from tests.faults.fault import Fault, Kind, writes
+from tests.faults.judging import ONE
 from tests.faults.stand import ENOUGH, Stand, play
 
 pytestmark = pytest.mark.programs
@@ -23,7 +24,7 @@ STATEMENTS = 2 + 2 * 5
     ids=str,
 )
 def test_one_failure_costs_one_entry_more(stand: Stand, fault: Fault) -> None:
-    line, log = stand.line("sign", patience=ENOUGH), stand.proxies["rekor1"]
+    line, log = stand.line("sign", patience=ENOUGH, variants=ONE), stand.proxies["rekor1"]
     before = len(log.seen)
     with log.failing(fault) as met:
         ran = play(line, ["sign"])
