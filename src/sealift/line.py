@@ -151,7 +151,7 @@ class Line:
     def _rows(self) -> Iterator[Node]:
         plan, release = self.plan, str(self.plan.version)
         for name in self._bases():
-            yield self._node("base", name, (), functools.partial(self._base, name))
+            yield self._node("base", name, (), functools.partial(self._base, name), first=self.outside)
         for cell in plan.cells:
             yield self._node("compile", str(cell), (), functools.partial(self._compile, cell))
             needs = (f"compile:{cell}", f"base:{plan.variant(cell.variant).base}")
@@ -175,10 +175,19 @@ class Line:
         yield self._node("promote", release, (f"verify:{release}", f"draft:{release}"), self._promote)
 
     def _node(
-        self, station: str, subject: str, needs: tuple[str, ...], work: Callable[[], ev.Evidence]
+        self,
+        station: str,
+        subject: str,
+        needs: tuple[str, ...],
+        work: Callable[[], ev.Evidence],
+        *,
+        first: Callable[[], None] = lambda: None,
     ) -> Node:
+        """Bind a station's work to its place in the graph; what comes ``first`` is not tried again."""
+
         def action() -> None:
             try:
+                first()
                 # Every station asks the outside first: to run it again is to go on.
                 done = persist(
                     work,
@@ -206,7 +215,6 @@ class Line:
         return tuple(dict.fromkeys(v.base for v in self.plan.config.variants.values()))
 
     def _base(self, name: str) -> ev.Evidence:
-        self.outside()
         found = self.world.bases[name]
         return base(
             name,

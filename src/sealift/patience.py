@@ -50,8 +50,8 @@ def persist(
     """Work, and again while only the outside fails and the budget lasts; then raise the last error.
 
     ``doing`` is for the words, ``next_step`` is the command that goes on later, also where the outside said
-    no and nobody knows a better one. Once it is ``in_vain``,
-    because something else has failed for good, nobody waits any more.
+    no and nobody knows a better one. Once it is ``in_vain``, because something else has failed for good,
+    nobody waits any more.
     """
     failed_first, tries = math.inf, 0
     while True:
@@ -72,8 +72,8 @@ def persist(
                 left=patience.seconds - (now - failed_first),
                 wait=(wish(error) or 0.0) + patience.pause(tries, jitter),
             )
-            if failure.is_last or in_vain():
-                error.add_note(failure.summary(in_vain=in_vain()))
+            if (vain := in_vain()) or failure.is_last:
+                error.add_note(failure.summary(in_vain=vain))
                 error.next_step = next_step
                 raise
             console.say(f"  {doing}: {failure}")

@@ -113,3 +113,17 @@ def test_where_one_node_has_failed_no_other_waits(tmp_path: Path, pauses: list[f
     with pytest.raises(OutsideError, match="something else has failed for good"):
         play(made, work)
     assert (work.tries, pauses) == (1, [])
+
+
+def test_what_comes_first_is_not_tried_again(tmp_path: Path) -> None:
+    work, waits = Work(), []
+
+    def first() -> None:
+        waits.append(1)
+        raise OutsideError("a service did not come up")
+
+    made = line(tmp_path, patience=60)
+    with pytest.raises(OutsideError, match="did not come up"):
+        made._node("base", "static", (), work, first=first).action()
+    assert (len(waits), work.tries) == (1, 0)
+    assert not made.run.has("base", "static")

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-from filelock import FileLock, Timeout
-
-from sealift.errors import OutsideError, UsageError
+from sealift.errors import UsageError
 from sealift.model.codec import from_json, publish, to_json
 from sealift.model.evidence import Evidence, Gate
+from sealift.model.lock import one_at_a_time
 from sealift.model.plan import Cell, Plan
 
 E = TypeVar("E", bound=Evidence)
@@ -49,16 +48,12 @@ class RunFolder:
         """Open a plan's folder for this run alone: another commit's of the same version would empty it."""
         releases = root / "build" / "release"
         releases.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(releases / f".{plan.version}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise OutsideError(
-                f"another run is releasing {plan.version} in this checkout",
-                means="two at once would undo each other's files",
-                next_step="wait for it, or release another version: --version",
-            ) from error
-        with lock:
+        with one_at_a_time(
+            releases / f".{plan.version}.lock",
+            happened=f"another run is releasing {plan.version} in this checkout",
+            means="two at once would undo each other's files",
+            next_step="wait for it, or release another version: --version",
+        ):
             yield cls.open(root, plan)
 
     @property

@@ -17,16 +17,15 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from sealift.console import say
-from sealift.errors import OutsideError, UsageError
+from sealift.errors import UsageError
+from sealift.model.lock import one_at_a_time
 from sealift.model.plan import Plan
 from sealift.model.world import Base, World
 from sealift.rehearsal import advisories
@@ -114,16 +113,7 @@ class Stage:
         pool = ThreadPoolExecutor(1, thread_name_prefix="stage")
         started = pool.submit(self.start)
         pool.shutdown(wait=False)
-
-        def wait() -> None:
-            try:
-                started.result()
-            except OutsideError as error:
-                # It was tried once, and will not be again.
-                error.again = False
-                raise
-
-        return wait
+        return started.result
 
     def exports(self) -> dict[str, str]:
         """Return what ``rehearse env`` prints: all that a stranger needs to look at the release."""
@@ -261,20 +251,14 @@ def kept_worlds(root: Path) -> tuple[Path, ...]:
     return tuple(world for world in worlds(root) if is_kept(world / KEPT))
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> AbstractContextManager[None]:
     """Keep every other run out of a world."""
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise OutsideError(
-            f"another run is playing in the world {folder.name}",
-            means="two releases of one version at once would undo each other",
-            next_step="wait for it, or play in another world: --world-name NAME",
-        ) from error
-    with lock:
-        yield
+    return one_at_a_time(
+        folder.parent / f".{folder.name}.lock",
+        happened=f"another run is playing in the world {folder.name}",
+        means="two releases of one version at once would undo each other",
+        next_step="wait for it, or play in another world: --world-name NAME",
+    )
 
 
 def _prune(folder: Path) -> None:

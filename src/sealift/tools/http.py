@@ -33,7 +33,7 @@ KEPT = 16
 LIMIT = 32 << 20
 _PART = 1 << 16
 # Successes that may have a body, and the first status after every success.
-_WHOLE, _REDIRECTED = frozenset({200, 201, 202}), 300
+_WITH_BODY, _REDIRECTED = frozenset({200, 201, 202}), 300
 _LENGTH = frozenset({"content-length", "transfer-encoding"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -95,7 +95,7 @@ class Http:
         # Without its length, an answer that was cut off could not be told from a whole one; of one that was
         # cut off in its head no header can be believed.
         named = {name.lower() for name in came.headers}
-        if method != "HEAD" and came.status in _WHOLE and not _LENGTH & named:
+        if method != "HEAD" and came.status in _WITH_BODY and not _LENGTH & named:
             raise _broken(EOFError("the answer does not say where it ends"), url)
         secret = headers.get("Authorization", "").partition(" ")[2]
         return Answer(url=url, status=came.status, headers=came.headers, body=read, secret=secret)
