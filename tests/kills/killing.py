@@ -122,6 +122,10 @@ def _strike(moment: Moment, release: subprocess.Popen[str]) -> bool:
     met = release.poll() is None
     if moment.service:
         pid = service_pid(release.pid, moment.service)
+        # Services start beside the first nodes, so one of an early moment may be about to come.
+        while pid is None and release.poll() is None:
+            time.sleep(_BETWEEN)
+            pid = service_pid(release.pid, moment.service)
         met = pid is not None
         if pid is not None:
             with suppress(ProcessLookupError):

@@ -39,6 +39,7 @@ def test_the_next_release_ends_what_a_killed_one_began(
 ) -> None:
     result = play(moment, desk, digests)
     assert result.wrong == ()
+    assert result.met, "nothing was killed"
 
 
 def test_a_seed_draws_the_same_moments_from_everywhere_and_of_every_kind() -> None:
