@@ -66,3 +66,8 @@ def load(path: Path) -> tuple[Exception_, ...]:
 def matching(exceptions: Iterable[Exception_], *, kind: Kind, id: str) -> tuple[Exception_, ...]:  # noqa: A002 - the field's own name
     """Return the entries about one thing, those that ended too: the gate names them."""
     return tuple(one for one in exceptions if one.kind == kind and one.id == id)
+
+
+def concerning(exceptions: Iterable[Exception_], suite: str) -> tuple[Exception_, ...]:
+    """Return what may excuse something in a release on one suite: another suite's entry cannot."""
+    return tuple(one for one in exceptions if one.kind != "base" or one.id == suite)
