@@ -11,13 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sealift.errors import OutsideError, RefusedError, UsageError
 from sealift.stations.draft import DraftState, draft, publish
-from sealift.tools.github import AT_ONCE, GitHub, Release
+from sealift.tools import github as github_client
+from sealift.tools.github import AT_ONCE, Asset, GitHub, Release
 
 pytestmark = pytest.mark.programs
 
@@ -191,12 +193,45 @@ def test_an_asset_with_other_bytes_is_replaced_in_a_draft(stand_in: StandIn, ass
     assert stand_in.content("notes.md").read_bytes() == assets["notes.md"].read_bytes()
 
 
-def test_a_corrupted_draft_is_not_published(stand_in: StandIn, assets: dict[str, Path]) -> None:
-    state = drafted(stand_in.client(), assets)
-    stand_in.content("notes.md").write_bytes(b"# other\n")
+def test_a_draft_whose_asset_was_replaced_is_not_published(
+    stand_in: StandIn, assets: dict[str, Path]
+) -> None:
+    github = stand_in.client()
+    state = drafted(github, assets)
+    (notes,) = (asset for asset in found(github).assets if asset.name == "notes.md")
+    github.delete_asset(notes)
+    other = assets["notes.md"].with_name("other.md")
+    other.write_bytes(b"# other\n")
+    github.upload(found(github), other, "notes.md")
     with pytest.raises(RefusedError, match=r"other bytes: notes\.md"):
         publish(stand_in.client(), state)
     assert found(stand_in.client()).draft
+
+
+def test_an_asset_of_which_github_tells_no_digest_is_downloaded_again(
+    stand_in: StandIn, assets: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = drafted(stand_in.client(), assets)
+    stand_in.content("notes.md").write_bytes(b"# other\n")
+    told = github_client._asset
+    monkeypatch.setattr(github_client, "_asset", lambda asset: replace(told(asset), digest=None))
+    with pytest.raises(RefusedError, match=r"other bytes: notes\.md"):
+        publish(stand_in.client(), state)
+
+
+def test_an_asset_that_was_compared_is_downloaded_once(
+    stand_in: StandIn, assets: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloaded: list[str] = []
+    plain = GitHub.download
+
+    def counted(github: GitHub, asset: Asset) -> bytes:
+        downloaded.append(asset.name)
+        return plain(github, asset)
+
+    monkeypatch.setattr(GitHub, "download", counted)
+    publish(stand_in.client(), drafted(stand_in.client(), assets))
+    assert sorted(downloaded) == sorted(assets)
 
 
 def test_other_bytes_in_a_published_release_are_refused(stand_in: StandIn, assets: dict[str, Path]) -> None:

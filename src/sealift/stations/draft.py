@@ -23,7 +23,10 @@ _NAME = re.compile(r"[A-Za-z0-9_+@-](?:[A-Za-z0-9_.+@-]*[A-Za-z0-9_+@-])?")
 
 
 class DraftState(Strict, frozen=True, kw_only=True):
-    """A release whose assets were downloaded and are as built. ``uploaded`` names what this run added."""
+    """A release whose assets were downloaded and are as built. ``uploaded`` names what this run added.
+
+    ``ids`` are the assets that were downloaded, by name.
+    """
 
     tag: str
     commit: str
@@ -32,6 +35,7 @@ class DraftState(Strict, frozen=True, kw_only=True):
     published: bool
     prerelease: bool
     assets: dict[str, Digest]
+    ids: dict[str, int]
     uploaded: tuple[str, ...]
 
 
@@ -81,12 +85,16 @@ def draft(
         published=not release.draft,
         prerelease=prerelease,
         assets=wanted,
+        ids={asset.name: asset.id for asset in release.assets},
         uploaded=uploaded,
     )
 
 
 def look(github: GitHub, state: DraftState) -> Release:
-    """Look whether GitHub still shows what was drafted: the tag, the release, and every asset's bytes."""
+    """Look whether GitHub still shows what was drafted: the tag, the release, and every asset.
+
+    One that was downloaded, and of which GitHub tells the same digest, is not downloaded again.
+    """
     _tag_names(github, state.tag, state.commit)
     release = github.find_release(state.tag)
     if release is None or release.id != state.release_id or release.prerelease != state.prerelease:
@@ -95,7 +103,7 @@ def look(github: GitHub, state: DraftState) -> Release:
             means="it was deleted, replaced or changed since",
             next_step="sealift draft",
         )
-    _as_built(github, release, state.assets)
+    _as_built(github, release, state.assets, state.ids)
     return release
 
 
@@ -106,7 +114,7 @@ def publish(github: GitHub, state: DraftState) -> PublishedRelease:
     if made:
         github.publish(release, make_latest=_moves_latest(github, state))
         release = github.get_release(release.id)
-        _as_built(github, release, state.assets)
+        _as_built(github, release, state.assets, state.ids)
         if release.draft:
             raise RefusedError(f"the release {state.tag} is still a draft after it was published")
     return PublishedRelease(
@@ -181,10 +189,18 @@ def _upload_missing(
     return tuple(uploaded)
 
 
-def _as_built(github: GitHub, release: Release, wanted: Mapping[str, Digest]) -> None:
+def _as_built(
+    github: GitHub, release: Release, wanted: Mapping[str, Digest], seen: Mapping[str, int] | None = None
+) -> None:
+    """Refuse a release whose assets are not as built; ``seen`` are the ids that were downloaded before."""
     _nothing_else(release, wanted)
     known = {a.name: a for a in release.assets}
-    wrong = [n for n, digest in wanted.items() if n not in known or not _is(github, known[n], digest)]
+    wrong = [
+        name
+        for name, digest in wanted.items()
+        if (asset := known.get(name)) is None
+        or not (_still(asset, (seen or {}).get(name), digest) or _is(github, asset, digest))
+    ]
     if wrong:
         kind = "draft" if release.draft else "published release"
         raise RefusedError(
@@ -192,6 +208,10 @@ def _as_built(github: GitHub, release: Release, wanted: Mapping[str, Digest]) ->
             means="people would not get what was built",
             next_step="sealift draft" if release.draft else f"release a new version; look at {release.url}",
         )
+
+
+def _still(asset: Asset, seen: int | None, digest: Digest) -> bool:
+    return asset.uploaded and asset.id == seen and asset.digest == str(digest)
 
 
 def _is(github: GitHub, asset: Asset, digest: Digest) -> bool:

@@ -52,12 +52,17 @@ AT_ONCE = Pace(between_requests=0, between_writes=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:
-    """One file of a release. ``uploaded`` is false for what an upload that broke off has left."""
+    """One file of a release. ``uploaded`` is false for what an upload that broke off has left.
+
+    ``digest`` is what GitHub says of its bytes, where it says so. An id never gets other bytes: they would
+    need an upload, and with it a new id.
+    """
 
     id: int
     name: str
     size: int
     uploaded: bool
+    digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,4 +261,10 @@ def _release(found: GitRelease) -> Release:
 
 
 def _asset(found: GitReleaseAsset) -> Asset:
-    return Asset(id=found.id, name=found.name, size=found.size, uploaded=found.state == "uploaded")
+    return Asset(
+        id=found.id,
+        name=found.name,
+        size=found.size,
+        uploaded=found.state == "uploaded",
+        digest=found.digest,
+    )
