@@ -150,20 +150,21 @@ class Line:
 
     def _rows(self) -> Iterator[Node]:
         plan, release = self.plan, str(self.plan.version)
+        # Of nodes that could start, with as many standing on them, the first here starts first: the longest.
+        for cell in plan.cells:
+            yield self._node("compile", str(cell), (), functools.partial(self._compile, cell))
         for name in self._bases():
             yield self._node("base", name, (), functools.partial(self._base, name), first=self.outside)
         for cell in plan.cells:
-            yield self._node("compile", str(cell), (), functools.partial(self._compile, cell))
             needs = (f"compile:{cell}", f"base:{plan.variant(cell.variant).base}")
             yield self._node("prove", str(cell), needs, functools.partial(self._prove, cell))
         for name in plan.config.variants:
             proofs = tuple(f"prove:{cell}" for cell in plan.cells_of(name))
             yield self._node("image", name, proofs, functools.partial(self._image, name))
-        for cell in plan.cells:
-            built = (f"image:{cell.variant}",)
-            yield self._node("smoke", str(cell), built, functools.partial(self._smoke, cell))
-            yield self._node("scan", str(cell), built, functools.partial(self._scan, cell))
-            yield self._node("sbom", str(cell), built, functools.partial(self._sbom, cell))
+        for station, look in (("smoke", self._smoke), ("sbom", self._sbom), ("scan", self._scan)):
+            for cell in plan.cells:
+                built = (f"image:{cell.variant}",)
+                yield self._node(station, str(cell), built, functools.partial(look, cell))
         gates = tuple(f"{station}:{cell}" for station in GATES_BEFORE_PUSH for cell in plan.cells)
         for name in plan.config.variants:
             yield self._node("push", name, gates, functools.partial(self._push, name))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import os
 import shlex
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,6 +128,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
     from sealift.services.supervised import Supervised
     from sealift.tools import engine
 
+    threading.Thread(target=_import_ahead, daemon=True).start()
     root, cache = checkout(), cache_folder()
     plan = planned(root, asked)
     if asked.production:
@@ -133,6 +137,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
         only_in_actions(plan, os.environ)
     with ExitStack() as stack:
         run = stack.enter_context(RunFolder.opened(root, plan))
+        cloned = stack.enter_context(_source(root, plan, run))
         provided = provide_all(
             programs_of(stations, rehearsed=not asked.production),
             cache=cache,
@@ -142,7 +147,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
         world, stage = _world(stack, asked, plan, root, cache, run, set(stations))
         if started and stage is not None and set(stations) - _NEED_NOTHING:
             stage.start()
-        source = stack.enter_context(_source(root, plan, run))
+        source = cloned()
         line = Line(
             plan=plan,
             run=run,
@@ -163,6 +168,12 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
             again=again(asked, os.environ),
         )
         yield Opened(line=line, provided=provided, stage=stage)
+
+
+def _import_ahead() -> None:
+    """Load what stations import, a second of work, while programs are hashed and the source is cloned."""
+    for name in ("sealift.rehearsal.world", "sigstore.sign", "sigstore.verify", "github"):
+        importlib.import_module(name)
 
 
 def again(asked: Asked, env: Mapping[str, str]) -> str:
@@ -225,12 +236,21 @@ def _debian(stations: Collection[str]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Path]:
-    """Give a clean clone of the commit, with the changed files over it when the tree is played."""
+def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Callable[[], Path]]:
+    """Begin a clean clone of the commit, with the changed files over it when the tree is played.
+
+    Gives what waits until it is there.
+    """
+    source = run.work / "source"
+
+    def clone() -> Path:
+        overlay = git.changed(root) if plan.modified else ()
+        git.clone(root, plan.commit, source, overlay=overlay)
+        return source
+
     shutil.rmtree(run.work, ignore_errors=True)
     try:
-        overlay = git.changed(root) if plan.modified else ()
-        git.clone(root, plan.commit, run.work / "source", overlay=overlay)
-        yield run.work / "source"
+        with ThreadPoolExecutor(1, thread_name_prefix="clone") as beside:
+            yield beside.submit(clone).result
     finally:
         shutil.rmtree(run.work, ignore_errors=True)
