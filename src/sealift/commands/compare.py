@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sealift import console
-from sealift.commands.opening import JsonOption, checkout
+from sealift.commands.opening import Asked, JsonOption, checkout, opened
 
 if TYPE_CHECKING:
     from sealift.compare.values import Comparison
+    from sealift.model.run import RunFolder
     from sealift.tools.engine import Engine
 
+# The line as far as its images.
+STATIONS = ("base", "compile", "prove", "image")
 PROGRAMS = ("olareg", "regctl", "trivy")
 # The page that shows the comparison in docs/compare.
 PAGE = Path("docs", "distroless.md")
@@ -30,7 +34,10 @@ def command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure static, base and a full Debian; write a table, JSON and a picture to docs/compare."""
+    """Measure static, base and a full Debian; write a table, JSON and a picture to docs/compare.
+
+    Our images are the last release's where that was of this commit; else they are built first.
+    """
     from sealift.model.codec import to_json
 
     root = checkout()
@@ -45,12 +52,10 @@ def command(
 
 def _measured(root: Path, starts: int) -> Comparison:
     from sealift.compare.measure import LOOKS, Bench, compare, this_platform
-    from sealift.model.run import RunFolder
     from sealift.provision.cache import cache_folder
     from sealift.provision.everything import provide_all
 
-    cache, run = cache_folder(), RunFolder(root / "build" / "release" / "latest")
-    plan = run.read_plan()
+    cache, run = cache_folder(), _built(root)
     provide_all(PROGRAMS, cache=cache, debian_programs=("mmdebstrap",))
     folder = root / "build" / "compare"
     bench = Bench(
@@ -61,7 +66,39 @@ def _measured(root: Path, starts: int) -> Comparison:
         starts=starts,
         looks=min(LOOKS, starts),
     )
-    return compare(root, plan, run.images, bench, cache=cache)
+    return compare(root, run.read_plan(), run.images, bench, cache=cache)
+
+
+def _built(root: Path) -> RunFolder:
+    """Return the run folder with the images of HEAD: the last release's where it is HEAD's, else made now."""
+    from sealift.model.run import RunFolder
+    from sealift.tools import git
+
+    latest, commit = RunFolder(root / "build" / "release" / "latest"), git.head(root)
+    if not _holds_images(latest, commit):
+        console.say(f"the images of {commit[:12]} are not here; building them")
+        _build()
+    return latest
+
+
+def _holds_images(run: RunFolder, commit: str) -> bool:
+    """Tell whether a folder has every image of a commit, as it was committed."""
+    if not run.plan_file.is_file():
+        return False
+    plan = run.read_plan()
+    return (plan.commit, plan.modified) == (commit, False) and all(
+        run.has("image", variant) and (run.images / variant / "index.json").is_file()
+        for variant in plan.config.variants
+    )
+
+
+def _build() -> None:
+    """Run the line in its rehearsal up to the images; nothing is pushed or signed."""
+    from sealift.commands.working import work
+
+    began = time.monotonic()
+    with opened(Asked(), STATIONS) as release:
+        work(release, STATIONS, began)
 
 
 def _engine(locks: Path) -> Engine:
