@@ -74,9 +74,10 @@ def draft(
             next_step=f"look at {release.url}",
         )
     _nothing_else(release, wanted)
-    uploaded = _upload_missing(github, release, assets, wanted) if release.draft else ()
+    seen = {a.name: a.id for a in release.assets if a.name in wanted and _is(github, a, wanted[a.name])}
+    uploaded = _upload_missing(github, release, assets, seen) if release.draft else ()
     release = github.get_release(release.id)
-    _as_built(github, release, wanted)
+    _as_built(github, release, wanted, seen)
     return DraftState(
         tag=tag,
         commit=commit,
@@ -175,22 +176,20 @@ def _nothing_else(release: Release, wanted: Mapping[str, Digest]) -> None:
 
 
 def _upload_missing(
-    github: GitHub, release: Release, assets: Mapping[str, Path], wanted: Mapping[str, Digest]
+    github: GitHub, release: Release, assets: Mapping[str, Path], seen: Mapping[str, int]
 ) -> tuple[str, ...]:
-    known = {a.name: a for a in release.assets}
-    uploaded = []
-    for name, path in assets.items():
-        if (old := known.get(name)) is not None:
-            if _is(github, old, wanted[name]):
-                continue
-            github.delete_asset(old)
-        github.upload(release, path, name)
-        uploaded.append(name)
-    return tuple(uploaded)
+    """Upload what is not there as built; ``seen`` are the ids of the assets that are."""
+    for wrong in release.assets:
+        if wrong.name not in seen:
+            github.delete_asset(wrong)
+    missing = tuple(name for name in assets if name not in seen)
+    for name in missing:
+        github.upload(release, assets[name], name)
+    return missing
 
 
 def _as_built(
-    github: GitHub, release: Release, wanted: Mapping[str, Digest], seen: Mapping[str, int] | None = None
+    github: GitHub, release: Release, wanted: Mapping[str, Digest], seen: Mapping[str, int]
 ) -> None:
     """Refuse a release whose assets are not as built; ``seen`` are the ids that were downloaded before."""
     _nothing_else(release, wanted)
@@ -199,7 +198,7 @@ def _as_built(
         name
         for name, digest in wanted.items()
         if (asset := known.get(name)) is None
-        or not (_still(asset, (seen or {}).get(name), digest) or _is(github, asset, digest))
+        or not (_still(asset, seen.get(name), digest) or _is(github, asset, digest))
     ]
     if wrong:
         kind = "draft" if release.draft else "published release"

@@ -231,16 +231,21 @@ class GitHub:
 
 
 def _hurry() -> None:
-    """Set a timeout on every connection: PyGithub has none on those to other hosts, where assets are."""
+    """Set what PyGithub leaves open on every connection, also on those to other hosts, where assets are.
+
+    It has no timeout there, and reads an asset whole before it hands over the first chunk, in steps of 10 kB.
+    """
     from github import Requester
 
     class Plain(Requester.HTTPRequestsConnectionClass):
         def __init__(self, *args: Any, **told: Any) -> None:
             super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
+            self.session.stream = True
 
     class Secure(Requester.HTTPSRequestsConnectionClass):
         def __init__(self, *args: Any, **told: Any) -> None:
             super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
+            self.session.stream = True
 
     Requester.Requester.injectConnectionClasses(Plain, Secure)
 
