@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from sealift.provision import debian
 from sealift.provision.cache import cache_folder
 from sealift.provision.go import find_go
+from tests.service.browsing import opened
 from tests.service.running import JSON, Caretaker, build
 from tests.service.target import Target
 
@@ -45,6 +47,15 @@ def chromium() -> Path:
     return debian.find("google-chrome") or debian.ensure(["chromium"])["chromium"]
 
 
+@pytest.fixture(scope="module")
+def browser(chromium: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Inside a container Chromium's own sandbox has no right to be made.
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
 @pytest.fixture
 def target() -> Iterator[Target]:
     with Target() as serving:
@@ -57,3 +68,10 @@ def caretaker(binary: Path, target: Target, tmp_path: Path) -> Iterator[Caretake
     target.broken |= {"/mail", "/stock"}
     with Caretaker.start(binary, tmp_path, watching(target)) as running:
         yield running
+
+
+@pytest.fixture
+def page(browser: Browser, caretaker: Caretaker) -> Iterator[Page]:
+    """Open the page of the six."""
+    with opened(browser, caretaker, rows=len(WATCHED)) as page:
+        yield page

@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import ROOT
+from tests.service.browsing import NEWS_MS, PHONE, overflow, shoot
 from tests.service.conftest import WATCHED
 from tests.service.running import Caretaker
 from tests.service.target import Target
 
 pytestmark = pytest.mark.programs
 
-SHOTS = ROOT / "build" / "screenshots"
-# A check a second, a jitter, and the fifth of a second in which changes are gathered: the rest is patience.
-NEWS_MS = 15_000
-DESK, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
 LOOKS = ("body", ".row", "#text", ".group h2", "header")
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Inside a container Chromium's own sandbox has no right to be made.
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, caretaker: Caretaker) -> Iterator[Page]:
-    """Open the page; every test sees it alive, and none may leave an error in the console."""
-    with browser.new_context(viewport=DESK, color_scheme="light") as context:  # type: ignore[arg-type]
-        page = context.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-        page.goto(caretaker.url)
-        expect(page.locator("#line")).to_have_text("live")
-        expect(page.locator(".row")).to_have_count(len(WATCHED))
-        yield page
-        assert errors == []
 
 
 def shown(page: Page) -> list[str]:
@@ -61,21 +31,10 @@ def focused(page: Page) -> str:
     return name
 
 
-def overflow(page: Page) -> int:
-    """Return by how many pixels the page is wider than the window."""
-    width: int = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    return width
-
-
 def colours(page: Page) -> list[str]:
     """Return the colours of text and ground of some parts."""
     of = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor].join(' on ')"
     return [page.locator(part).first.evaluate(of) for part in LOOKS]
-
-
-def shoot(page: Page, name: str) -> None:
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png")
 
 
 def test_a_change_appears_without_a_reload(page: Page, target: Target) -> None:
@@ -163,7 +122,7 @@ def test_a_check_is_asked_for(page: Page, target: Target) -> None:
 
 
 def test_a_phone_scrolls_in_one_direction(page: Page) -> None:
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.set_viewport_size(PHONE)
     assert overflow(page) == 0
     shoot(page, "phone")
     page.get_by_role("link", name="stock").click()
@@ -210,7 +169,7 @@ def test_nothing_is_asked_of_anybody_else(browser: Browser, caretaker: Caretaker
 
 
 def test_an_open_endpoint_scrolls_in_one_direction_on_a_phone(page: Page) -> None:
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.set_viewport_size(PHONE)
     page.get_by_role("link", name="archive").click()
     expect(page.locator("#one-chart rect.good")).to_have_count(1)
     assert page.locator("#one").evaluate("e => e.scrollWidth - e.clientWidth") == 0

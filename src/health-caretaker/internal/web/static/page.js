@@ -8,12 +8,12 @@ const $ = (id) => document.getElementById(id);
 const states = ["down", "unknown", "up"];
 const marks = { up: "●", down: "▲", unknown: "○" };
 const form = $("filter");
-const known = new Map(); // name -> { view, row }
+const known = new Map(); // name -> { view, row, tags, text }
 let status = null;
 
 // ---- one row
 
-function newRow() {
+function newRow(name) {
   const part = (name) => make(`span.${name}`);
   const row = make("li", make("a.row",
     make("span.mark", part("shape"), make("span.heard", part("state"), ", ")),
@@ -21,56 +21,73 @@ function newRow() {
     part("error"), " ", part("took"), " ", part("since")));
   row.parts = Object.fromEntries([...row.querySelectorAll("span[class]")].map((span) => [span.className, span]));
   row.parts.shape.ariaHidden = "true";
+  row.firstChild.href = `#/${encodeURIComponent(name)}`;
+  put(row.parts.name, name);
   return row;
 }
 
-function fill({ row, view }) {
+function fill(entry) {
+  const { row, view } = entry;
   const { parts } = row;
-  row.firstChild.href = `#/${encodeURIComponent(view.name)}`;
+  const error = view.last?.error ?? "";
+  entry.tags = labels(view);
+  entry.text = [view.name, view.url, error, ...entry.tags].join("\n").toLowerCase();
   row.className = view.state;
   put(parts.shape, marks[view.state]);
   put(parts.state, view.state);
-  put(parts.name, view.name);
   put(parts.address, view.url);
-  put(parts.error, view.last?.error ?? "");
+  put(parts.error, error);
   put(parts.took, view.last ? took(view.last.seconds.total) : "");
-  const tags = labels(view);
-  if (parts.labels.textContent !== tags.join("")) parts.labels.replaceChildren(...tags.map((tag) => make("span.tag", tag)));
+  if (parts.labels.textContent !== entry.tags.join("")) {
+    parts.labels.replaceChildren(...entry.tags.map((tag) => make("span.tag", tag)));
+  }
 }
 
 const tick = ({ row, view }) => put(row.parts.since, `for ${since(view.since)}`);
 
 // ---- what is shown
 
-function matches({ view }) {
+// wanted reads the filter once: what follows is done for a thousand endpoints.
+function wanted() {
   const { text, state, label } = Object.fromEntries(new FormData(form));
-  if (state && view.state !== state) return false;
-  const tags = labels(view);
-  if (label && !tags.includes(label)) return false;
-  const all = [view.name, view.url, view.last?.error ?? "", ...tags].join("\n").toLowerCase();
-  return text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
+  const words = text.toLowerCase().split(/\s+/);
+  return (entry) => (!state || entry.view.state === state) && (!label || entry.tags.includes(label)) &&
+    words.every((word) => entry.text.includes(word));
 }
 
-function arrange() {
+// place puts every row into its list, by name. It is needed where one comes or changes its state.
+function place() {
   const focused = document.activeElement;
   const sorted = [...known.values()].sort((a, b) => (a.view.name < b.view.name ? -1 : 1));
-  let visible = 0;
   for (const state of states) {
-    const group = document.querySelector(`.group.${state}`);
-    const list = group.lastElementChild;
-    const members = sorted.filter(({ view }) => view.state === state);
+    const list = document.querySelector(`.group.${state}`).lastElementChild;
     let next = list.firstChild;
-    for (const { row } of members) {
+    for (const { row, view } of sorted) {
+      if (view.state !== state) continue;
       if (row === next) next = next.nextSibling;
       else list.insertBefore(row, next);
     }
-    const here = members.filter((entry) => !(entry.row.hidden = !matches(entry))).length;
+  }
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+}
+
+// sift shows, of the entries that are news, those that the filter wants.
+function sift(entries) {
+  const matches = wanted();
+  for (const entry of entries) {
+    const hidden = !matches(entry);
+    if (entry.row.hidden !== hidden) entry.row.hidden = hidden;
+  }
+  let visible = 0;
+  for (const state of states) {
+    const members = [...known.values()].filter(({ view }) => view.state === state);
+    const here = members.filter(({ row }) => !row.hidden).length;
+    const group = document.querySelector(`.group.${state}`);
     visible += here;
     group.hidden = here === 0;
     const title = state[0].toUpperCase() + state.slice(1);
     put(group.firstElementChild, `${title} · ${here === members.length ? here : `${here} of ${members.length}`}`);
   }
-  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   $("none").hidden = visible > 0 || known.size === 0;
   $("empty").hidden = known.size > 0 || status === null;
   form.hidden = known.size === 0;
@@ -78,7 +95,7 @@ function arrange() {
 
 function offerLabels() {
   const offered = $("label");
-  const tags = [...new Set([...known.values()].flatMap(({ view }) => labels(view)))].sort();
+  const tags = [...new Set([...known.values()].flatMap(({ tags }) => tags))].sort();
   if (tags.join("\n") === [...offered.options].slice(1).map(({ value }) => value).join("\n")) return;
   const chosen = offered.value || offered.dataset.wanted;
   offered.replaceChildren(new Option("any label", ""), ...tags.map((tag) => new Option(tag, tag, false, tag === chosen)));
@@ -99,7 +116,10 @@ function total() {
   const counts = { total: known.size, up: 0, down: 0, unknown: 0 };
   for (const { view } of known.values()) counts[view.state] += 1;
   for (const number of form.querySelectorAll("[data-count]")) put(number, String(counts[number.dataset.count]));
-  for (const part of $("share").children) part.style.flexGrow = counts[part.className];
+  for (const part of $("share").children) {
+    part.style.flexGrow = counts[part.className];
+    part.hidden = counts[part.className] === 0;
+  }
   const words = verdict(counts);
   put($("verdict"), words);
   document.body.dataset.state = states.find((state) => counts[state] > 0) ?? "unknown";
@@ -108,7 +128,10 @@ function total() {
 
 function service() {
   const { config, version } = status;
-  put($("problems"), config.error ?? "");
+  const problems = (config.error ?? "").split("\n");
+  if ($("problems").textContent !== problems.join("")) {
+    $("problems").replaceChildren(...problems.map((problem) => make("li", problem)));
+  }
   $("refused").hidden = config.valid;
   put($("path"), config.path);
   put($("about"), `health-caretaker ${version}`);
@@ -124,24 +147,30 @@ function say(changes) {
 
 function take(message) {
   const first = status === null;
-  const changes = [];
+  const whole = message.type === "snapshot";
   status = message.status;
-  if (message.type === "snapshot") forget(new Set(message.endpoints.map(({ name }) => name)));
-  for (const view of message.endpoints) {
-    const entry = known.get(view.name) ?? { row: newRow() };
-    if (entry.view && entry.view.state !== view.state) changes.push(view);
-    entry.view = view;
-    known.set(view.name, entry);
-    fill(entry);
-    tick(entry);
-    one.renew(view);
-  }
-  offerLabels();
-  arrange();
+  if (whole) forget(new Set(message.endpoints.map(({ name }) => name)));
+  const news = message.endpoints.map(renew);
+  const changes = news.filter(({ before, view }) => before && before !== view.state).map(({ view }) => view);
+  if (whole) offerLabels(); // they change with the configuration only
+  if (changes.length > 0 || news.some(({ before }) => !before)) place();
+  sift(news);
   total();
   service();
   say(changes);
   if (first) route();
+}
+
+// renew takes the newer view of an endpoint, and notes the state it had before.
+function renew(view) {
+  const entry = known.get(view.name) ?? { row: newRow(view.name) };
+  entry.before = entry.view?.state;
+  entry.view = view;
+  known.set(view.name, entry);
+  fill(entry);
+  tick(entry);
+  one.renew(view);
+  return entry;
 }
 
 function forget(kept) {
@@ -208,7 +237,7 @@ document.addEventListener("keydown", (event) => {
 form.addEventListener("input", () => {
   $("label").dataset.wanted = "";
   remember();
-  arrange();
+  sift(known.values());
 });
 form.addEventListener("submit", (event) => event.preventDefault());
 $("clear").addEventListener("click", () => {
