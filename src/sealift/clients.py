@@ -6,8 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 
-from sealift.model.statements import Identity
-from sealift.model.world import World
+from sealift.model.world import Base, World
 from sealift.tools.cosign import Cosign
 from sealift.tools.github import GitHub, Pace
 from sealift.tools.registry import Registry
@@ -53,9 +52,9 @@ class Clients:
             env=self.world.env,
         )
 
-    def cosign_of(self, signer: Identity) -> Cosign:
-        """Verify what somebody else has signed."""
-        return Cosign(trusted_root=self.world.sigstore.trusted_root, identity=signer, env=self.world.env)
+    def cosign_of(self, base: Base) -> Cosign:
+        """Verify what a base's maker has signed."""
+        return Cosign(trusted_root=base.trusted_root, identity=base.signer, env=self.world.env)
 
     def github(self, *, public: bool = False) -> GitHub:
         """Ask GitHub, with the world's token or the job's own; what is public needs none."""

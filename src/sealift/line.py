@@ -222,7 +222,7 @@ class Line:
             self.plan,
             found,
             self.exceptions,
-            cosign=self.clients.cosign_of(found.signer),
+            cosign=self.clients.cosign_of(found),
             registry=self.clients.registry(),
         )
 

@@ -6,7 +6,7 @@ It is made from the job's own surroundings and never read from a file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,13 @@ from sealift.errors import UsageError
 from sealift.model import bases as locking
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
-from sealift.model.world import Base, GitHubWorld, SigstoreWorld, World
+from sealift.model.world import GitHubWorld, SigstoreWorld, World
 from sealift.services.ports import free_ports
 from sealift.services.registry import layouts_registry
 from sealift.services.supervised import Supervised
 from sealift.tools import govulncheck, trivy
 from sealift.tools.registry import Registry
+from sealift.tools.upstream import fetch, locked_bases
 
 WORKFLOW = ".github/workflows/release.yml"
 ISSUER = "https://token.actions.githubusercontent.com"
@@ -43,9 +44,9 @@ def production(
     ``patiently`` tries what has to be fetched for that.
     """
     seen = outside(plan)
-    bases = _bases(plan, root, cache)
+    bases = locked_bases(plan, locking.load(root / "ci" / "bases.lock.yaml"), cache)
     if served:
-        patiently(lambda: _fetch(bases.values(), Registry(env=seen.env)), "fetching the bases")
+        patiently(lambda: fetch(bases.values(), Registry(env=seen.env)), "fetching the bases")
     with Supervised(log=cache / "logs" / "production.log") as services, free_ports(1) as held:
         (port,) = held.release()
         if served:
@@ -121,28 +122,3 @@ def download_advisories(cache: Path) -> None:
 
 def _tokens(env: Mapping[str, str]) -> dict[str, str]:
     return {name: env[name] for name in TOKEN_VARIABLES if name in env}
-
-
-def _bases(plan: Plan, root: Path, cache: Path) -> dict[str, Base]:
-    """Name each locked base; its layout in the cache is named by its digest."""
-    lock = locking.load(root / "ci" / "bases.lock.yaml")
-    suite, found = plan.config.suite, {}
-    for name in dict.fromkeys(v.base for v in plan.config.variants.values()):
-        entry = locking.locked(lock, suite, name)
-        source = locking.repository(name, suite)
-        found[str(name)] = Base(
-            name=f"{source}:{locking.TAG}",
-            digest=entry.digest,
-            layout=cache / "upstream" / entry.digest.hex,
-            source=source,
-            signer=Identity(san=entry.identity, issuer=entry.issuer),
-        )
-    return found
-
-
-def _fetch(bases: Iterable[Base], registry: Registry) -> None:
-    for base in bases:
-        if not base.layout.exists():
-            fresh = base.layout.with_name(f".{base.layout.name}.{os.getpid()}")
-            registry.fetch_layout(base.source.at(base.digest), fresh)
-            fresh.rename(base.layout)

@@ -38,6 +38,7 @@ def small(shelf: Shelf) -> Base:
     subject, _ = shelf.index()
     local = shelf.stage.sigstore
     return Base(
+        trusted_root=None,
         name="example.test/base",
         digest=subject.digest,
         layout=shelf.folder / subject.repository.rpartition("/")[2],

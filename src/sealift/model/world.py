@@ -15,7 +15,8 @@ from sealift.model.statements import Claims, Identity
 class Base:
     """One base image: its name upstream, its index, an OCI layout on disk, and who must have signed it.
 
-    ``source`` is where a registry holds it with its signature.
+    ``source`` is where a registry holds it with its signature, which ``trusted_root`` vouches for; without
+    that file it is the public Sigstore.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Base:
     layout: Path
     source: Repository
     signer: Identity
+    trusted_root: Path | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from sealift.console import say
+from sealift.errors import OutsideError
+from sealift.model.bases import TAG, UPSTREAM, load
 from sealift.model.names import Digest, Platform, Repository
 from sealift.model.plan import Plan
 from sealift.model.statements import Identity, PredicateType, Subject, signature
@@ -14,8 +17,27 @@ from sealift.rehearsal.bases import assemble_all
 from sealift.rehearsal.sigstore import LocalSigstore
 from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import SigstoreSigner
+from sealift.tools.upstream import fetch, locked_bases
 
-UPSTREAM = "gcr.io/distroless"
+
+def locked_and_reachable(plan: Plan, ci: Path, cache: Path, registry: Registry) -> dict[str, Base] | None:
+    """Return the plan's bases as production takes them, or None where they are not locked or not reached."""
+    lock = load(ci / "bases.lock.yaml")
+    wanted = {str(variant.base) for variant in plan.config.variants.values()}
+    if not wanted <= set(lock.get(plan.config.suite, {})):
+        return None
+    bases = locked_bases(plan, lock, cache)
+    try:
+        # Their signatures are read there, so the copies in the cache are not enough.
+        absent = [base.name for base in bases.values() if registry.head(base.source.at(base.digest)) is None]
+        if not absent:
+            fetch(bases.values(), registry)
+            return bases
+        why = f"{', '.join(absent)}: not there any more with the digest in ci/bases.lock.yaml"
+    except OutsideError as error:
+        why = error.happened
+    say(f"the locked bases cannot be had, so equals stand in for them: {why}")
+    return None
 
 
 def assemble_bases(
@@ -29,17 +51,18 @@ def assemble_bases(
         name = f"{kind}-{suite}"
         _offer(assembled.layout, assembled.digest, registry / "distroless" / name)
         bases[str(kind)] = Base(
-            name=f"{UPSTREAM}/{name}:nonroot",
+            name=f"{UPSTREAM}/{name}:{TAG}",
             digest=assembled.digest,
             layout=assembled.layout,
             source=Repository(f"{host}/distroless/{name}"),
             signer=Identity(san=sigstore.email, issuer=sigstore.email_issuer),
+            trusted_root=sigstore.trusted_root,
         )
     return bases
 
 
 def sign_bases(bases: Iterable[Base], sigstore: LocalSigstore, registry: Registry) -> None:
-    """Sign each base that is not signed yet, by the email identity that stands in for Google's."""
+    """Sign each equal that is not signed yet, by the email identity that stands in for Google's."""
     subjects = [Subject(repository=b.source, digest=b.digest) for b in bases]
     unsigned = [s for s in subjects if not registry.referrers(s.repository, s.digest)]
     if not unsigned:

@@ -35,7 +35,7 @@ from sealift.rehearsal.issuer import github_claims
 from sealift.rehearsal.outside import client_environment, github_service, outside
 from sealift.rehearsal.sigstore import LocalSigstore, prepare_sigstore, sigstore_services
 from sealift.rehearsal.sigstore_trust import Profile
-from sealift.rehearsal.stand_ins import assemble_bases, sign_bases
+from sealift.rehearsal.stand_ins import assemble_bases, locked_and_reachable, sign_bases
 from sealift.services.buildkit import create_builder
 from sealift.services.ports import lasting_ports
 from sealift.services.registry import layouts_registry, public_registry
@@ -106,7 +106,7 @@ class Stage:
         self.sigstore.plant_first_entry()
         create_builder(self.builder.socket, self.builder.name, env=self.world.env)
         registry = Registry(plain_http=(self.world.registry,), env=self.world.env)
-        sign_bases(self.bases.values(), self.sigstore, registry)
+        sign_bases(self._equals(), self.sigstore, registry)
 
     def begin(self) -> Callable[[], None]:
         """Start beside us, and return what waits until all is up, or raises what went wrong."""
@@ -170,12 +170,16 @@ class Stage:
             log=log,
         )
 
+    def _equals(self) -> tuple[Base, ...]:
+        """Return the bases that stand in for those of their makers."""
+        return tuple(b for b in self.bases.values() if b.trusted_root == self.sigstore.trusted_root)
+
     def _stand_ins(self) -> tuple[str, ...]:
         checked = advisories.load(self.ci / "advisories.yaml").checked
         return (
             *(
                 f"{found.name}: an equal, assembled from Debian's signed packages, {found.digest}"
-                for found in self.bases.values()
+                for found in self._equals()
             ),
             f"advisories: ci/advisories.yaml, compared with its sources on {checked}",
             f"Sigstore: Fulcio, CT log, Rekor ({self.wanted.profile}), timestamp authority on loopback",
@@ -225,8 +229,11 @@ def _prepare(
     facts = advisories.load(ci / "advisories.yaml")
     advisories.write_trivy_database(facts, folder / "advisories" / "trivy", datetime.now(UTC))
     advisories.write_go_database(facts, folder / "advisories" / "go")
-    # olareg keeps layouts as they are, so the bases need no push.
-    bases = assemble_bases(plan, cache, folder / "registry", f"localhost:{ports['registry']}", sigstore)
+    upstream = Registry(env=client_environment(folder / "home"))
+    # olareg keeps layouts as they are, so equals need no push.
+    bases = locked_and_reachable(plan, ci, cache, upstream) or assemble_bases(
+        plan, cache, folder / "registry", f"localhost:{ports['registry']}", sigstore
+    )
     return Stage(
         plan=plan,
         folder=folder,

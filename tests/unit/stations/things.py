@@ -77,6 +77,7 @@ def world(folder: Path) -> World:
         github=GitHubWorld(api="http://127.0.0.1:1", token_file=None, between_requests=0, between_writes=0),
         bases={
             kind: Base(
+                trusted_root=None,
                 name=f"gcr.io/distroless/{kind}-debian12:nonroot",
                 digest=digest_of("base"),
                 layout=folder,

@@ -1,0 +1,53 @@
+"""The bases that ci/bases.lock.yaml names, where their makers publish them.
+
+bases = locked_bases(plan, load(root / "ci" / "bases.lock.yaml"), cache)
+fetch(bases.values(), Registry())
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from sealift.model import bases as locking
+from sealift.model.plan import Plan
+from sealift.model.statements import Identity
+from sealift.model.world import Base
+from sealift.tools.registry import Registry
+
+
+def locked_bases(
+    plan: Plan,
+    lock: locking.Lock,
+    cache: Path,
+    *,
+    upstream: str = locking.UPSTREAM,
+    trusted_root: Path | None = None,
+) -> dict[str, Base]:
+    """Name each base of a plan as it is locked; its layout in the cache is named by its digest.
+
+    Raises UsageError for one that is not locked.
+    """
+    suite, found = plan.config.suite, {}
+    for name in dict.fromkeys(v.base for v in plan.config.variants.values()):
+        entry = locking.locked(lock, suite, name)
+        source = locking.repository(name, suite, upstream)
+        found[str(name)] = Base(
+            name=f"{source}:{locking.TAG}",
+            digest=entry.digest,
+            layout=cache / "upstream" / entry.digest.hex,
+            source=source,
+            signer=Identity(san=entry.identity, issuer=entry.issuer),
+            trusted_root=trusted_root,
+        )
+    return found
+
+
+def fetch(bases: Iterable[Base], registry: Registry) -> None:
+    """Copy the bases that the cache does not hold; OutsideError where their registry does not give them."""
+    for base in bases:
+        if not base.layout.exists():
+            fresh = base.layout.with_name(f".{base.layout.name}.{os.getpid()}")
+            registry.fetch_layout(base.source.at(base.digest), fresh)
+            fresh.rename(base.layout)
