@@ -21,6 +21,7 @@ from sealift.provision.recipe import all_names
 from tests.faults import kept, machine, table
 from tests.faults.judging import Result, judge
 from tests.faults.matrix import Case, cases, sample
+from tests.faults.outside import OTHER, USUAL
 from tests.faults.stand import standing
 
 PAGE = Path("docs/reliability.md")
@@ -40,22 +41,36 @@ def main(argv: Sequence[str]) -> int:
 
 def _played(asked: argparse.Namespace, everything: Sequence[Case]) -> tuple[list[Result], list[machine.Row]]:
     chosen = _chosen(asked, everything)
-    results, rows = [], []
+    results: list[Result] = []
+    rows: list[machine.Row] = []
     provide_all(all_names(), cache=cache_folder(), debian_programs=["runc", "podman"], emulate=True)
-    with tempfile.TemporaryDirectory(prefix="sealift-faults-") as folder, standing(Path(folder)) as stand:
-        for number, case in enumerate(chosen, 1):
-            result = judge(case, stand)
-            results.append(result)
-            told = f"{case.name}: {result.code}, {result.after}: {result.verdict} ({result.seconds:.1f} s)"
-            console.say(f"{number}/{len(chosen)} {told}")
-            if asked.keep:
-                kept.keep(asked.keep, result)
-        for row in machine.rows(Path(folder), stand) if asked.machine else ():
-            rows.append(row)
-            console.say(str(row))
-            if asked.keep:
-                kept.keep(asked.keep, row)
+    for world in (USUAL, OTHER):
+        here = [case for case in chosen if case.outside.world == world]
+        if not here:
+            continue
+        with (
+            tempfile.TemporaryDirectory(prefix="sealift-faults-") as name,
+            standing(Path(name), world) as stand,
+        ):
+            for case in here:
+                results.append(judge(case, stand))
+                console.say(f"{len(results)}/{len(chosen)} {_told(results[-1])}")
+                _keep(asked, results[-1])
+            for row in machine.rows(Path(name), stand) if asked.machine and world == USUAL else ():
+                rows.append(row)
+                console.say(str(row))
+                _keep(asked, row)
     return results, rows
+
+
+def _told(result: Result) -> str:
+    name, codes = result.case.name, f"{result.code}, {result.after}"
+    return f"{name}: {codes}: {result.verdict} ({result.seconds:.1f} s)"
+
+
+def _keep(asked: argparse.Namespace, what: Result | machine.Row) -> None:
+    if asked.keep:
+        kept.keep(asked.keep, what)
 
 
 def _chosen(asked: argparse.Namespace, everything: Sequence[Case]) -> Sequence[Case]:

@@ -23,6 +23,9 @@ from tests.faults.proxy import Proxy
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+# The tag that lists what refers to a manifest, where a registry has no Referrers API:
+# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
+_FALLBACK = "sha256-"
 _ACCEPT = f"{_INDEX}, application/vnd.oci.image.manifest.v1+json, */*"
 
 
@@ -36,7 +39,7 @@ class Behind:
         """Return every tag of a repository, and the digest that it names."""
         listed = self._json(f"/v2/{repository.path}/tags/list")
         names = listed.get("tags") or () if listed else ()
-        return {tag: self.digest(repository, tag) or "" for tag in names}
+        return {t: self.digest(repository, t) or "" for t in names if not t.startswith(_FALLBACK)}
 
     def digest(self, repository: Repository, reference: str) -> str | None:
         """Hash what a tag or a digest names."""
@@ -45,7 +48,12 @@ class Behind:
 
     def bundles(self, repository: Repository, digest: str) -> list[bytes]:
         """Return every bundle that is attached to a manifest."""
-        listed = self._json(f"/v2/{repository.path}/referrers/{digest}") or {}
+        fallback = digest.replace("sha256:", _FALLBACK)
+        listed = (
+            self._json(f"/v2/{repository.path}/referrers/{digest}")
+            or self._json(f"/v2/{repository.path}/manifests/{fallback}")
+            or {}
+        )
         found = []
         for descriptor in listed.get("manifests") or ():
             manifest = self._json(f"/v2/{repository.path}/manifests/{descriptor['digest']}") or {}

@@ -143,7 +143,7 @@ def _ended(case: Case, ran: Ran, line: Line) -> Iterator[str]:
     if case.fault.kind is Kind.WRONG:
         allowed = {RefusedError.exit_code, OutsideError.exit_code}
         # The bit may be one that nobody reads; every bundle is verified below all the same.
-        allowed |= set() if case.outside.name in ("registry", "GitHub") else {0}
+        allowed |= set() if case.outside.service in ("registry", "github") else {0}
     if case.fault.kind in DONE_ALL_THE_SAME and not case.passes:
         allowed = {0, OutsideError.exit_code}
     if case.fault.code == HTTPStatus.NOT_FOUND and case.station in LOOKING:

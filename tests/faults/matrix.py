@@ -129,4 +129,4 @@ def _named_by_digest(outside: Outside) -> Match:
     def of_github(request: Request) -> bool:
         return request.path.startswith("/storage/")
 
-    return {"registry": of_registry, "GitHub": of_github}.get(outside.name, everything)
+    return {"registry": of_registry, "github": of_github}.get(outside.service, everything)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from sealift.commands.opening import Asked
 from tests.faults.fault import Dialect, Reply
 
 # gRPC's codes, as Fulcio's gateway writes them.
@@ -83,6 +84,11 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
+# The worlds that are played in: what most people have, and the other of each two that there are.
+USUAL = Asked(version="1.0.0")
+OTHER = Asked(version="1.0.0", signing_profile="v2", referrers_api=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outside:
     """One service outside: its name in the table, as a service, and the stations that meet it.
@@ -96,6 +102,7 @@ class Outside:
     stations: tuple[str, ...]
     writing: tuple[str, ...] = ()
     speaks_http: bool = True
+    world: Asked = USUAL
 
 
 OUTSIDE = (
@@ -112,4 +119,12 @@ OUTSIDE = (
     Outside(name="timestamp authority", service="tsa", stations=("sign",)),
     Outside(name="OIDC issuer", service="issuer", stations=("sign",)),
     Outside(name="GitHub", service="github", stations=("draft", "promote"), writing=("draft", "promote")),
+    Outside(name="Rekor v2", service="rekor-server", stations=("sign",), world=OTHER),
+    Outside(
+        name="registry without Referrers API",
+        service="registry",
+        stations=("sign", "verify"),
+        writing=("sign",),
+        world=OTHER,
+    ),
 )

@@ -34,6 +34,7 @@ from sealift.tools import git
 from tests.conftest import ROOT
 from tests.faults import found
 from tests.faults.between import Between, standing_between
+from tests.faults.outside import USUAL
 from tests.faults.proxy import Proxy
 
 BEFORE_PUSH = ("base", "compile", "prove", "image", *GATES_BEFORE_PUSH)
@@ -157,13 +158,13 @@ class Stand:
 
 
 @contextlib.contextmanager
-def standing(folder: Path) -> Iterator[Stand]:
+def standing(folder: Path, asked: Asked = USUAL) -> Iterator[Stand]:
     """Rehearse HEAD in a clone below ``folder``, with a proxy before every service."""
     clone = folder / "clone"
     git.clone(ROOT, git.head(ROOT), clone)
     with contextlib.ExitStack() as stack:
         with contextlib.chdir(clone), standing_between():
-            release = stack.enter_context(opened(Asked(version="1.0.0"), STATIONS))
+            release = stack.enter_context(opened(asked, STATIONS))
         # It would be the words that the tests were started with.
         release.line.again = "sealift release"
         stage = release.stage
