@@ -12,18 +12,23 @@ from typing import Annotated
 import msgspec
 import typer
 
-from sealift import console
+from sealift import console, process
 from sealift.commands.opening import JsonOption
 from sealift.elf.facts import ElfFacts
 from sealift.elf.rootfs import Rootfs
 from sealift.elf.startup import EXEC_FORMAT, GLIBC_OF_BASES, Reason, look, why_not
-from sealift.errors import UsageError
+from sealift.errors import MissingProgramError, OutsideError, UsageError
 from sealift.model.names import Digest, Platform, Repository
+from sealift.provision.cache import cache_folder
+from sealift.provision.everything import provide_all
+from sealift.tools import engine as engines
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
 
 NOT_STARTED = 3
 GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
+# What an engine knows an image by, without its registry: health-caretaker:latest.
+SHORT = re.compile(r"[a-z0-9][\w./-]*(:[\w.-]+)?")
 TAG_OR_DIGEST = re.compile(r"(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$")
 
 
@@ -54,7 +59,10 @@ def command(
     *,
     base: Annotated[
         str | None,
-        typer.Option(help="An OCI layout folder or a registry's image; @sha256:... picks a manifest."),
+        typer.Option(
+            help="An OCI layout folder, an image of the engine here (NAME:TAG), or a registry's image;"
+            " @sha256:... picks a manifest of the first and the last."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -113,17 +121,46 @@ def _fetch(reference: str, folder: Path) -> Path:
     name = TAG_OR_DIGEST.sub("", reference)
     host = name.partition("/")[0]
     local = host.partition(":")[0] in ("localhost", "127.0.0.1")
-    if not Repository.accepts(name) or not (local or set(".:") & set(host)):
-        raise UsageError(
-            f"{reference} is neither a folder nor an image with its registry's name",
-            next_step="give an OCI layout folder, or the whole name: docker.io/library/debian:12",
-        )
-    from sealift.provision.cache import cache_folder
-    from sealift.provision.everything import provide_all
+    if Repository.accepts(name) and (local or set(".:") & set(host)):
+        return _fetch_from_registry(reference, folder, plain_http=(host,) if local else ())
+    if SHORT.fullmatch(reference) and _take_from_engine(reference, folder):
+        return folder
+    raise UsageError(
+        f"{reference} is neither a folder, nor an image that an engine has here,"
+        " nor an image with its registry's name",
+        next_step="give an OCI layout folder, or the whole name: docker.io/library/debian:12",
+    )
 
+
+def _fetch_from_registry(reference: str, folder: Path, *, plain_http: tuple[str, ...]) -> Path:
     provide_all(["regctl"], cache=cache_folder())
-    Registry(plain_http=(host,) if local else ()).copy(reference, f"ocidir://{folder}:base")
+    try:
+        Registry(plain_http=plain_http).copy(reference, f"ocidir://{folder}:base")
+    except OutsideError as error:
+        raise OutsideError(
+            f"{reference} cannot be fetched",
+            means=error.means or error.happened,
+            next_step="run again; or give an image of the engine here, or an OCI layout folder, such as"
+            " those that sealift image keeps in build/release/latest/images",
+            again=error.again,
+            retry_after=error.retry_after,
+        ) from error
     return folder
+
+
+def _take_from_engine(image: str, folder: Path) -> bool:
+    """Copy an image out of this machine's engine; False where none answers, or it has no such image."""
+    try:
+        engine = engines.find(cache_folder() / "locks")
+    except MissingProgramError:
+        return False
+    if engine.image_id(image) is None:
+        return False
+    provide_all(["regctl"], cache=cache_folder())
+    archive = folder.with_name("image.tar")
+    engine.save(image, archive)
+    process.run(["regctl", "image", "import", f"ocidir://{folder}:base", str(archive)])
+    return True
 
 
 def _of_layout(layout: Layout, digest: Digest, name: str, arch: str) -> Base:

@@ -15,10 +15,11 @@ from typer.testing import CliRunner, Result
 
 from sealift.commands import explain
 from sealift.elf.facts import read_elf
-from sealift.errors import OutsideError, SealiftError, UsageError
+from sealift.errors import MissingProgramError, OutsideError, SealiftError, UsageError
 from sealift.model.names import Digest, Platform
-from sealift.provision import everything
 from sealift.rehearsal.oci_writer import LayerTar, writing
+from sealift.tools import engine
+from sealift.tools.engine import Engine
 from sealift.tools.registry import Registry
 from tests.unit.elf.assets import asset
 
@@ -176,8 +177,12 @@ def test_a_binary_that_is_not_there_is_an_error_of_usage(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "name", ["debian:12", "build/absent", "library/debian@sha256:" + "0" * 64, "/absent", ""]
 )
-def test_neither_a_folder_nor_a_whole_name(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="neither a folder nor an image with its registry's name") as raised:
+def test_neither_a_folder_nor_an_image(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(_: Path) -> Engine:
+        raise MissingProgramError("no container engine answers here")
+
+    monkeypatch.setattr(engine, "find", find)
+    with pytest.raises(UsageError, match="neither a folder, nor an image that an engine has here") as raised:
         run(binary(tmp_path, "static"), "--base", name)
     assert "docker.io/library/debian:12" in raised.value.next_step
 
@@ -207,7 +212,7 @@ def test_a_registrys_image_is_fetched_and_not_kept(
 
     provided: list[Any] = []
     monkeypatch.setattr(Registry, "copy", copy)
-    monkeypatch.setattr(everything, "provide_all", lambda names, **_: provided.append(names))
+    monkeypatch.setattr(explain, "provide_all", lambda names, **_: provided.append(names))
     result = run(binary(tmp_path, "dynamic"), "--base", reference)
     ((hosts, source, folder),) = fetched
     assert (hosts, source, provided) == (plain, reference, [["regctl"]])
@@ -219,9 +224,11 @@ def test_a_registry_that_does_not_answer_is_an_error_of_the_outside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def copy(*_: object) -> None:
-        raise OutsideError("could not be copied")
+        raise OutsideError("could not be copied", means="no such host", again=False)
 
     monkeypatch.setattr(Registry, "copy", copy)
-    monkeypatch.setattr(everything, "provide_all", lambda *_, **__: None)
-    with pytest.raises(OutsideError):
+    monkeypatch.setattr(explain, "provide_all", lambda *_, **__: None)
+    with pytest.raises(OutsideError, match="localhost:5000/base:1 cannot be fetched") as raised:
         run(binary(tmp_path, "static"), "--base", "localhost:5000/base:1")
+    assert (raised.value.means, raised.value.again) == ("no such host", False)
+    assert "an image of the engine here" in raised.value.next_step
