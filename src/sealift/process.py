@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -24,6 +25,8 @@ from sealift.errors import InterruptedReleaseError, MissingProgramError, Outside
 # Of util-linux, which every Debian has.
 SETPRIV = "/usr/bin/setpriv"
 TAIL = 4000
+# Milliseconds between two looks at a running program's memory.
+SHORTEST_LOOK, LONGEST_LOOK = 2, 64
 KILL_AFTER = 3.0
 
 
@@ -39,7 +42,11 @@ class Completed:
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """One program's run: monotonic start and end in seconds, CPU seconds, peak memory in bytes."""
+    """One program's run: monotonic start and end in seconds, CPU seconds, peak memory in bytes.
+
+    The peak is that of the greatest of the program and its children, or, where that is below our own, of the
+    program alone, as often as it was looked at.
+    """
 
     argv0: str
     start: float
@@ -133,6 +140,7 @@ def run(
         late.daemon = True
         late.start()
         try:
+            seen = _watch(child.pid)
             # wait4 gives the child's own CPU time and peak memory; Popen.wait would not.
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
@@ -149,7 +157,7 @@ def run(
                     start=start,
                     end=end,
                     cpu_seconds=usage.ru_utime + usage.ru_stime,
-                    max_rss_bytes=usage.ru_maxrss * 1024,
+                    max_rss_bytes=_peak(usage.ru_maxrss * 1024, seen),
                 )
             )
         out.seek(0)
@@ -165,6 +173,37 @@ def run(
     if check and done.returncode != 0:
         raise ProgramFailedError(done)
     return done
+
+
+def _watch(pid: int) -> int:
+    """Wait until a program has ended, and return the most memory in bytes that it was seen with.
+
+    To the kernel's own figure, which comes at the end, our memory counts too: the child had it until exec.
+    """
+    ended, peak, pause = select.poll(), 0, SHORTEST_LOOK
+    descriptor = os.pidfd_open(pid)
+    try:
+        ended.register(descriptor, select.POLLIN)
+        while not ended.poll(pause):
+            peak = max(peak, high_water(pid))
+            pause = min(2 * pause, LONGEST_LOOK)
+    finally:
+        os.close(descriptor)
+    return peak
+
+
+def _peak(by_kernel: int, seen: int) -> int:
+    return seen if seen and by_kernel <= high_water(os.getpid()) else by_kernel
+
+
+def high_water(pid: int) -> int:
+    """Return the most memory in bytes that a process had since its exec; 0 where there is none any more."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    found = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return 1024 * int(next(found, 0))
 
 
 def _with_us() -> tuple[str, ...]:
