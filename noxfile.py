@@ -97,6 +97,18 @@ def service(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Let Go look for a configuration that breaks its reader; `-- 10m` looks longer than half a minute."""
+    (longest,) = session.posargs or ["30s"]
+    with session.chdir(SERVICE):
+        session.run(
+            *("go", "test", "./internal/config", "-run=^$", "-fuzz=FuzzParse", f"-fuzztime={longest}"),
+            "-fuzzminimizetime=1s",  # the default, a minute for each new path, leaves no time to look
+            external=True,
+        )
+
+
+@nox.session
 def docker(session: nox.Session) -> None:
     """Type the docker commands and make targets that people know, at an engine of the tests' own."""
     pytest(session, "tests/docker")

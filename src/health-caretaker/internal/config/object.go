@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -69,11 +70,16 @@ func (o *object) name() string {
 	return o.path
 }
 
-func (o *object) at(field string) string {
-	if o.path == "" {
-		return field
+// at is the path of a field, on one line whatever its name is.
+func (o *object) at(names ...string) string {
+	path := o.path
+	for _, name := range names {
+		if quoted := strconv.Quote(name); name == "" || strings.Contains(name, ": ") || quoted != `"`+name+`"` {
+			name = quoted
+		}
+		path = strings.TrimPrefix(path+"."+name, ".")
 	}
-	return o.path + "." + field
+	return path
 }
 
 // field reads one field into its place; where it is absent the default stays.

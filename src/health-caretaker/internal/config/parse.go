@@ -122,13 +122,13 @@ func (e *Endpoint) check(o *object) {
 		problems.add(o.at("method"), "%q is not an HTTP method", e.Method)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
-		if !token.MatchString(name) || strings.ContainsAny(e.Headers[name], "\r\n\x00") {
-			problems.add(o.at("headers."+name), "is not a valid HTTP header")
+		if !token.MatchString(name) || strings.ContainsFunc(e.Headers[name], isControl) {
+			problems.add(o.at("headers", name), "is not a valid HTTP header")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Labels)) {
 		if !labelName.MatchString(name) {
-			problems.add(o.at("labels."+name), "a label's name has letters, digits and _, and starts with a letter")
+			problems.add(o.at("labels", name), "a label's name has letters, digits and _, and starts with a letter")
 		}
 	}
 	e.checkTimes(o)
@@ -176,6 +176,9 @@ func badURL(text string) string {
 	}
 	return ""
 }
+
+// isControl is what Go's HTTP client refuses in a header, at each check.
+func isControl(r rune) bool { return (r < ' ' && r != '\t') || r == 0x7f }
 
 func isPort(text string) bool {
 	number, err := strconv.ParseUint(text, 10, 16)
