@@ -34,7 +34,7 @@ from sealift.stations.base import base
 from sealift.stations.compile import compile_cell
 from sealift.stations.image import image
 from sealift.stations.prove import prove
-from sealift.stations.push import missing, push
+from sealift.stations.push import push
 from sealift.stations.sbom import sbom
 from sealift.stations.scan import scan
 from sealift.stations.smoke import smoke
@@ -45,8 +45,6 @@ STATIONS = (
     *("base", "compile", "prove", "image", "smoke", "scan", "sbom"),
     *("push", "sign", "verify", "draft", "promote"),
 )
-# What is left to do for a release that is out: is it still as it was?
-LOOKING = ("sign", "verify", "draft", "promote")
 # Law 1: what must have passed, for every platform of every variant, before anything leaves the machine.
 GATES_BEFORE_PUSH: Mapping[str, type[ev.Smoked | ev.Scanned | ev.Listed]] = {
     "smoke": ev.Smoked,
@@ -107,31 +105,6 @@ class Line:
     def clients(self) -> Clients:
         """Whoever speaks to the outside for this release."""
         return Clients(world=self.world, source=self.plan.config.source)
-
-    def may_be_out(self) -> bool:
-        """Tell whether the run folder says that all of this was done before; nobody else is asked."""
-        return not self.plan.modified and all(self.run.has(row.station, row.subject) for row in self._rows())
-
-    def remaining(self) -> tuple[str, ...]:
-        """Return the stations that have something to do: all, or where this very release is out, few.
-
-        A signature is made after every gate before it has passed. Where the version's tags name the images
-        of this folder's evidence, and all that is said of them is signed, those gates passed for them.
-        """
-        return LOOKING if self.may_be_out() and self._is_out() else STATIONS
-
-    def _is_out(self) -> bool:
-        registry = self.clients.registry()
-        try:
-            for variant, config in self.plan.config.variants.items():
-                repository, digest = self.world.repository(config.repository), self.built(variant).digest
-                tagged = repository.tagged(self.plan.version.version_tag)
-                if registry.head(tagged) != digest or missing(repository, digest, registry):
-                    return False
-            return signing.complete(self._statements(), registry, self.clients.verifier())
-        except SealiftError:
-            # Whatever is in the way is told by the station that it belongs to.
-            return False
 
     def nodes(self, stations: Collection[str] = STATIONS) -> list[Node]:
         """Return the graph of the stations that are asked for; what others made is read from files."""
@@ -288,7 +261,7 @@ class Line:
 
     def _sign(self) -> ev.SignedAll:
         signed = signing.sign(
-            self._statements(),
+            self.statements(),
             registry=self.clients.registry(),
             signer=self.clients.signer,
             verifier=self.clients.verifier(),
@@ -296,7 +269,8 @@ class Line:
         )
         return signing.evidence(signed)
 
-    def _statements(self) -> tuple[Statement, ...]:
+    def statements(self) -> tuple[Statement, ...]:
+        """Say of every image what is to be signed of it."""
         plan = self.plan
         return saying.statements(
             plan,
@@ -372,4 +346,5 @@ class Line:
         return promoting.promoted(looks, once, moving, release.url)
 
     def built(self, variant: str) -> ev.Built:
+        """Read which image was built of a variant."""
         return self.run.read("image", variant, ev.Built)

@@ -24,6 +24,7 @@ ROWS = (
     ("services",),
     ("stations", "schedule", "rehearsal", "production", "clients"),
     ("line", "report", "compare"),
+    ("resume",),
     ("commands",),
     ("cli",),
     ("__main__",),

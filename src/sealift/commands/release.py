@@ -37,19 +37,20 @@ def command(
 def _remaining(release: Opened, *, keep: bool) -> tuple[str, ...]:
     """Start the services that what is left to do needs, and return the stations that do it."""
     from sealift.line import STATIONS
+    from sealift.resume import may_be_out, remaining
 
     stage, line = release.stage, release.line
-    if stage is not None and line.may_be_out():
+    if stage is not None and may_be_out(line):
         stage.start_looking()
-    remaining = line.remaining()
-    if remaining != STATIONS:
+    stations = remaining(line)
+    if stations != STATIONS:
         console.say("it is out, with what is proven here; is it still as it was?")
         if stage is not None and keep:
             stage.start()
     elif stage is not None:
         # The compiler needs none of them.
         line.outside = stage.begin()
-    return remaining
+    return stations
 
 
 def _tell(release: Opened) -> None:
