@@ -35,7 +35,7 @@ type running struct {
 	ended        chan error
 }
 
-func run(t *testing.T, content string) running {
+func run(t *testing.T, content string, change ...func(*Options)) running {
 	t.Helper()
 	free := 0
 	r := running{ended: make(chan error, 1), Options: Options{
@@ -44,6 +44,9 @@ func run(t *testing.T, content string) running {
 	}}
 	if content != "" {
 		r.configure(t, content)
+	}
+	for _, option := range change {
+		option(&r.Options)
 	}
 	open := make(chan [2]net.Addr, 1)
 	r.Listening = func(web, metrics net.Addr) { open <- [2]net.Addr{web, metrics} }

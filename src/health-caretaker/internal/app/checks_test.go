@@ -9,55 +9,44 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-func TestHealthCheck(t *testing.T) {
-	r := run(t, "")
-	var port int
-	if _, err := fmt.Sscanf(r.web, "http://127.0.0.1:%d", &port); err != nil {
-		t.Fatal(err)
-	}
-	ask := Options{ConfigPath: r.ConfigPath, WebPort: &port}
+// The port comes from the file alone, as in a container that was given no flag and no WEB_PORT.
+func TestHealthCheckFindsTheServiceAlsoAfterItRefusedAFile(t *testing.T) {
+	port := strconv.Itoa(freePort(t))
+	r := run(t, `{"web_port": `+port+`, "metrics_port": 0}`, func(o *Options) { o.WebPort, o.MetricsPort = nil, nil })
+	ask := Options{ConfigPath: r.ConfigPath}
 	if err := HealthCheck(t.Context(), ask); err != nil {
-		t.Error(err)
+		t.Errorf("at the start: %v", err)
 	}
-	r.configure(t, "{") // says nothing about the service, which runs on
-	if err := HealthCheck(t.Context(), ask); err != nil {
-		t.Error(err)
+	for content, refusal := range map[string]string{
+		`{"web_port": ` + port + `, "endpoint": []}`:                                              "endpoint: unknown field",
+		`{"endpoints": [{"name": "a", "labels": {"web_port": "1"}}], "web_port" : ` + port + `, `: "line 1: not JSON",
+	} {
+		r.configure(t, content)
+		until(t, r.web+"/api/v1/status", `"error":"`+refusal)
+		if err := HealthCheck(t.Context(), ask); err != nil {
+			t.Errorf("after %s: %v", content, err)
+		}
 	}
 	r.stop(t)
-	if err := HealthCheck(t.Context(), ask); err == nil || !strings.Contains(err.Error(), "not healthy") {
+	number, _ := strconv.Atoi(port)
+	if err := HealthCheck(t.Context(), Options{WebPort: &number}); err == nil || !strings.Contains(err.Error(), "not healthy") {
 		t.Errorf("after the end: %v", err)
-	}
-	ill := httptest.NewServer(http.NotFoundHandler())
-	defer ill.Close()
-	port = ill.Listener.Addr().(*net.TCPAddr).Port
-	if err := HealthCheck(t.Context(), ask); err == nil || !strings.Contains(err.Error(), "404") {
-		t.Errorf("of another service: %v", err)
 	}
 }
 
-// The port comes from the file alone, as in a container that was given no flag and no WEB_PORT.
-func TestHealthCheckFindsTheServiceAfterABadReload(t *testing.T) {
-	r := run(t, "")
-	defer r.stop(t)
-	_, port, err := net.SplitHostPort(strings.TrimPrefix(r.web, "http://"))
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", ":0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := Options{ConfigPath: r.ConfigPath}
-	for _, content := range []string{
-		`{"web_port": ` + port + `}`,
-		`{"web_port": ` + port + `, "endpoint": []}`,
-		`{"endpoints": [{"name": "a", "labels": {"web_port": "1"}}], "web_port" : ` + port + `, `,
-	} {
-		r.configure(t, content)
-		if err := HealthCheck(t.Context(), ask); err != nil {
-			t.Errorf("with %s: %v", content, err)
-		}
-	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func TestThePortsThatAHealthCheckTries(t *testing.T) {
@@ -87,14 +76,16 @@ func TestThePortsThatAHealthCheckTries(t *testing.T) {
 }
 
 func TestAStrangerOnThePortIsNotTheService(t *testing.T) {
-	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, `{"status": "ok"}`)
-	}))
-	defer stranger.Close()
-	port := stranger.Listener.Addr().(*net.TCPAddr).Port
-	err := HealthCheck(t.Context(), Options{WebPort: &port})
-	if err == nil || !strings.Contains(err.Error(), "another program") {
-		t.Errorf("healthy: %v", err)
+	for status, want := range map[int]string{http.StatusOK: "another program", http.StatusNotFound: "404"} {
+		stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			fmt.Fprintln(w, `{"status": "ok"}`)
+		}))
+		defer stranger.Close()
+		port := stranger.Listener.Addr().(*net.TCPAddr).Port
+		if err := HealthCheck(t.Context(), Options{WebPort: &port}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("answered with %d: %v", status, err)
+		}
 	}
 }
 

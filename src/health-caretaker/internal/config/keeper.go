@@ -119,6 +119,7 @@ func (k *Keeper) Watch(ctx context.Context, hangup <-chan os.Signal) {
 		defer watcher.Close()
 		events, failures = watcher.Events, watcher.Errors
 		k.observe(watcher)
+		k.Reload(false) // of what changed since the start, nobody tells
 	}
 	var settled <-chan time.Time
 	for {

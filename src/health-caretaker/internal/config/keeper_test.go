@@ -93,6 +93,23 @@ func TestAChangeOfTheFileIsTakenOver(t *testing.T) {
 	}
 }
 
+func TestAChangeBeforeTheFileIsWatchedIsTakenOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	write(t, path, watching("a"))
+	keeper, err := NewKeeper(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, watching("b"))
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	keeper.OnReload(func(Config) { stop() })
+	keeper.Watch(ctx, nil)
+	if name := keeper.Config().Endpoints[0].Name; name != "b" {
+		t.Errorf("watching %q", name)
+	}
+}
+
 // Kubernetes mounts a link into a folder that is a link itself, and swaps the inner one.
 func TestALinkThatIsSwappedIsTakenOver(t *testing.T) {
 	folder := t.TempDir()
