@@ -138,10 +138,6 @@ func TestFromTheFileToTheMetrics(t *testing.T) {
 	until(t, r.web+"/api/v1/status", `"error":"endpoints[0].url: must start with http:// or https://`)
 	until(t, r.metrics+"/metrics", "config_last_reload_successful 0")
 	until(t, r.metrics+"/metrics", `endpoint_up{endpoint="a"} 1`)
-	// The valid configuration runs on, so nobody is taken out of service for the bad file.
-	if status, body := get(t, r.web+"/readyz"); status != http.StatusOK || !strings.Contains(body, "is refused") {
-		t.Errorf("readiness: %d %s", status, body)
-	}
 
 	r.configure(t, `{"endpoints": [{"name": "b", "url": "`+target.URL+`/b", "expect_status": 404}]}`)
 	until(t, r.metrics+"/metrics", `endpoint_up{endpoint="b"} 0`)
@@ -150,6 +146,31 @@ func TestFromTheFileToTheMetrics(t *testing.T) {
 		t.Error("metrics of an endpoint that is gone")
 	}
 	r.stop(t)
+}
+
+func TestReadinessIsTheServicesOwnAndNotItsEndpoints(t *testing.T) {
+	answer := make(chan struct{})
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-answer
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer target.Close()
+	r := run(t, `{"endpoints": [{"name": "a", "url": "`+target.URL+`", "interval": "60s"}]}`)
+	defer r.stop(t)
+	says := func(want int, words string) {
+		t.Helper()
+		if status, body := get(t, r.web+"/readyz"); status != want || !strings.Contains(body, words) {
+			t.Errorf("readiness: %d %s, not %d with %s", status, body, want, words)
+		}
+	}
+	says(http.StatusServiceUnavailable, "the first round is under way")
+	close(answer)
+	until(t, r.web+"/readyz", `"ready"`)
+	until(t, r.web+"/api/v1/status", `"down":1`)
+	says(http.StatusOK, `{"status":"ready"}`)
+	r.configure(t, `{"endpoint": []}`)
+	until(t, r.web+"/api/v1/status", `"error":"endpoint: unknown field`)
+	says(http.StatusOK, `"config":"the new file is refused, the old configuration stays"`)
 }
 
 func TestAReloadUnderLoadLosesNoCheck(t *testing.T) {

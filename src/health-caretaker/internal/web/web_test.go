@@ -156,23 +156,6 @@ func TestTheAPI(t *testing.T) {
 	}
 }
 
-func TestARefusedConfigurationIsToldAndTakesNobodyOutOfService(t *testing.T) {
-	s := serve(t, `{"endpoints": []}`)
-	if err := os.WriteFile(s.path, []byte(`{"endpoint": []}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.keeper.Reload(true)
-	_, status := s.ask(t, "GET", "/api/v1/status")
-	if words, _ := at(status, "config error").(string); at(status, "config valid") != false ||
-		!strings.HasPrefix(words, "endpoint: unknown field") {
-		t.Errorf("the status says %v", status)
-	}
-	response, ready := s.ask(t, "GET", "/readyz")
-	if response.StatusCode != http.StatusOK || ready["status"] != "ready" || ready["config"] == nil {
-		t.Errorf("readiness: %s, %v", response.Status, ready)
-	}
-}
-
 func TestAnotherSiteMayNotAskForChecks(t *testing.T) {
 	s := serve(t, `{"allowed_origins": ["https://friend.example"], "endpoints": [
 		{"name": "shop", "url": "http://shop", "interval": "1h"}]}`)
