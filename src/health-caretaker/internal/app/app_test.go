@@ -21,7 +21,6 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
-	"github.com/sealift/health-caretaker/internal/config"
 	"github.com/sealift/health-caretaker/internal/version"
 )
 
@@ -297,13 +296,5 @@ func TestTheStartIsRefused(t *testing.T) {
 		if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: %v", test, err)
 		}
-	}
-}
-
-func TestAFlagDecidesThePort(t *testing.T) {
-	flag := 3
-	c := config.Config{WebPort: 1, MetricsPort: 2}
-	if web, metrics := (Options{WebPort: &flag}).Ports(c); web != 3 || metrics != 2 {
-		t.Errorf("ports %d and %d", web, metrics)
 	}
 }

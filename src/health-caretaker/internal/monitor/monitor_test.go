@@ -176,34 +176,6 @@ func TestTheRingKeepsTheLastResults(t *testing.T) {
 	}
 }
 
-func TestAReloadUnderLoadLosesNoCheck(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fake{takes: 700 * time.Millisecond}
-		c := watching(200, time.Second)
-		m := start(t, f, c)
-		for i := range 60 {
-			time.Sleep(330 * time.Millisecond)
-			changed := watching(200, time.Second)
-			changed.Endpoints[i].Body = "another" // a definition that changes is asked again soon
-			m.Apply(changed)
-		}
-		f.mu.Lock()
-		f.takes = 0
-		f.mu.Unlock()
-		time.Sleep(800 * time.Millisecond)
-		synctest.Wait()
-		for name, asked := range f.asked {
-			checks, _ := m.Totals(name)
-			if results, _ := m.History(name); uint64(asked) != checks[probe.OK] || len(results) != asked {
-				t.Errorf("%s was asked %d times, %d counted, %d kept", name, asked, checks[probe.OK], len(results))
-			}
-			if asked < 15 {
-				t.Errorf("%s was asked %d times in 20 s", name, asked)
-			}
-		}
-	})
-}
-
 func TestAReloadKeepsWhatStaysAndForgetsWhatGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := start(t, &fake{}, watching(2, time.Second))
@@ -296,16 +268,5 @@ func TestSecretsAreNotShown(t *testing.T) {
 	view, err := m.Endpoint("e0")
 	if want := "http://user:xxxxx@a/b?token=xxxxx"; err != nil || view.URL != want {
 		t.Errorf("shown as %s", view.URL)
-	}
-}
-
-func TestStopEndsChecksThatAreUnderWay(t *testing.T) {
-	m := New(&fake{takes: time.Hour}, 5, slog.New(slog.DiscardHandler))
-	m.Apply(watching(10, time.Second))
-	time.Sleep(50 * time.Millisecond)
-	begun := time.Now()
-	m.Stop()
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("took %v", took)
 	}
 }
