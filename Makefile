@@ -70,8 +70,8 @@ docker-debug: venv ## the same image with a busybox shell beside it, never relea
 	@$(BUILD) static
 	@$(BIN)/sealift docker debug static
 
-check-static: venv ## what file and ldd say of the binary in the image
-	@$(BUILD) static
+check-static: venv ## what file and ldd say of the binary in the image; no engine is needed
+	@$(BUILD) static --else-layout
 	@$(BIN)/sealift docker check static
 
 clean: ## remove what was built here

@@ -32,6 +32,8 @@ IMAGES = {"static": "health-caretaker", "base": "health-caretaker-base"}
 SUITE = suite_of(configuration.load(ROOT / "ci" / "release.yaml").suite)
 OTHER = next(suite for name, suite in SUITES.items() if name != SUITE.name)
 DOCKERFILES = {"static": "Dockerfile", "base": "Dockerfile.distroless-base"}
+# What the names of the make targets end with.
+TARGETS = {"static": "", "base": "-base"}
 
 Docker = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., subprocess.CompletedProcess[str]]
@@ -161,6 +163,39 @@ def by_hand(upstream: Docker, clone: Path) -> dict[str, str]:
         # It stays, whatever a test does to the usual name.
         upstream("tag", f"{name}:latest", f"{name}:by-hand")
     return {variant: image_id(upstream, f"{name}:latest") for variant, name in IMAGES.items()}
+
+
+@dataclass(frozen=True)
+class Made:
+    """One image of a variant, on one suite, in the engine."""
+
+    variant: str
+    suite: Suite
+    name: str
+    id: str
+
+
+@pytest.fixture(scope="session")
+def on_other_suite(docker: Docker, make: Make, by_hand: dict[str, str]) -> dict[str, str]:
+    """Both images as make builds them on the other suite; the usual names stay with the usual one's."""
+    made = {}
+    for variant, name in IMAGES.items():
+        try:
+            make(f"docker-build{TARGETS[variant]}", SUITE=OTHER.name, STAND_INS="1")
+            docker("tag", f"{name}:latest", f"{name}:{OTHER.name}")
+        finally:
+            docker("tag", by_hand[variant], f"{name}:latest")
+        made[variant] = image_id(docker, f"{name}:{OTHER.name}")
+    return made
+
+
+@pytest.fixture(params=[(v, s) for s in (SUITE, OTHER) for v in IMAGES], ids=lambda p: f"{p[0]}-{p[1].name}")
+def made(request: pytest.FixtureRequest) -> Made:
+    """Each image: both variants, on both suites."""
+    variant, suite = request.param
+    tag, fixture = ("latest", "by_hand") if suite is SUITE else (suite.name, "on_other_suite")
+    images: dict[str, str] = request.getfixturevalue(fixture)
+    return Made(variant, suite, f"{IMAGES[variant]}:{tag}", images[variant])
 
 
 def image_id(docker: Docker, image: str) -> str:

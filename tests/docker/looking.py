@@ -10,10 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sealift.provision.everything import Provided
+from sealift.provision.recipe import this_platform
 from sealift.services.ports import free_ports
 from tests.docker.conftest import Docker
 
 USER = "65532:65532"
+
+
+def version_line(version: str, programs: Provided) -> str:
+    """Return what -version says of an image that was built by hand here: no commit is known in there."""
+    return f"health-caretaker {version} (commit unknown, go{programs.go.version}, {this_platform()})"
 
 
 def config_of(docker: Docker, image: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +13,33 @@ from sealift.commands import docker_build as building
 from sealift.elf.facts import read_elf
 from sealift.elf.rootfs import Rootfs
 from sealift.process import run
+from sealift.provision.everything import Provided
+from sealift.provision.recipe import this_platform
 from sealift.rehearsal import advisories
 from sealift.tools.layout import Layout
 from sealift.tools.trivy import OFFLINE
-from tests.docker.conftest import DOCKERFILES, IMAGES, PLATFORMS, ROOT, SUITE, Docker, StandIns, base_name
-from tests.docker.looking import USER, ask, config_of, eventually, inspect, layers_of, started
+from tests.docker.conftest import (
+    DOCKERFILES,
+    IMAGES,
+    PLATFORMS,
+    ROOT,
+    SUITE,
+    Docker,
+    Made,
+    StandIns,
+    base_name,
+)
+from tests.docker.looking import (
+    USER,
+    ask,
+    config_of,
+    eventually,
+    inspect,
+    layers_of,
+    read_file,
+    started,
+    version_line,
+)
 
 pytestmark = pytest.mark.programs
 VARIANTS = tuple(IMAGES)
@@ -36,12 +59,15 @@ def test_docker_build_makes_the_image_from_a_clean_clone(
     assert layers_of(docker, image)[:-1] == layers_of(docker, base)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_page_api_and_metrics_answer_and_health_turns_healthy(
-    variant: str, by_hand: dict[str, str], docker: Docker
-) -> None:
-    with started(docker, f"{IMAGES[variant]}:latest") as (container, web, metrics):
-        assert by_hand[variant] == inspect(docker, container)["Image"]
+def test_it_stands_on_the_suite_that_was_asked_for(made: Made, docker: Docker, tmp_path: Path) -> None:
+    release = read_file(docker, made.name, "/usr/lib/os-release", tmp_path / "release")
+    assert release is not None
+    assert f'VERSION_ID="{made.suite.number}"'.encode() in release
+
+
+def test_page_api_and_metrics_answer_and_health_turns_healthy(made: Made, docker: Docker) -> None:
+    with started(docker, made.name) as (container, web, metrics):
+        assert made.id == inspect(docker, container)["Image"]
         status, page = ask(web, "/")
         assert status == 200
         assert "<html" in page
@@ -57,18 +83,21 @@ def test_page_api_and_metrics_answer_and_health_turns_healthy(
 
 
 @pytest.mark.parametrize("words", [["-version"], ["/health-caretaker", "-version"]])
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_version_in_both_forms(
-    variant: str, words: list[str], by_hand: dict[str, str], docker: Docker
-) -> None:
-    said = docker("run", "--rm", by_hand[variant], *words).stdout
-    assert said.startswith("health-caretaker dev (commit ")
+def test_version_in_both_forms(words: list[str], made: Made, docker: Docker, programs: Provided) -> None:
+    said = docker("run", "--rm", made.name, *words).stdout
+    assert said == f"{version_line('dev', programs)}\n"
+
+
+@pytest.mark.parametrize("words", [["-version", "-json"], ["/health-caretaker", "-version", "-json"]])
+def test_version_for_machines(words: list[str], made: Made, docker: Docker, programs: Provided) -> None:
+    said = docker("run", "--rm", made.name, *words).stdout
+    go, platform = f"go{programs.go.version}", str(this_platform())
+    assert json.loads(said) == {"version": "dev", "commit": "unknown", "go": go, "platform": platform}
 
 
 @pytest.mark.parametrize("shell", ["sh", "/bin/sh", "bash", "busybox"])
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_there_is_no_shell(variant: str, shell: str, by_hand: dict[str, str], docker: Docker) -> None:
-    done = docker("run", "--rm", "--entrypoint", shell, by_hand[variant], "-c", "true", check=False)
+def test_there_is_no_shell(shell: str, made: Made, docker: Docker) -> None:
+    done = docker("run", "--rm", "--entrypoint", shell, made.name, "-c", "true", check=False)
     assert done.returncode == 127
     assert "not found" in done.stderr or "no such file" in done.stderr
 

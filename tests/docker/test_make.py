@@ -8,20 +8,35 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sealift.elf.facts import read_elf
 from sealift.elf.rootfs import Rootfs
 from sealift.model.names import Digest, Platform, Repository, Tag
+from sealift.provision.everything import Provided
+from sealift.rehearsal.distroless import Suite
 from sealift.services.ports import free_ports
 from sealift.services.registry import public_registry
 from sealift.services.supervised import Supervised
 from sealift.stations.image import SHELLS
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
-from tests.docker.conftest import IMAGES, OTHER, PLATFORMS, Docker, Make, base_name, image_id, make_command
+from tests.docker.conftest import (
+    IMAGES,
+    OTHER,
+    PLATFORMS,
+    SUITE,
+    TARGETS,
+    Docker,
+    Make,
+    base_name,
+    image_id,
+    make_command,
+)
 from tests.docker.looking import (
     answers,
     config_of,
@@ -31,12 +46,11 @@ from tests.docker.looking import (
     read_file,
     started,
     two_ports,
+    version_line,
 )
 
 pytestmark = pytest.mark.programs
-TARGETS = {"static": "", "base": "-base"}
 VARIANTS = tuple(IMAGES)
-NO_ENGINE = "unix:///nonexistent/docker.sock"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -53,7 +67,7 @@ def test_docker_build_makes_what_docker_build_makes_by_hand(
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_docker_build_on_the_other_suite_with_stand_ins(
-    variant: str, by_hand: dict[str, str], docker: Docker, make: Make, tmp_path: Path
+    variant: str, by_hand: dict[str, str], docker: Docker, make: Make, programs: Provided, tmp_path: Path
 ) -> None:
     name = f"{IMAGES[variant]}:latest"
     try:
@@ -65,7 +79,8 @@ def test_docker_build_on_the_other_suite_with_stand_ins(
         assert f'VERSION_ID="{OTHER.number}"'.encode() in release
         library = read_file(docker, name, f"/var/lib/dpkg/status.d/{OTHER.base[1]}", tmp_path / "library")
         assert (library is not None) == (variant == "base")
-        assert docker("run", "--rm", name, "-version").stdout.startswith("health-caretaker 9.9.9 ")
+        said = docker("run", "--rm", name, "-version").stdout
+        assert said == f"{version_line('9.9.9', programs)}\n"
         assert config_of(docker, name)["Healthcheck"] == config_of(docker, by_hand[variant])["Healthcheck"]
         with started(docker, name):
             pass
@@ -112,35 +127,79 @@ def _look(layout: Layout, platform: Platform, manifest: Digest, variant: str, co
     assert not [e.path for e in rootfs.entries() if e.path.rsplit("/", 1)[-1] in SHELLS]
 
 
-def test_multi_needs_no_engine_and_the_same_bytes_come_again(
-    make: Make, clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DOCKER_HOST", NO_ENGINE)
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine with every program of this one but docker and podman."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for path in (p for f in os.environ["PATH"].split(os.pathsep) for p in Path(f).glob("*")):
+        if path.name not in ("docker", "podman") and not (folder / path.name).is_symlink():
+            (folder / path.name).symlink_to(path)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_multi_needs_no_engine_and_the_same_bytes_come_again(variant: str, make: Make, clone: Path) -> None:
     digests = set()
     for _ in range(2):
-        make("docker-build-multi", STAND_INS="1", VERSION="1.2.3")
-        digests.add(Layout(clone / "build" / "docker" / "static").index())
+        make(f"docker-build-multi{TARGETS[variant]}", STAND_INS="1", VERSION="1.2.3")
+        digests.add(Layout(clone / "build" / "docker" / variant).index())
     assert len(digests) == 1
 
 
-@pytest.mark.parametrize("target", ["docker-build", "docker-run-base", "docker-scan", "docker-debug"])
-def test_without_an_engine_a_target_says_how_to_get_one(
-    target: str, make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in ("git", "make", "sh"):
-        (tmp_path / name).symlink_to(which(name))
-    monkeypatch.setenv("PATH", str(tmp_path))
+ENGINES_WAYS = (
+    "no container engine answers here",
+    "apt-get install -y docker.io",
+    "docs.docker.com",
+    "podman",
+)
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize(
+    "target",
+    [
+        "docker-build",
+        "docker-build-base",
+        "docker-run",
+        "docker-run-base",
+        "docker-scan",
+        "docker-debug",
+    ],
+)
+def test_without_an_engine_a_target_says_how_to_get_one(target: str, make: Make) -> None:
     done = make(target, check=False)
+    assert done.returncode == 2
     assert "Error 5" in done.stderr
-    for words in (
-        "no container engine answers here",
-        "apt-get install -y docker.io",
-        "docs.docker.com",
-        "podman",
-    ):
-        assert words in done.stderr
-    multi = "docker-build-multi-base" if target.endswith("base") else "docker-build-multi"
-    assert f"make {multi} keeps the image as an OCI layout in build/docker/" in done.stderr
+    assert [words for words in ENGINES_WAYS if words not in done.stderr] == []
+    variant = "base" if target.endswith("base") else "static"
+    multi = f"docker-build-multi{TARGETS[variant]}"
+    assert f"make {multi} keeps the image as an OCI layout in build/docker/{variant}" in done.stderr
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_check_static_needs_no_engine(make: Make, clone: Path) -> None:
+    shutil.rmtree(clone / "build" / "docker", ignore_errors=True)
+    done = make("check-static", STAND_INS="1")
+    assert [words for words in ENGINES_WAYS if words not in done.stderr] == []
+    assert "the binary is that of build/docker/static" in done.stderr
+    built, *said = done.stdout.splitlines()
+    assert built == f"build/docker/static {Layout(clone / 'build' / 'docker' / 'static').index()}"
+    assert "statically linked" in done.stdout
+    assert "not a dynamic executable" in done.stdout
+    assert said[-1] == "health-caretaker.static: static"
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_check_without_an_engine_and_without_a_layout_names_both_ways(clone: Path) -> None:
+    shutil.rmtree(clone / "build" / "docker", ignore_errors=True)
+    done = subprocess.run(
+        [which("sealift"), "docker", "check", "base"], cwd=clone, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5
+    assert [words for words in ENGINES_WAYS if words not in done.stderr] == []
+    assert "make docker-build-multi-base keeps the image as an OCI layout" in done.stderr
 
 
 def test_an_engine_without_the_image_says_what_makes_it(
@@ -158,54 +217,114 @@ def test_an_engine_without_the_image_says_what_makes_it(
     assert "next: make docker-build" in done.stderr
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_docker_run_is_hardened_and_ctrl_c_ends_it(
-    variant: str, by_hand: dict[str, str], docker: Docker, clone: Path, tmp_path: Path
-) -> None:
-    assert by_hand
-    config = tmp_path / "watched" / "config.json"
-    config.parent.mkdir()
-    config.write_text('{"endpoints": []}')
-    config.parent.chmod(0o755)
-    web, metrics = two_ports()
-    ports = f"--web-port {web} --metrics-port {metrics} --config {config}"
-    command = make_command(f"docker-run{TARGETS[variant]}", ARGS=ports)
-    with (tmp_path / "log").open("w") as log:
-        running = subprocess.Popen(command, cwd=clone, stdout=log, stderr=log, start_new_session=True)
+@dataclass(frozen=True)
+class Ran:
+    """How a container in the foreground ended: what was started, what it was, what both said and how long."""
+
+    status: int
+    container: dict[str, Any]
+    container_status: str
+    said: str
+    seconds: float
+
+
+def run_until_ctrl_c(command: list[str], web: int, clone: Path, docker: Docker, log: Path) -> Ran:
+    """Start it, wait until it answers, press Ctrl-C, and wait until it has ended."""
+    with log.open("w") as file:
+        running = subprocess.Popen(command, cwd=clone, stdout=file, stderr=file, start_new_session=True)
         try:
-            assert eventually(lambda: answers(web) and answers(metrics, "/metrics"))
-            (container,) = docker("ps", "--quiet", "--filter", f"publish={web}").stdout.split()
+            # It may have to be built first.
+            assert eventually(lambda: answers(web) or running.poll() is not None, 900)
+            assert running.poll() is None, log.read_text()
+            (container,) = docker("ps", "--quiet", "--no-trunc", "--filter", f"publish={web}").stdout.split()
             found = inspect(docker, container)
             # As a terminal does it: everybody in the foreground is told at once.
             began = time.monotonic()
             os.killpg(running.pid, signal.SIGINT)
-            running.wait(timeout=20)
+            status = running.wait(timeout=20)
+            seconds = time.monotonic() - began
         finally:
             if running.poll() is None:
                 os.killpg(running.pid, signal.SIGKILL)
                 running.wait()
-    assert time.monotonic() - began < 5
-    assert found["HostConfig"]["ReadonlyRootfs"]
-    assert found["HostConfig"]["CapDrop"] == ["ALL"]
-    assert found["HostConfig"]["SecurityOpt"] == ["no-new-privileges"]
-    assert found["Config"]["User"] == "65532:65532"
-    said = (tmp_path / "log").read_text()
-    assert f"http://127.0.0.1:{web}/" in said
-    assert "Error" not in said
-    assert "no configuration" not in said
+    # The engine counts in whole seconds, and waits for the one that it is told.
+    until = f"--until={int(time.time()) + 1}"
+    died = ("--since=10m", until, "--filter=event=die", f"--filter=container={container}")
+    told = docker("events", *died, "--format={{.Actor.Attributes.exitCode}}").stdout.strip()
+    return Ran(status, found, told, log.read_text(), seconds)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Path:
+    """A configuration that the container's user can read."""
+    config = tmp_path / "watched" / "config.json"
+    config.parent.mkdir()
+    config.write_text('{"endpoints": []}')
+    config.parent.chmod(0o755)
+    return config
+
+
+@pytest.mark.parametrize("suite", [SUITE, OTHER], ids=lambda suite: suite.name)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_docker_run_is_hardened_and_ctrl_c_ends_it(
+    variant: str,
+    suite: Suite,
+    by_hand: dict[str, str],
+    docker: Docker,
+    clone: Path,
+    tmp_path: Path,
+    watched: Path,
+) -> None:
+    web, metrics = two_ports()
+    moved = {} if suite is SUITE else {"SUITE": suite.name, "STAND_INS": "1"}
+    ports = f"--web-port {web} --metrics-port {metrics} --config {watched}"
+    command = make_command(f"docker-run{TARGETS[variant]}", ARGS=ports, **moved)
+    try:
+        ran = run_until_ctrl_c(command, web, clone, docker, tmp_path / "log")
+        assert (ran.container["Image"] == by_hand[variant]) == (suite is SUITE)
+    finally:
+        docker("tag", by_hand[variant], f"{IMAGES[variant]}:latest")
+    # The service ended by itself, with nothing to complain of; make ends as whatever a terminal interrupts.
+    assert (ran.container_status, ran.status) == ("0", -signal.SIGINT)
+    assert ran.seconds < 5
+    assert docker("ps", "--all", "--quiet").stdout == ""
+    assert ran.container["HostConfig"]["ReadonlyRootfs"]
+    assert ran.container["HostConfig"]["CapDrop"] == ["ALL"]
+    assert ran.container["HostConfig"]["SecurityOpt"] == ["no-new-privileges"]
+    assert ran.container["Config"]["User"] == "65532:65532"
+    opened = ran.container["HostConfig"]["PortBindings"]
+    assert {port: bound["HostPort"] for port, (bound,) in opened.items()} == {
+        "8080/tcp": str(web),
+        "9091/tcp": str(metrics),
+    }
+    assert f"http://127.0.0.1:{web}/" in ran.said
+    assert "Error" not in ran.said
+    assert "no configuration" not in ran.said
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_verb_alone_ends_with_the_services_own_status(
+    variant: str, by_hand: dict[str, str], docker: Docker, clone: Path, tmp_path: Path, watched: Path
+) -> None:
+    assert by_hand
+    web, metrics = two_ports()
+    ports = [f"--web-port={web}", f"--metrics-port={metrics}", f"--config={watched}"]
+    command = [which("sealift"), "docker", "run", variant, *ports]
+    ran = run_until_ctrl_c(command, web, clone, docker, tmp_path / "log")
+    assert (ran.container_status, ran.status) == ("0", 0)
     assert docker("ps", "--all", "--quiet").stdout == ""
 
 
 def test_docker_scan_uses_the_built_trivy(by_hand: dict[str, str], make: Make) -> None:
     assert by_hand
     done = make("docker-scan", ARGS="--format json --list-all-pkgs", STAND_INS="1")
-    assert "in its place: ci/advisories.yaml" in done.stderr
+    assert "in place of Trivy's database: ci/advisories.yaml" in done.stderr
     for package in ('"Name": "base-files"', '"Name": "github.com/prometheus/client_golang"'):
         assert package in done.stdout
 
 
 def test_docker_debug_puts_a_shell_beside_the_same_image(
-    by_hand: dict[str, str], docker: Docker, make: Make
+    by_hand: dict[str, str], docker: Docker, make: Make, programs: Provided
 ) -> None:
     done = make("docker-debug")
     name = "health-caretaker:debug"
@@ -219,7 +338,8 @@ def test_docker_debug_puts_a_shell_beside_the_same_image(
     ours, plain = config_of(docker, name), config_of(docker, by_hand["static"])
     for field in ("User", "Entrypoint", "ExposedPorts", "Healthcheck", "WorkingDir"):
         assert ours[field] == plain[field]
-    assert docker("run", "--rm", name, "-version").stdout.startswith("health-caretaker dev ")
+    version = docker("run", "--rm", name, "-version").stdout
+    assert version == f"{version_line('dev', programs)}\n"
 
 
 def test_check_static_shows_file_and_ldd(by_hand: dict[str, str], make: Make, clone: Path) -> None:

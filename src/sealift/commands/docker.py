@@ -48,6 +48,9 @@ def build(
     stand_ins: Annotated[
         bool, typer.Option("--stand-ins", help="Ask no registry for images: stand-ins for all of them.")
     ] = False,
+    else_layout: Annotated[
+        bool, typer.Option("--else-layout", help="Where no engine answers, do what --multi does.")
+    ] = False,
 ) -> None:
     """Build for this machine and load the image into its engine; or for every platform, as an OCI layout."""
     wanted = _wanted(variant, suite=suite, version=version, stand_ins=stand_ins)
@@ -56,7 +59,7 @@ def build(
     elif push:
         raise UsageError("--push is for --multi: what is pushed has every platform", next_step="--multi")
     else:
-        _build_and_load(wanted)
+        _build_and_load(wanted, else_layout=else_layout)
 
 
 @app.command()
@@ -76,6 +79,8 @@ def run(
     ports = (f"--publish={address}:{web_port}:{WEB}", f"--publish={address}:{metrics_port}:{METRICS}")
     command = engine.foreground(wanted.image, [*ports, *(_mounted(config) if config else ())])
     console.say(f"{wanted.image}: http://{address}:{web_port}/ and http://{address}:{metrics_port}/metrics")
+    if config is None:
+        console.say("nothing is watched: --config FILE says what is (with make: ARGS='--config FILE')")
     console.say("Ctrl-C ends it")
     # The engine's client takes this process' place: Ctrl-C and the exit status are its own.
     os.execv(command[0], command)  # noqa: S606 - no shell is what is wanted
@@ -111,14 +116,7 @@ def debug(variant: VariantArgument = "static") -> None:
 def check(variant: VariantArgument = "static") -> None:
     """Show what file and ldd say of the image's binary; a static variant's that needs anything is refused."""
     wanted = _wanted(variant)
-    binary = wanted.layout.with_name(f"{wanted.config.service}.{variant}")
-    binary.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _engine_with(wanted).take_file(wanted.image, f"/{wanted.config.service}", binary)
-    except MissingProgramError:
-        if not wanted.layout.exists():
-            raise
-        looking.take_from_layout(wanted.layout, f"/{wanted.config.service}", binary)
+    binary = _binary(wanted)
     static, words = looking.linkage(binary)
     console.result(words)
     if wanted.settings.linkage == "static" and not static:
@@ -151,9 +149,24 @@ def _build_layout(wanted: building.Build, push: str | None) -> None:
         console.result(f"{target[0].tagged(target[1])} {digest}")
 
 
-def _build_and_load(wanted: building.Build) -> None:
+def _build_and_load(wanted: building.Build, *, else_layout: bool) -> None:
     try:
-        engine = engines.find(cache_folder() / "locks")
+        engine = _engine(wanted)
+    except MissingProgramError as error:
+        if not else_layout:
+            raise
+        console.say(f"{error}\n  this command does the latter now")
+        _build_layout(wanted, None)
+        return
+    building.interruptible(lambda: building.into_engine(wanted, engine))
+    console.result(f"{wanted.image} {engine.image_id(wanted.image)}")
+    console.say(f"loaded into {engine.name}; to start it: {_make('docker-run', wanted.variant)}")
+
+
+def _engine(wanted: building.Build) -> Engine:
+    """Find the engine; where none answers, the error names what does without."""
+    try:
+        return engines.find(cache_folder() / "locks")
     except MissingProgramError as error:
         raise MissingProgramError(
             error.happened,
@@ -161,19 +174,31 @@ def _build_and_load(wanted: building.Build) -> None:
             next_step=f"{error.next_step}\n  or, without one: {_make('docker-build-multi', wanted.variant)}"
             f" keeps the image as an OCI layout in {wanted.layout.relative_to(wanted.root)}",
         ) from error
-    building.interruptible(lambda: building.into_engine(wanted, engine))
-    console.result(f"{wanted.image} {engine.image_id(wanted.image)}")
-    console.say(f"loaded into {engine.name}; to start it: {_make('docker-run', wanted.variant)}")
 
 
 def _engine_with(wanted: building.Build) -> Engine:
     """Find the engine, which must hold the image."""
-    engine = engines.find(cache_folder() / "locks")
+    engine = _engine(wanted)
     if engine.image_id(wanted.image) is None:
         raise UsageError(
             f"{engine.name} has no {wanted.image}", next_step=_make("docker-build", wanted.variant)
         )
     return engine
+
+
+def _binary(wanted: building.Build) -> Path:
+    """Take the binary out of the engine's image; without an engine, out of the layout that is kept here."""
+    binary = wanted.layout.with_name(f"{wanted.config.service}.{wanted.variant}")
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    inside = f"/{wanted.config.service}"
+    try:
+        _engine_with(wanted).take_file(wanted.image, inside, binary)
+    except MissingProgramError:
+        if not wanted.layout.exists():
+            raise
+        console.say(f"no engine answers; the binary is that of {wanted.layout.relative_to(wanted.root)}")
+        looking.take_from_layout(wanted.layout, inside, binary)
+    return binary
 
 
 def _target(text: str) -> tuple[Repository, Tag]:

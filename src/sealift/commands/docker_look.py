@@ -96,13 +96,13 @@ def _database(root: Path, stand_ins: bool) -> Iterator[Path]:
         try:
             trivy.download_database(folder)
         except OutsideError:
-            say("Trivy's database cannot be reached")
+            say("Trivy's own database cannot be reached")
         else:
             yield folder
             return
     facts = advisories.load(root / "ci" / "advisories.yaml")
     count = len(facts.go) + len(facts.debian)
-    say(f"in its place: ci/advisories.yaml, {count} real advisories; finding none of them shows little")
+    say(f"in place of Trivy's database: ci/advisories.yaml, {count} advisories; finding none shows little")
     with tempfile.TemporaryDirectory(prefix="sealift-advisories-") as made:
         advisories.write_trivy_database(facts, Path(made), datetime.now(UTC))
         yield Path(made)
