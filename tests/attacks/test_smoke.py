@@ -98,7 +98,7 @@ def test_everything_that_is_wrong_is_named_at_once(
     image = image_of(forged, service, "bin/sh", VERSION="1.0.00", FAILS_TO_END="1")
     assert refusals(line, plan, image) == [
         "-version: expected 1.0.0, got status 0: service 1.0.00",
-        "sh ran and ended with status 0",
+        "sh: expected that it cannot be run, got status 0: ",
         "SIGTERM did not end it within 2 s with status 0: 3",
     ]
 

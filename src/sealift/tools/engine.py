@@ -68,13 +68,9 @@ class Engine:
         """Return the command that removes a container; one that is not there is no error."""
         return (*self.command, *self.global_options, "rm", "--force", *self.remove_options, name)
 
-    def once(
-        self, image: str, platform: Platform, words: Sequence[str], *, name: str, entrypoint: str = ""
-    ) -> process.Completed:
-        """Run a container to its end; any status is an answer."""
-        changed = (f"--entrypoint={entrypoint}",) if entrypoint else ()
-        options = ("--rm", f"--name={name}", "--network=none", f"--platform={platform}", *changed)
-        return self.call("run", *options, *HARDENED, *self.run_options, image, *words, check=False)
+    def execute(self, name: str, *words: str) -> process.Completed:
+        """Run a program in a container that runs; any status is an answer."""
+        return self.call("exec", name, *words, check=False)
 
     def start(self, image: str, platform: Platform, name: str, ports: Mapping[int, int]) -> None:
         """Start a container; ``ports`` says for each of its ports which one on loopback leads there.

@@ -12,8 +12,9 @@ from sealift import process
 from sealift.errors import SealiftError
 from sealift.model.names import Platform
 from sealift.model.plan import Cell
-from sealift.process import Completed
-from sealift.stations.smoke import Trial
+from sealift.stations.smoke import container
+
+CELL = Cell("static", Platform("linux/amd64"))
 
 
 class Guard:
@@ -29,24 +30,27 @@ class Guard:
         del self.owed[name]
 
 
-def trial(guard: Guard, status: int) -> Trial:
-    done = Completed(argv=("podman", "run"), returncode=status, stdout="", stderr="")
-    engine: Any = SimpleNamespace(once=lambda *_, **__: done, removal=lambda name: ("podman", "rm", name))
-    owed: Any = guard
-    return Trial(engine=engine, guard=owed, image="app", cell=Cell("static", Platform("linux/amd64")))
+def removed(_name: str) -> None:
+    """Remove a container, as the engine does: by a program, which is not begun when the run is ending."""
+    process.go_on()
 
 
-def test_a_container_that_ended_is_nobodys_to_remove() -> None:
-    guard = Guard()
-    trial(guard, 0).once("-version")
+def engine() -> Any:
+    return SimpleNamespace(remove=removed, removal=lambda name: ("podman", "rm", name))
+
+
+def test_a_container_that_was_removed_is_nobodys_to_remove() -> None:
+    guard: Any = Guard()
+    with container(CELL, engine(), guard) as name:
+        assert guard.owed == {name: ("podman", "rm", name)}
     assert guard.owed == {}
 
 
-def test_a_container_whose_engine_was_ended_is_still_to_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_of_a_run_that_is_ending_is_still_to_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     ending = threading.Event()
     ending.set()
     monkeypatch.setattr(process, "_ending", ending)
-    guard = Guard()
-    with pytest.raises(SealiftError):
-        trial(guard, -15).once("-version")
+    guard: Any = Guard()
+    with pytest.raises(SealiftError), container(CELL, engine(), guard):
+        pass
     assert [argv[:2] for argv in guard.owed.values()] == [("podman", "rm")]
