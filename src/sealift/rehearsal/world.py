@@ -33,7 +33,8 @@ from sealift.rehearsal.builder import Builder, builder_slot
 from sealift.rehearsal.github.store import Store
 from sealift.rehearsal.issuer import github_claims
 from sealift.rehearsal.outside import client_environment, github_service, outside
-from sealift.rehearsal.sigstore import LocalSigstore, prepare_sigstore, sigstore_services
+from sealift.rehearsal.sigstore import LocalSigstore, prepare_sigstore
+from sealift.rehearsal.sigstore_services import sigstore_services
 from sealift.rehearsal.sigstore_trust import Profile
 from sealift.rehearsal.stand_ins import assemble_bases, locked_and_reachable, sign_bases
 from sealift.services.buildkit import create_builder
