@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sealift.model.world import World
     from sealift.provision.everything import Provided
     from sealift.rehearsal.world import Stage
+
+T = TypeVar("T")
 
 VersionOption = Annotated[
     str | None, typer.Option("--version", help="The version, instead of the one that comes next.")
@@ -139,7 +141,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
         only_in_actions(plan, os.environ)
     with ExitStack() as stack:
         run = stack.enter_context(RunFolder.opened(root, plan))
-        cloned = stack.enter_context(_source(root, plan, run))
+        cloned = _begun(stack, stack.enter_context(_source(root, plan, run)))
         provided = provide_all(
             programs_of(stations, rehearsed=not asked.production),
             cache=cache,
@@ -150,6 +152,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
         if started and stage is not None and set(stations) - _NEED_NOTHING:
             stage.start()
         source = cloned()
+        find_engine = functools.partial(engine.find, cache / "locks", store=cache.resolve() / "podman")
         line = Line(
             plan=plan,
             run=run,
@@ -157,9 +160,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
             source=source,
             go=provided.go.path,
             cache=cache / "compile",
-            engine=functools.cache(
-                functools.partial(engine.find, cache / "locks", store=cache.resolve() / "podman")
-            ),
+            engine=find_engine if "smoke" not in stations else _begun(stack, find_engine),
             guard=stack.enter_context(Supervised(log=cache / "logs" / "guard.log")),
             exceptions=load_exceptions(source / "ci" / "exceptions.yaml"),
             programs={
@@ -239,20 +240,21 @@ def _debian(stations: Collection[str]) -> tuple[str, ...]:
 
 @contextmanager
 def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Callable[[], Path]]:
-    """Begin a clean clone of the commit, with the changed files over it when the tree is played.
-
-    Gives what waits until it is there.
-    """
-    source = run.work / "source"
+    """Give what makes a clean clone of the commit, with the changed files over it when the tree is played."""
 
     def clone() -> Path:
         overlay = git.changed(root) if plan.modified else ()
-        git.clone(root, plan.commit, source, overlay=overlay)
-        return source
+        git.clone(root, plan.commit, run.work / "source", overlay=overlay)
+        return run.work / "source"
 
     shutil.rmtree(run.work, ignore_errors=True)
     try:
-        with ThreadPoolExecutor(1, thread_name_prefix="clone") as beside:
-            yield beside.submit(clone).result
+        yield clone
     finally:
         shutil.rmtree(run.work, ignore_errors=True)
+
+
+def _begun(stack: ExitStack, work: Callable[[], T]) -> Callable[[], T]:
+    """Begin some work beside us, and return what waits for it; the stack does, too, at its end."""
+    beside = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="beside"))
+    return beside.submit(work).result
