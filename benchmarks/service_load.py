@@ -1,10 +1,11 @@
 """What a thousand endpoints cost the service: CPU and memory of its process, from /proc.
 
-    .venv/bin/python -m benchmarks.service_load [--tls] [--seconds 60] [--json build/service-load.json]
+    .venv/bin/python -m benchmarks.service_load [--tls] [--full] [--seconds 60]
 
 The server that is asked runs in a process of its own, so that only the service is measured. It closes
 no connection of its own accord; with --tls each check still makes a full handshake, as the service
-opens a connection for every check.
+opens a connection for every check. With --full each endpoint is first asked every second, until as many
+of its results are kept as ever will be; then it is measured as without.
 """
 
 # ruff: noqa: T201
@@ -24,6 +25,7 @@ import re
 import ssl
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -41,6 +43,8 @@ from sealift.services.ports import LOOPBACK
 
 ENDPOINTS = 1000
 INTERVAL_SECONDS = 10
+# The default of `history`: results that are kept of each endpoint.
+KEPT = 100
 # The first round fills what stays: buffers, rings, pages of the heap.
 WARM_UP_SECONDS = 2 * INTERVAL_SECONDS
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
@@ -58,6 +62,7 @@ class Measured:
     seconds: float
     checks: int
     failed: int
+    kept: int
     cpu_share: float
     rss_mib: float
     rss_peak_mib: float
@@ -71,8 +76,13 @@ class Moment:
 
     at: float
     cpu_seconds: float
-    checks: int
+    checks: Counter[str]
     failed: int
+
+    @property
+    def kept(self) -> int:
+        """How many results are in the rings of all endpoints."""
+        return sum(min(count, KEPT) for count in self.checks.values())
 
 
 def cpu_seconds(pid: int) -> float:
@@ -93,12 +103,15 @@ def memory(pid: int, field: str) -> float:
 def moment(caretaker: Caretaker) -> Moment:
     """Read all counters; the metrics first, since telling them costs the service a little."""
     lines = caretaker.metrics().splitlines()
-    counted = [line.rpartition(" ") for line in lines if re.match(r"\w+_checks_total\{", line)]
+    checks: Counter[str] = Counter()
+    failed = 0
+    for line in lines:
+        if found := re.match(r'\w+_checks_total\{endpoint="(.+)",result="(\w+)"\} (\S+)', line):
+            count = int(float(found[3]))
+            checks[found[1]] += count
+            failed += count if found[2] != "ok" else 0
     return Moment(
-        at=time.monotonic(),
-        cpu_seconds=cpu_seconds(caretaker.process.pid),
-        checks=sum(int(float(n)) for _, _, n in counted),
-        failed=sum(int(float(n)) for labels, _, n in counted if 'result="ok"' not in labels),
+        at=time.monotonic(), cpu_seconds=cpu_seconds(caretaker.process.pid), checks=checks, failed=failed
     )
 
 
@@ -161,24 +174,40 @@ def asked(pem: Path | None) -> Iterator[str]:
         server.join()
 
 
-def config(url: str) -> JSON:
-    """Watch the same server a thousand times."""
-    every = f"{INTERVAL_SECONDS}s"
+def config(url: str, *, every: int) -> JSON:
+    """Watch the same server a thousand times, every so many seconds."""
     return {
         "endpoints": [
-            {"name": f"endpoint-{i}", "url": f"{url}/{i}", "interval": every} for i in range(ENDPOINTS)
+            {"name": f"endpoint-{i}", "url": f"{url}/{i}", "interval": f"{every}s"} for i in range(ENDPOINTS)
         ]
     }
 
 
-def measure(*, tls: bool, seconds: int) -> Measured:
+def fill(caretaker: Caretaker, url: str) -> None:
+    """Wait until all rings are full, then let it watch at the usual interval."""
+    while moment(caretaker).kept < ENDPOINTS * KEPT:
+        time.sleep(INTERVAL_SECONDS)
+    new = caretaker.folder / "config.json.new"
+    new.write_text(json.dumps(config(url, every=INTERVAL_SECONDS)), encoding="utf-8")
+    new.replace(caretaker.folder / "config.json")
+    while caretaker.ask("api/v1/status")["config"]["reloads"] == 0:
+        time.sleep(0.1)
+
+
+def measure(*, tls: bool, full: bool, seconds: int) -> Measured:
     """Let the service watch for a while, and look at its process before and after."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         binary = build(folder, find_go(cache=cache_folder()).path)
         pem = certificate(folder) if tls else None
         trusting = {} if pem is None else {"SSL_CERT_FILE": str(pem)}
-        with asked(pem) as url, Caretaker.start(binary, folder, config(url), env=trusting) as caretaker:
+        every = 1 if full else INTERVAL_SECONDS
+        with (
+            asked(pem) as url,
+            Caretaker.start(binary, folder, config(url, every=every), env=trusting) as caretaker,
+        ):
+            if full:
+                fill(caretaker, url)
             time.sleep(WARM_UP_SECONDS)
             before = moment(caretaker)
             time.sleep(seconds)
@@ -194,8 +223,9 @@ def result(scheme: str, before: Moment, after: Moment, pid: int) -> Measured:
         endpoints=ENDPOINTS,
         interval_seconds=INTERVAL_SECONDS,
         seconds=round(passed, 1),
-        checks=after.checks - before.checks,
+        checks=after.checks.total() - before.checks.total(),
         failed=after.failed - before.failed,
+        kept=after.kept,
         cpu_share=round((after.cpu_seconds - before.cpu_seconds) / passed, 4),
         rss_mib=round(memory(pid, "VmRSS"), 1),
         rss_peak_mib=round(memory(pid, "VmHWM"), 1),
@@ -215,21 +245,22 @@ def machine() -> str:
 def table(measured: Measured) -> str:
     """Return the result as a small Markdown table."""
     m = measured
-    head = "| scheme | endpoints | every | measured for | checks (failed) | CPU of one core | RSS | peak |"
+    head = "| scheme | endpoints | every | measured for | checks (failed) | kept | CPU | RSS | peak |"
     row = (
         f"| {m.scheme} | {m.endpoints} | {m.interval_seconds} s | {m.seconds} s | {m.checks} ({m.failed})"
-        f" | {m.cpu_share:.1%} | {m.rss_mib} MiB | {m.rss_peak_mib} MiB |"
+        f" | {m.kept} | {m.cpu_share:.1%} | {m.rss_mib} MiB | {m.rss_peak_mib} MiB |"
     )
-    return f"{head}\n|{'---|' * 8}\n{row}\n\n{m.date}, {m.machine}"
+    return f"{head}\n|{'---|' * 9}\n{row}\n\n{m.date}, {m.machine}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tls", action="store_true", help="ask by HTTPS, with a full handshake each time")
+    parser.add_argument("--full", action="store_true", help="fill the rings of results first; takes minutes")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--json", type=Path, default=Path("build/service-load.json"))
     chosen = parser.parse_args()
-    measured = measure(tls=chosen.tls, seconds=chosen.seconds)
+    measured = measure(tls=chosen.tls, full=chosen.full, seconds=chosen.seconds)
     print(table(measured))
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_text(json.dumps(asdict(measured), indent=2) + "\n", encoding="utf-8")
