@@ -45,8 +45,8 @@ class StandIns:
 
     layouts: dict[str, Path]
 
-    def contexts(self, variant: str) -> list[str]:
-        names = (golang_name(), base_name(variant, SUITE))
+    def contexts(self, variant: str, suite: Suite) -> list[str]:
+        names = (golang_name(), base_name(variant, suite))
         return [f"--build-context={n}=oci-layout://{self.reference(n)}" for n in names]
 
     def reference(self, name: str) -> str:
@@ -72,8 +72,13 @@ def programs() -> Provided:
 @pytest.fixture(scope="session")
 def stand_ins(programs: Provided, tmp_path_factory: pytest.TempPathFactory) -> StandIns:
     folder = tmp_path_factory.mktemp("bases")
-    made = bases.assemble_all(SUITE.name, PLATFORMS, cache_folder(), folder)
-    layouts = {base_name(kind, SUITE): b.layout for kind, b in made.items()}
+    layouts = {
+        base_name(kind, suite): base.layout
+        for suite in (SUITE, OTHER)
+        for kind, base in bases.assemble_all(
+            suite.name, PLATFORMS, cache_folder(), folder / suite.name
+        ).items()
+    }
     compiler = golang.assemble(programs.go, PLATFORMS, cache=cache_folder())
     return StandIns({golang_name(): compiler.layout, **layouts})
 
@@ -176,16 +181,14 @@ class Made:
 
 
 @pytest.fixture(scope="session")
-def on_other_suite(docker: Docker, make: Make, by_hand: dict[str, str]) -> dict[str, str]:
-    """Both images as make builds them on the other suite; the usual names stay with the usual one's."""
+def on_other_suite(upstream: Docker, clone: Path) -> dict[str, str]:
+    """Both images as people build them on the other suite, named by it."""
     made = {}
     for variant, name in IMAGES.items():
-        try:
-            make(f"docker-build{TARGETS[variant]}", SUITE=OTHER.name, STAND_INS="1")
-            docker("tag", f"{name}:latest", f"{name}:{OTHER.name}")
-        finally:
-            docker("tag", by_hand[variant], f"{name}:latest")
-        made[variant] = image_id(docker, f"{name}:{OTHER.name}")
+        tag = f"{name}:{OTHER.name}"
+        words = ("-f", DOCKERFILES[variant], "--build-arg", f"SUITE={OTHER.name}")
+        upstream("build", *words, "-t", tag, ".", cwd=clone)
+        made[variant] = image_id(upstream, tag)
     return made
 
 

@@ -16,11 +16,13 @@ from sealift.process import run
 from sealift.provision.everything import Provided
 from sealift.provision.recipe import this_platform
 from sealift.rehearsal import advisories
+from sealift.rehearsal.distroless import Suite
 from sealift.tools.layout import Layout
 from sealift.tools.trivy import OFFLINE
 from tests.docker.conftest import (
     DOCKERFILES,
     IMAGES,
+    OTHER,
     PLATFORMS,
     ROOT,
     SUITE,
@@ -45,18 +47,14 @@ pytestmark = pytest.mark.programs
 VARIANTS = tuple(IMAGES)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_docker_build_makes_the_image_from_a_clean_clone(
-    variant: str, by_hand: dict[str, str], docker: Docker
-) -> None:
-    image, base = by_hand[variant], base_name(variant, SUITE)
-    config = config_of(docker, image)
+def test_docker_build_makes_the_image_from_a_clean_clone(made: Made, docker: Docker) -> None:
+    config = config_of(docker, made.name)
     assert config["User"] == USER
     assert config["Entrypoint"] == ["/health-caretaker"]
     assert config["ExposedPorts"] == {"8080/tcp": {}, "9091/tcp": {}}
     assert config["Healthcheck"]["Test"] == ["CMD", "/health-caretaker", "-healthcheck"]
     # The base as it is, one layer with the binary, and WORKDIR and the rest without any.
-    assert layers_of(docker, image)[:-1] == layers_of(docker, base)
+    assert layers_of(docker, made.id)[:-1] == layers_of(docker, base_name(made.variant, made.suite))
 
 
 def test_it_stands_on_the_suite_that_was_asked_for(made: Made, docker: Docker, tmp_path: Path) -> None:
@@ -102,9 +100,10 @@ def test_there_is_no_shell(shell: str, made: Made, docker: Docker) -> None:
     assert "not found" in done.stderr or "no such file" in done.stderr
 
 
+@pytest.mark.parametrize("suite", [SUITE, OTHER], ids=lambda suite: suite.name)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_buildx_builds_both_platforms_by_hand(
-    variant: str, docker: Docker, stand_ins: StandIns, clone: Path, tmp_path: Path
+    variant: str, suite: Suite, docker: Docker, stand_ins: StandIns, clone: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "layout"
     version = f"by-hand-{secrets.token_hex(4)}"
@@ -115,7 +114,8 @@ def test_buildx_builds_both_platforms_by_hand(
                 *("docker", "buildx", "build", "--platform", "linux/amd64,linux/arm64"),
                 *("-f", DOCKERFILES[variant], "-t", f"{IMAGES[variant]}:latest", "."),
                 # A machine with its own builder and gcr.io needs none of these.
-                *(f"--builder={builder}", *stand_ins.contexts(variant), "--provenance=false"),
+                *(f"--builder={builder}", *stand_ins.contexts(variant, suite), "--provenance=false"),
+                *("--build-arg", f"SUITE={suite.name}"),
                 *("--build-arg", f"VERSION={version}", f"--output=type=oci,tar=false,dest={output}"),
             ],
             cwd=clone,
@@ -125,8 +125,10 @@ def test_buildx_builds_both_platforms_by_hand(
     manifests = layout.platforms(layout.index())
     assert sorted(manifests) == sorted(PLATFORMS)
     for platform, manifest in manifests.items():
+        rootfs = Rootfs.from_layout(layout, manifest)
+        assert f'VERSION_ID="{suite.number}"'.encode() in rootfs.read("/usr/lib/os-release")
         binary = tmp_path / platform.arch
-        binary.write_bytes(Rootfs.from_layout(layout, manifest).read("/health-caretaker"))
+        binary.write_bytes(rootfs.read("/health-caretaker"))
         binary.chmod(0o755)
         facts = read_elf(binary)
         assert facts.arch == platform.arch

@@ -118,6 +118,17 @@ def test_docker_build_multi_keeps_a_layout_and_pushes_it(
             docker("rmi", "--force", image)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_docker_build_multi_on_the_other_suite(variant: str, make: Make, clone: Path) -> None:
+    make(f"docker-build-multi{TARGETS[variant]}", SUITE=OTHER.name, STAND_INS="1")
+    layout = Layout(clone / "build" / "docker" / variant)
+    manifests = layout.platforms(layout.index())
+    assert sorted(manifests) == sorted(PLATFORMS)
+    for manifest in manifests.values():
+        release = Rootfs.from_layout(layout, manifest).read("/usr/lib/os-release")
+        assert f'VERSION_ID="{OTHER.number}"'.encode() in release
+
+
 def _look(layout: Layout, platform: Platform, manifest: Digest, variant: str, copy: Path) -> None:
     rootfs = Rootfs.from_layout(layout, manifest)
     copy.write_bytes(rootfs.read("/health-caretaker"))
@@ -321,6 +332,15 @@ def test_docker_scan_uses_the_built_trivy(by_hand: dict[str, str], make: Make) -
     assert "in place of Trivy's database: ci/advisories.yaml" in done.stderr
     for package in ('"Name": "base-files"', '"Name": "github.com/prometheus/client_golang"'):
         assert package in done.stdout
+
+
+def test_docker_scan_on_the_other_suite(by_hand: dict[str, str], docker: Docker, make: Make) -> None:
+    try:
+        done = make("docker-scan", SUITE=OTHER.name, STAND_INS="1")
+    finally:
+        docker("tag", by_hand["static"], "health-caretaker:latest")
+    assert f"health-caretaker_latest.tar (debian {OTHER.number}" in done.stdout
+    assert "gobinary" in done.stdout
 
 
 def test_docker_debug_puts_a_shell_beside_the_same_image(
