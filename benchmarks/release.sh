@@ -146,17 +146,17 @@ smoke() {
     options=("--platform=linux/$arch" --read-only --cap-drop=ALL --security-opt=no-new-privileges
       --user=65532:65532 "${run[@]}")
     "${engine[@]}" pull --quiet "--platform=linux/$arch" "${pull[@]}" "$reference" >/dev/null
-    said=$("${engine[@]}" run --rm --network=none "${options[@]}" "$reference" -version)
-    [[ " $said " == *" $VERSION "* ]] || die "$reference says it is $said"
-    status=0
-    "${engine[@]}" run --rm --network=none "${options[@]}" --entrypoint=sh "$reference" -c true || status=$?
-    ((status == 126 || status == 127)) || die "a shell starts in $reference, or the engine fails: $status"
     "${engine[@]}" run --detach "--name=$name" "${options[@]}" --publish=127.0.0.1::8080 \
       --publish=127.0.0.1::9091 "$reference" >/dev/null
     port=$("${engine[@]}" port "$name" 8080)
     answers "http://$port/healthz"
     answers "http://$port/readyz"
     answers "http://$("${engine[@]}" port "$name" 9091)/metrics"
+    said=$("${engine[@]}" exec "$name" /health-caretaker -version)
+    [[ " $said " == *" $VERSION "* ]] || die "$reference says it is $said"
+    status=0
+    "${engine[@]}" exec "$name" sh -c true || status=$?
+    ((status == 126 || status == 127)) || die "a shell starts in $reference, or the engine fails: $status"
     "${engine[@]}" stop --time=2 "$name" >/dev/null
     [[ $("${engine[@]}" inspect --format='{{.State.ExitCode}}' "$name") == 0 ]] || die "$name did not stop well"
     "${engine[@]}" rm --force "$name" >/dev/null

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sealift.model.world import Base, World
+from sealift.tools import regctl
 from sealift.tools.cosign import Cosign
 from sealift.tools.github import GitHub, Pace
 from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner
 from sealift.tools.sigstore_token import token_of
+
+# What a copy may take where nothing fails, at a desk.
+COPY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +26,13 @@ class Clients:
     source: str
 
     def registry(self) -> Registry:
-        """Ask the public registry, and the one that serves the run's images."""
+        """Ask the public registry, and the one that serves the run's images.
+
+        A copy tries again by itself, so it gets no more time than somebody has who waits for it.
+        """
         plain = (self.world.registry, self.world.layouts) if self.world.plain_http else (self.world.layouts,)
-        return Registry(plain_http=plain, env=self.world.env)
+        timeout = min(regctl.TIMEOUT, COPY_SECONDS + self.world.patience_seconds)
+        return Registry(plain_http=plain, env=self.world.env, timeout=timeout)
 
     @cached_property
     def signer(self) -> SigstoreSigner:

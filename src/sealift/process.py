@@ -180,8 +180,12 @@ def _watch(pid: int) -> int:
 
     To the kernel's own figure, which comes at the end, our memory counts too: the child had it until exec.
     """
-    ended, peak, pause = select.poll(), 0, SHORTEST_LOOK
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        # No descriptor is left to wait with: whoever waits next does without these looks.
+        return 0
+    ended, peak, pause = select.poll(), high_water(pid), SHORTEST_LOOK
     try:
         ended.register(descriptor, select.POLLIN)
         while not ended.poll(pause):

@@ -68,6 +68,9 @@ def judge(case: Case, stand: Stand) -> Result:
         patience=ENOUGH if case.passes else PATIENCE,
         variants=() if (case.outside.name, case.station) in EVERY_VARIANT else ONE,
     )
+    if case.fault.kind is Kind.WRONG:
+        # Who has not seen the draft itself downloads it.
+        line.state = None
     proxy, heard = stand.proxies[case.outside.service], len(stand.overheard())
     with _hurried(), proxy.failing(case.fault) as met:
         ran = play(line, [case.station])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sealift.errors import OutsideError
-from sealift.model.names import Digest
 from sealift.process import ProgramFailedError, run
 from sealift.services.ports import free_ports
 from sealift.services.registry import public_registry
@@ -20,6 +18,7 @@ from sealift.services.supervised import Supervised
 from tests.faults.judging import few, plain
 from tests.faults.stand import ENOUGH, Stand, play
 from tests.rehearsal.playing import Desk, Said
+from tests.whole import half_files
 
 NOT_CHECKED = "not checked"
 CLOCK = Path(__file__).with_name("clock.c")
@@ -93,21 +92,6 @@ def full_run_folder(desk: Desk, size: str) -> Row:
     return Row(what=what, expected=expected, got=f"{got}: {last_words(full, again)}", held=held)
 
 
-def half_files(folder: Path) -> list[Path]:
-    """Return what has a final name and is not whole."""
-    found = []
-    for path in folder.rglob("*"):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts) or not path.is_file():
-            continue
-        if "work" in path.relative_to(folder).parts:
-            continue
-        if path.suffix == ".json" and not _is_json(path):
-            found.append(path)
-        if path.parent.name == "sha256" and Digest.of_file(path).hex != path.name:
-            found.append(path)
-    return found
-
-
 def full_registry(folder: Path, stand: Stand) -> Row:
     """Push into a registry whose disk is full, then make room and push again."""
     what, expected = "the registry's folder on a disk of 2m", "4; then 0"
@@ -155,11 +139,3 @@ def last_words(*told: Said) -> str:
     """Return the lines that say how commands ended."""
     lines = [line for said in told for line in said.stderr.splitlines() if line.startswith("sealift: ")]
     return "; ".join(plain(line.removeprefix("sealift: ")) for line in lines)
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_bytes())
-    except ValueError:
-        return False
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from sealift.model.evidence import Evidence
 from sealift.model.names import Digest
 from sealift.model.world import Base
 from sealift.provision.everything import Provided
-from sealift.rehearsal import stand_ins, world
+from sealift.rehearsal import stand_ins
 from sealift.schedule import Schedule
 from sealift.tools import git
 from sealift.tools.registry import Registry
@@ -61,7 +62,7 @@ def reached(upstream: Opened, made: dict[str, Base], monkeypatch: pytest.MonkeyP
         locked_bases, upstream=f"{host}/distroless", trusted_root=made["static"].trusted_root
     )
     monkeypatch.setattr(stand_ins, "locked_bases", there)
-    monkeypatch.setattr(world, "Registry", functools.partial(Registry, plain_http=(host,)))
+    monkeypatch.setattr(stand_ins, "Registry", functools.partial(Registry, plain_http=(host,)))
     own = Clients.registry
 
     def also(clients: Clients) -> Registry:
@@ -84,10 +85,19 @@ def lock(clone: Path, made: dict[str, Base]) -> Iterator[Locked]:
         }
         locking.save(path, {SUITE: entries})
         person = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.test")
-        git.git(clone, *person, "commit", "--quiet", "--all", "--message=Lock the bases")
+        git.git(
+            clone, *person, "commit", "--quiet", "--all", f"--message=Lock the bases {secrets.token_hex(4)}"
+        )
 
     yield write
     git.git(clone, "reset", "--quiet", "--hard", before)
+
+
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be no registry where the bases are looked for."""
+    monkeypatch.setattr(
+        stand_ins, "locked_bases", functools.partial(locked_bases, upstream="localhost:1/gone")
+    )
 
 
 @contextlib.contextmanager
@@ -138,11 +148,54 @@ def test_equals_stand_in_for_bases_that_are_not_reached(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    nowhere = functools.partial(locked_bases, upstream="localhost:1/distroless")
-    monkeypatch.setattr(stand_ins, "locked_bases", nowhere)
+    nowhere(monkeypatch)
     lock({name: base.digest for name, base in made.items()})
     with rehearsed(clone) as release:
         assert {b.trusted_root for b in release.line.world.bases.values()} == {
             release.line.world.sigstore.trusted_root
         }
     assert "the locked bases cannot be had, so equals stand in for them" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("reached")
+def test_a_world_keeps_its_bases_when_their_registry_comes_and_goes(
+    clone: Path, made: dict[str, Base], lock: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other bases would be other digests, and a version that was begun could not be ended."""
+    lock({name: base.digest for name, base in made.items()})
+    with rehearsed(clone) as release:
+        before = {name: base.source for name, base in release.line.world.bases.items()}
+    with monkeypatch.context() as away:
+        nowhere(away)
+        with rehearsed(clone) as release:
+            kept = release.line.world
+        assert not any("distroless" in one for one in kept.stand_ins)
+        assert {b.digest for b in kept.bases.values()} == {b.digest for b in made.values()}
+    with rehearsed(clone) as release:
+        assert {name: base.source for name, base in release.line.world.bases.items()} == before
+
+
+@pytest.mark.usefixtures("reached")
+def test_a_world_of_equals_keeps_to_them(
+    clone: Path, made: dict[str, Base], lock: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock({name: base.digest for name, base in made.items()})
+    with monkeypatch.context() as away:
+        nowhere(away)
+        with rehearsed(clone) as release:
+            equals = release.line.world.stand_ins
+    with rehearsed(clone) as release:
+        assert release.line.world.stand_ins == equals
+
+
+@pytest.mark.usefixtures("reached")
+def test_a_lock_that_is_not_committed_is_not_the_commit_s(
+    clone: Path, made: dict[str, Base], lock: Locked, upstream: Opened
+) -> None:
+    lock({name: base.digest for name, base in made.items()})
+    path = clone / "ci" / "bases.lock.yaml"
+    locking.save(path, {})
+    with rehearsed(clone) as release:
+        assert release.line.plan.left_out == ("ci/bases.lock.yaml",)
+        host = upstream.line.world.registry
+        assert {str(b.source).partition("/")[0] for b in release.line.world.bases.values()} == {host}

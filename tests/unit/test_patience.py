@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealift import process
+from sealift import process, production
 from sealift.errors import (
     DefectError,
     InterruptedReleaseError,
@@ -26,6 +26,7 @@ from sealift.errors import (
 )
 from sealift.patience import Patience, may_help, passes, persist, retry_after, wish
 from sealift.process import Completed, ProgramFailedError
+from sealift.rehearsal import world
 
 MINUTE = Patience(seconds=60, first=1, longest=8)
 
@@ -328,3 +329,8 @@ def test_a_server_in_trouble_may_answer_otherwise_later(status: int) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 301])
 def test_a_server_that_says_no_will_say_it_again(status: int) -> None:
     assert not passes(status)
+
+
+def test_a_desk_gives_up_soon_and_a_release_within_the_hour() -> None:
+    assert 10 <= world.PATIENCE_SECONDS <= 60
+    assert 600 <= production.PATIENCE_SECONDS <= 3600

@@ -3,41 +3,81 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from sealift.console import say
-from sealift.errors import OutsideError
+from sealift.errors import OutsideError, RefusedError
 from sealift.model.bases import TAG, UPSTREAM, load
+from sealift.model.codec import publish
 from sealift.model.names import Digest, Platform, Repository
 from sealift.model.plan import Plan
 from sealift.model.statements import Identity, PredicateType, Subject, signature
 from sealift.model.world import Base
 from sealift.rehearsal.bases import assemble_all
 from sealift.rehearsal.sigstore import LocalSigstore
+from sealift.tools.cosign import ANY_SIGNATURE, Cosign
 from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import SigstoreSigner
 from sealift.tools.upstream import fetch, locked_bases
 
+# What a world was made with, in a file of its folder.
+CHOICE, LOCKED, EQUAL = "bases.chosen", b"locked\n", b"equal\n"
 
-def locked_and_reachable(plan: Plan, ci: Path, cache: Path, registry: Registry) -> dict[str, Base] | None:
-    """Return the plan's bases as production takes them, or None where they are not locked or not reached."""
+
+def world_bases(
+    plan: Plan,
+    folder: Path,
+    sigstore: LocalSigstore,
+    *,
+    ci: Path,
+    cache: Path,
+    host: str,
+    env: Mapping[str, str],
+) -> dict[str, Base]:
+    """Return a world's bases: the locked ones, where they were reached when it was made, or else equals.
+
+    It keeps to what it was made with: other bases are other digests, and an outage is no reason for them.
+    """
+    chosen, registry = folder / CHOICE, Registry(env=env)
+    locked = _locked(plan, ci, cache)
+    if not chosen.exists():
+        publish(chosen, LOCKED if locked and _reached(locked.values(), registry, env) else EQUAL)
+    if locked and chosen.read_bytes() == LOCKED:
+        fetch(locked.values(), registry)
+        return locked
+    return assemble_bases(plan, cache, folder / "registry", host, sigstore)
+
+
+def _locked(plan: Plan, ci: Path, cache: Path) -> dict[str, Base]:
+    """Name the plan's bases as production does; none where not all of them are locked."""
     lock = load(ci / "bases.lock.yaml")
     wanted = {str(variant.base) for variant in plan.config.variants.values()}
-    if not wanted <= set(lock.get(plan.config.suite, {})):
-        return None
-    bases = locked_bases(plan, lock, cache)
+    return locked_bases(plan, lock, cache) if wanted <= set(lock.get(plan.config.suite, {})) else {}
+
+
+def _reached(bases: Iterable[Base], registry: Registry, env: Mapping[str, str]) -> bool:
+    """Look whether the bases can be had, and their makers' keys."""
     try:
-        # Their signatures are read there, so the copies in the cache are not enough.
-        absent = [base.name for base in bases.values() if registry.head(base.source.at(base.digest)) is None]
+        absent = [base.name for base in bases if registry.head(base.source.at(base.digest)) is None]
         if not absent:
-            fetch(bases.values(), registry)
-            return bases
+            fetch(bases, registry)
+            for base in bases:
+                _look_at_signature(base, env)
+            return True
         why = f"{', '.join(absent)}: not there any more with the digest in ci/bases.lock.yaml"
     except OutsideError as error:
         why = error.happened
-    say(f"the locked bases cannot be had, so equals stand in for them: {why}")
-    return None
+    say(f"the locked bases cannot be had, so equals stand in for them in this world: {why}")
+    return False
+
+
+def _look_at_signature(base: Base, env: Mapping[str, str]) -> None:
+    cosign = Cosign(trusted_root=base.trusted_root, identity=base.signer, env=env)
+    # A signature that is wrong is the base station's to refuse.
+    with suppress(RefusedError):
+        cosign.verify(Subject(repository=base.source, digest=base.digest), ANY_SIGNATURE)
 
 
 def assemble_bases(

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from sealift.console import say
 from sealift.errors import UsageError
+from sealift.model.codec import publish
 from sealift.model.lock import one_at_a_time
 from sealift.model.plan import Plan
 from sealift.model.world import Base, World
@@ -36,12 +37,13 @@ from sealift.rehearsal.outside import client_environment, github_service, outsid
 from sealift.rehearsal.sigstore import LocalSigstore, prepare_sigstore
 from sealift.rehearsal.sigstore_services import sigstore_services
 from sealift.rehearsal.sigstore_trust import Profile
-from sealift.rehearsal.stand_ins import assemble_bases, locked_and_reachable, sign_bases
+from sealift.rehearsal.stand_ins import sign_bases, world_bases
 from sealift.services.buildkit import create_builder
 from sealift.services.ports import lasting_ports
 from sealift.services.registry import layouts_registry, public_registry
 from sealift.services.service import Service
 from sealift.services.supervised import Supervised, is_kept, stop_kept
+from sealift.tools import git
 from sealift.tools.registry import Registry
 
 PORTS = ("registry", "layouts", "github")
@@ -204,12 +206,23 @@ def rehearsal(
         _prune(folder.parent)
         if stop_kept(folder / KEPT):
             say("ended the services that an earlier --keep left")
-        stage = _prepare(plan, folder, wanted, cache=cache, images=images, ci=root / "ci", builder=builder)
+        stage = _prepare(
+            plan, folder, wanted, cache=cache, images=images, ci=_ci(plan, root, folder), builder=builder
+        )
         try:
             yield stage
         finally:
             if stage.supervised is not None:
                 stage.supervised.close()
+
+
+def _ci(plan: Plan, root: Path, folder: Path) -> Path:
+    """Give the folder with what the tree that is played says of bases and advisories."""
+    if plan.modified:
+        return root / "ci"
+    for name in ("advisories.yaml", "bases.lock.yaml"):
+        publish(folder / "ci" / name, git.file_of(root, plan.commit, f"ci/{name}").encode())
+    return folder / "ci"
 
 
 def _prepare(
@@ -230,11 +243,9 @@ def _prepare(
     facts = advisories.load(ci / "advisories.yaml")
     advisories.write_trivy_database(facts, folder / "advisories" / "trivy", datetime.now(UTC))
     advisories.write_go_database(facts, folder / "advisories" / "go")
-    upstream = Registry(env=client_environment(folder / "home"))
     # olareg keeps layouts as they are, so equals need no push.
-    bases = locked_and_reachable(plan, ci, cache, upstream) or assemble_bases(
-        plan, cache, folder / "registry", f"localhost:{ports['registry']}", sigstore
-    )
+    host, env = f"localhost:{ports['registry']}", client_environment(folder / "home")
+    bases = world_bases(plan, folder, sigstore, ci=ci, cache=cache, host=host, env=env)
     return Stage(
         plan=plan,
         folder=folder,

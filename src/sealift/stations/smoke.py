@@ -84,20 +84,23 @@ def _look_service(
     started = time.monotonic() - begin
     # In the container that is there: two more would take longer than the service itself.
     said = _look_version(looks, plan, engine, name)
-    _look_for_a_shell(looks, engine, name)
+    # Where nothing can be run, that a shell cannot says nothing; and -version has refused already.
+    if said:
+        _look_for_a_shell(looks, engine, name)
     begin = time.monotonic()
     _look_stop(looks, engine, name, math.ceil(plan.config.gates.stop_seconds))
     return said, round(started, 3), round(time.monotonic() - begin, 3)
 
 
 def _look_version(looks: Looks, plan: Plan, engine: Engine, name: str) -> str:
+    """Return what it says, or nothing where it could not be asked."""
     done = engine.execute(name, f"/{plan.config.service}", "-version")
     looks.true(
         done.returncode == 0 and str(plan.version) in done.stdout.split(),
         f"-version says {plan.version}",
         f"-version: expected {plan.version}, got status {done.returncode}: {done.stdout} {done.stderr}",
     )
-    return done.stdout.strip()
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _look_for_a_shell(looks: Looks, engine: Engine, name: str) -> None:

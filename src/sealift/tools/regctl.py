@@ -20,6 +20,9 @@ TIMEOUT = 300.0
 # regctl hashes what it reads, and says so.
 _OTHER_BYTES = re.compile(r"digest mismatch")
 _REFUSED = re.compile(r"\[http 4(?!08|25|29)\d\d\]")
+_TOO_MANY = re.compile(r"\[http 429\]")
+# How long a registry asked to be left alone is not in regctl's words, and it has tried again by itself.
+LEAVE_ALONE = 30.0
 _FAILED = re.compile(r"\[http (?:408|425|429|5\d\d)\]")
 
 
@@ -47,9 +50,15 @@ def copy(
 ) -> None:
     """Copy an image or a whole index; all below is looked for, also where the target has the index."""
     words = ("image", "copy", "--force-recursive", source, target)
-    done = regctl(*words, plain_http=plain_http, env=env, timeout=timeout)
+    what = f"{source} could not be copied to {target}"
+    try:
+        done = regctl(*words, plain_http=plain_http, env=env, timeout=timeout)
+    except ProgramFailedError as late:
+        # One whose disk is full answers each of its tries, and it has many.
+        means = f"regctl still tried after {timeout:g} s, or an answer did not come"
+        raise OutsideError(what, means=means, next_step="run again") from late
     if done.returncode:
-        _failed(done, f"{source} could not be copied to {target}")
+        _failed(done, what)
 
 
 def layout_head(reference: str, *, env: Mapping[str, str] | None = None) -> Digest:
@@ -69,4 +78,10 @@ def _failed(done: Completed, what: str) -> NoReturn:
             next_step="run again; if it stays, ask from another network, then whoever runs the registry",
         ) from failed
     again = _FAILED.search(said) is not None or not _REFUSED.search(said)
-    raise OutsideError(what, means=said, next_step="run again" if again else "", again=again) from failed
+    raise OutsideError(
+        what,
+        means=said,
+        next_step="run again" if again else "",
+        again=again,
+        retry_after=LEAVE_ALONE if _TOO_MANY.search(said) else None,
+    ) from failed

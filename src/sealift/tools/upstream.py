@@ -6,9 +6,11 @@ fetch(bases.values(), Registry())
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
+
+from filelock import FileLock
 
 from sealift.model import bases as locking
 from sealift.model.plan import Plan
@@ -47,7 +49,12 @@ def locked_bases(
 def fetch(bases: Iterable[Base], registry: Registry) -> None:
     """Copy the bases that the cache does not hold; OutsideError where their registry does not give them."""
     for base in bases:
-        if not base.layout.exists():
-            fresh = base.layout.with_name(f".{base.layout.name}.{os.getpid()}")
+        base.layout.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(base.layout.with_suffix(".lock")):
+            if base.layout.exists():
+                continue
+            fresh = base.layout.with_name(f".{base.layout.name}")
+            # What a run has left that was killed here.
+            shutil.rmtree(fresh, ignore_errors=True)
             registry.fetch_layout(base.source.at(base.digest), fresh)
             fresh.rename(base.layout)
