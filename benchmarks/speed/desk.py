@@ -68,7 +68,7 @@ class Desk:
 
     @classmethod
     def set_up(cls, name: str) -> Desk:
-        """Clone HEAD afresh below ``build/bench``; no base is locked there, for the script builds on equals."""
+        """Clone HEAD afresh below ``build/bench``; no base is locked, for the script has equals."""
         folder = RESULTS / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -312,6 +312,7 @@ class Line:
             ),
             release_id=self.state.release_id,
             assets=self.state.assets,
+            uploaded=self.state.uploaded,
         )
 
     def _make_draft(self) -> drafting.DraftState:
@@ -340,10 +341,10 @@ class Line:
             state = self._make_draft()
         else:
             drafting.look(github, state)
-        promoting.put(once, registry, looks)
+        put = promoting.put(once, registry, looks)
         release = drafting.publish(github, state)
-        promoting.put(moving, registry, looks)
-        return promoting.promoted(looks, once, moving, release.url)
+        put += promoting.put(moving, registry, looks)
+        return promoting.promoted(looks, (*once, *moving), put, release)
 
     def built(self, variant: str) -> ev.Built:
         """Read which image was built of a variant."""

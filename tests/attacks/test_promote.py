@@ -15,6 +15,7 @@ from sealift.model.evidence import VerifiedAll
 from sealift.model.names import Digest, Repository, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject, signature
+from sealift.stations.draft import PublishedRelease
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.promote import promote_tags, promoted, put
 from sealift.stations.verify import Verified
@@ -41,12 +42,12 @@ class Street:
         return msgspec.structs.replace(self.plan, version=Version.parse(version))
 
     def release(self, version: str, digest: Digest) -> dict[str, tuple[Tag, ...]]:
-        """Move the tags as a release does, all variants being one."""
+        """Move the tags as a release does, all variants being one; its page is another test's."""
+        page = PublishedRelease(tag=f"v{version}", release_id=1, url="", immutable=True, made=True)
         images = {"static": (self.repository, digest)}
         once, moving, looks = promote_tags(self.planned(version), self.verified, images, self.registry)
-        put(once, self.registry, looks)
-        put(moving, self.registry, looks)
-        return promoted(looks, once, moving, "").tags
+        done = put(once, self.registry, looks) + put(moving, self.registry, looks)
+        return promoted(looks, (*once, *moving), done, page).tags
 
     def tags(self) -> dict[str, Digest | None]:
         found = self.registry.tags(self.repository)

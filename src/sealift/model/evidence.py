@@ -127,14 +127,17 @@ class VerifiedAll(Evidence, frozen=True, kw_only=True):
 
 
 class Drafted(Evidence, frozen=True, kw_only=True):
-    """The GitHub release as a draft."""
+    """The GitHub release as a draft; ``uploaded`` names the assets that this run added."""
 
     release_id: int
     assets: dict[str, Digest]
+    uploaded: tuple[str, ...] = ()
 
 
 class Promoted(Evidence, frozen=True, kw_only=True):
-    """The tags that name the release now."""
+    """The tags that name the release now; this run ``put`` some of them, and ``published`` it or not."""
 
     tags: dict[str, tuple[Tag, ...]]
     release_url: str
+    put: tuple[str, ...] = ()
+    published: bool = False

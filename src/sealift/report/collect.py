@@ -11,7 +11,7 @@ import msgspec
 from sealift.errors import UsageError
 from sealift.model.codec import from_json, to_json
 from sealift.model.config import Strict
-from sealift.model.evidence import Built, BuiltPlatform, Gate, Promoted, SignedAll, SignedEntry
+from sealift.model.evidence import Built, BuiltPlatform, Drafted, Gate, Promoted, SignedAll, SignedEntry
 from sealift.model.names import Digest, Repository, Tag, Version
 from sealift.model.run import RunFolder
 from sealift.model.world import World
@@ -39,6 +39,19 @@ class Program(Strict, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Made(Strict, frozen=True, kw_only=True):
+    """What this run has added outside: counts, and whether it published the release."""
+
+    signatures: int = 0
+    assets: int = 0
+    tags: int = 0
+    published: bool = False
+
+    def __bool__(self) -> bool:
+        """Tell whether there was anything to add."""
+        return bool(self.signatures or self.assets or self.tags or self.published)
+
+
 class Report(Strict, frozen=True, kw_only=True):
     """``report.json``: what was released, what was looked at, and what was signed."""
 
@@ -56,6 +69,7 @@ class Report(Strict, frozen=True, kw_only=True):
     programs: tuple[Program, ...]
     release_url: str
     seconds: float
+    made: Made = Made()
 
 
 class _WithGates(msgspec.Struct, frozen=True):
@@ -98,9 +112,19 @@ def collect(
         images=images,
         gates=tuple(gates(run.root / "evidence")),
         signatures=signed.entries if signed else (),
+        made=_made(signed, _maybe(run, "draft", str(plan.version), Drafted), promoted),
         programs=programs,
         release_url=promoted.release_url if promoted else "",
         seconds=round(seconds, 3),
+    )
+
+
+def _made(signed: SignedAll | None, drafted: Drafted | None, promoted: Promoted | None) -> Made:
+    return Made(
+        signatures=sum(entry.made for entry in signed.entries) if signed else 0,
+        assets=len(drafted.uploaded) if drafted else 0,
+        tags=len(promoted.put) if promoted else 0,
+        published=promoted.published if promoted else False,
     )
 
 

@@ -41,7 +41,8 @@ Left out, because the release is built from the commit: {{ r.left_out|join(", ")
 {% endfor %}
 ## Signatures
 
-{{ r.signatures|length }} in the registry, {{ r.signatures|selectattr("made")|list|length }} made by this run.
+{{ r.signatures|length }} in the registry, {{ r.made.signatures }} made by this run.
+It uploaded {{ r.made.assets }} assets and put {{ r.made.tags }} tags.
 {% if r.exceptions %}
 ## Exceptions
 

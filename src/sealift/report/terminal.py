@@ -29,11 +29,14 @@ def show(report: Report) -> None:
             table.add_row("", platform, built.digest, f"{built.compressed_bytes / 1e6:.2f}")
     console.print(table)
     counts = Counter(gate.verdict for gate in report.gates)
-    made = sum(entry.made for entry in report.signatures)
+    made = report.made
     console.print(
         f"gates: {', '.join(f'{n} {verdict}' for verdict, n in counts.items()) or 'none'}; "
-        f"signatures and attestations: {len(report.signatures)}, {made} made now"
+        f"signatures and attestations: {len(report.signatures)}, {made.signatures} made now; "
+        f"assets: {made.assets} uploaded now; tags: {made.tags} put now"
     )
+    if report.outcome in ("released", "rehearsed") and not made:
+        console.print("all of it was there already, as it was: nothing was made")
     for gate in report.gates:
         if gate.verdict != "pass":
             console.print(f"  {gate.verdict}: {gate.station} {gate.subject}: {gate.detail}", markup=False)

@@ -10,6 +10,7 @@ from sealift.model.evidence import Promoted
 from sealift.model.names import Digest, Repository, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
+from sealift.stations.draft import PublishedRelease
 from sealift.stations.gate import Looks
 from sealift.stations.verify import Verified
 from sealift.tools.registry import Registry
@@ -86,8 +87,9 @@ def promote_tags(
     return once, moving, looks
 
 
-def put(moves: tuple[Move, ...], registry: Registry, looks: Looks) -> None:
-    """Look, put, look again."""
+def put(moves: tuple[Move, ...], registry: Registry, looks: Looks) -> tuple[str, ...]:
+    """Look, put, look again; return the tags that did not name it before."""
+    done = []
     for move in moves:
         reference = move.repository.tagged(move.tag)
         now = registry.head(reference)
@@ -96,13 +98,17 @@ def put(moves: tuple[Move, ...], registry: Registry, looks: Looks) -> None:
             looks.done(means="two releases run at once", next_step="sealift status")
         if now != move.digest:
             registry.put_tag(move.repository, move.tag, move.digest)
+            done.append(str(reference))
         looks.equal(reference, expected=move.digest, got=registry.head(reference))
+    return tuple(done)
 
 
-def promoted(looks: Looks, once: tuple[Move, ...], moving: tuple[Move, ...], release_url: str) -> Promoted:
-    """Gather what the tags name now."""
+def promoted(
+    looks: Looks, moves: tuple[Move, ...], put: tuple[str, ...], release: PublishedRelease
+) -> Promoted:
+    """Gather what the tags name now, and what this run has done for that."""
     tags: dict[str, tuple[Tag, ...]] = {}
-    for move in (*once, *moving):
+    for move in moves:
         tags[move.repository] = (*tags.get(move.repository, ()), move.tag)
     gates = looks.done(means="a tag does not name what was released", next_step="sealift status")
-    return Promoted(gates=gates, tags=tags, release_url=release_url)
+    return Promoted(gates=gates, tags=tags, release_url=release.url, put=put, published=release.made)

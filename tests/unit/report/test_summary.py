@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sealift.model.evidence import BuiltPlatform, Gate, SignedEntry
 from sealift.model.names import Digest, Repository, Tag, Version
-from sealift.report.collect import Report, ReportedImage
+from sealift.report.collect import Made, Report, ReportedImage
 from sealift.report.summary import markdown
 
 DIGEST = Digest("sha256:" + "ab" * 32)
@@ -35,6 +35,7 @@ REPORT = Report(
     programs=(),
     release_url="",
     seconds=12.34,
+    made=Made(signatures=1, assets=3, tags=8),
 )
 
 
@@ -53,6 +54,14 @@ def test_what_was_refused_is_named_and_counted() -> None:
     assert "| scan | 0 | 0 | 1 | 0 |" in text
     assert "| prove | 1 | 0 | 0 | 0 |" in text
     assert f"| linux/amd64 | `{DIGEST}` | 1.23 MB |" in text
+
+
+def test_what_this_run_has_added_is_counted() -> None:
+    text = markdown(REPORT)
+    assert "1 in the registry, 1 made by this run." in text
+    assert "It uploaded 3 assets and put 8 tags." in text
+    assert not Made()
+    assert Made(published=True)
 
 
 def test_a_table_is_in_one_piece() -> None:

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from sealift.errors import DefectError
 from sealift.model.names import Tag, Version
+from sealift.stations.draft import PublishedRelease
 from sealift.stations.gate import GateRefusedError, Looks
 from sealift.stations.promote import Move, decide, newest_with, promoted, put
 from sealift.stations.verify import Verified
 from tests.unit.stations.things import REPOSITORY, Shelves, digest_of, plan
 
 OLD, NEW, STRANGE = digest_of("old"), digest_of("new"), digest_of("strange")
+RELEASE = PublishedRelease(tag="v1.2.3", release_id=1, url="url", immutable=True, made=True)
 
 
 def holding(**tags: str) -> Shelves:
@@ -140,14 +142,24 @@ def test_a_registry_that_forgets_is_noticed() -> None:
     moves = (move("1", before=None),)
     put(moves, Forgetful(), looks)
     with pytest.raises(GateRefusedError, match=f"expected {NEW}, got None"):
-        promoted(looks, moves, (), "url")
+        promoted(looks, moves, (), RELEASE)
 
 
 def test_what_was_put_is_told_by_repository() -> None:
     looks = Looks("promote", "1.2.3")
     looks.passed("something")
-    told = promoted(looks, (move("1.2.3", before=None),), (move("1", before=None),), "url")
+    put_now = (f"{REPOSITORY}:1",)
+    told = promoted(looks, (move("1.2.3", before=None), move("1", before=None)), put_now, RELEASE)
     assert (told.tags, told.release_url) == ({REPOSITORY: ("1.2.3", "1")}, "url")
+    assert (told.put, told.published) == (put_now, True)
+
+
+def test_only_a_tag_that_did_not_name_it_counts_as_put() -> None:
+    shelves, looks = Shelves(), Looks("promote", "1.2.3")
+    first = decide(plan("1.2.3"), REPOSITORY, NEW, shelves, looks)
+    assert put(first, shelves, looks) == tuple(f"{REPOSITORY}:{m.tag}" for m in first)
+    again = decide(plan("1.2.3"), REPOSITORY, NEW, shelves, looks)
+    assert put(again, shelves, looks) == ()
 
 
 def test_nobody_makes_a_verified_by_hand(tmp_path: Path) -> None:
