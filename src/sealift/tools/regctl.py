@@ -20,8 +20,8 @@ TIMEOUT = 300.0
 # regctl hashes what it reads, and says so.
 _OTHER_BYTES = re.compile(r"digest mismatch")
 _REFUSED = re.compile(r"\[http 4(?!08|25|29)\d\d\]")
-_TOO_MANY = re.compile(r"\[http 429\]")
-# How long a registry asked to be left alone is not in regctl's words, and it has tried again by itself.
+# It has tried five times, each after the pause that was asked for; how long that was it does not say.
+_IN_VAIN = re.compile(r"\[http 429\]|retry limit exceeded")
 LEAVE_ALONE = 30.0
 _FAILED = re.compile(r"\[http (?:408|425|429|5\d\d)\]")
 
@@ -83,5 +83,5 @@ def _failed(done: Completed, what: str) -> NoReturn:
         means=said,
         next_step="run again" if again else "",
         again=again,
-        retry_after=LEAVE_ALONE if _TOO_MANY.search(said) else None,
+        retry_after=LEAVE_ALONE if _IN_VAIN.search(said) else None,
     ) from failed
