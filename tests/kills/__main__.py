@@ -9,7 +9,6 @@ import argparse
 import json
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,13 +19,13 @@ from sealift.provision.recipe import all_names
 from tests.faults.table import write
 from tests.kills import table
 from tests.kills.killing import Result, play
+from tests.kills.left import OwnDesk, own_desk
 from tests.kills.moments import moments
-from tests.rehearsal.playing import Desk
 
 PAGE = Path("docs/reliability.md")
 
 
-def reference(desk: Desk) -> dict[str, str]:
+def reference(desk: OwnDesk) -> dict[str, str]:
     """Play one release to its end, and return the digest of each variant's image."""
     said = desk.sealift("release", "--json", "--world-name=reference")
     if said.status:
@@ -42,8 +41,7 @@ def main(argv: Sequence[str]) -> int:
     drawn = moments(asked.count, asked.seed)
     chosen = [m for m in drawn if not asked.number or m.number in asked.number]
     provide_all(all_names(), cache=cache_folder(), debian_programs=["runc", "podman"], emulate=True)
-    with tempfile.TemporaryDirectory(prefix="sealift-kills-") as folder:
-        desk = Desk.set_up(Path(folder) / "desk")
+    with own_desk() as desk:
         digests = reference(desk)
         results = [_told(play(moment, desk, digests)) for moment in chosen]
     text = table.markdown(results, asked.seed)
@@ -56,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
 def _told(result: Result) -> Result:
     moment = result.moment
     console.say(
-        f"{moment.number}: {moment.name}, {moment.at}: {result.ended}, {result.stood}, {result.again}"
+        f"{moment.number}: {moment.world}, {moment.name}, {moment.at}: "
+        f"{result.ended}, {result.stood}, {result.again}"
     )
     for line in result.wrong:
         console.say(f"  did not hold: {line}")

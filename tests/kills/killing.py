@@ -14,13 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from tests.kills.finding import Traces, service_pid
+from tests.kills.finding import Traces
+from tests.kills.left import GONE_SECONDS, OwnDesk
 from tests.kills.moments import LINES, How, Moment
-from tests.rehearsal.playing import SEALIFT, Desk
+from tests.kills.processes import service_pid
+from tests.rehearsal.playing import SEALIFT
 
 PATIENCE = "--patience=3"
 STATEMENTS = 24
-GONE_SECONDS = 60.0
 # A second Ctrl-C comes while the first one is being obeyed.
 _BETWEEN = 0.2
 
@@ -71,16 +72,16 @@ class Lines:
             self._changed.notify_all()
 
 
-def play(moment: Moment, desk: Desk, digests: Mapping[str, str]) -> Result:
+def play(moment: Moment, desk: OwnDesk, digests: Mapping[str, str]) -> Result:
     """Play one moment in a world of its own; ``digests`` is what each variant's image must be."""
     traces = Traces(desk, f"kill-{moment.number}")
     shutil.rmtree(desk.folder / "build" / "release", ignore_errors=True)
     try:
         ended, said, met = _killed(moment, desk, traces.world)
-        wrong = [*_ended_badly(moment, ended, said), *_left(traces)]
+        wrong = [*_ended_badly(moment, ended, said), *desk.left()]
         stood = _stood(traces)
         wrong += _out_of_order(traces)
-        again = desk.sealift("release", "--json", PATIENCE, f"--world-name={traces.world}")
+        again = desk.sealift("release", "--json", *_options(moment, traces.world))
         made = 0
         if again.status:
             wrong.append(f"again: {again.status}: {again.stderr[-1500:]}")
@@ -88,7 +89,7 @@ def play(moment: Moment, desk: Desk, digests: Mapping[str, str]) -> Result:
             report = json.loads(again.stdout)
             made = sum(entry["made"] for entry in report["signatures"])
             wrong += _unfinished(traces, report["images"], digests)
-        wrong += [f"afterwards: {stray}" for stray in _left(traces)]
+        wrong += [f"afterwards: {stray}" for stray in desk.left()]
     finally:
         shutil.rmtree(traces.folder, ignore_errors=True)
     return Result(
@@ -96,10 +97,15 @@ def play(moment: Moment, desk: Desk, digests: Mapping[str, str]) -> Result:
     )
 
 
-def _killed(moment: Moment, desk: Desk, world: str) -> tuple[int, str, bool]:
+def _options(moment: Moment, world: str) -> tuple[str, ...]:
+    return PATIENCE, f"--world-name={world}", *moment.world.options
+
+
+def _killed(moment: Moment, desk: OwnDesk, world: str) -> tuple[int, str, bool]:
     with subprocess.Popen(
-        [*SEALIFT, "release", PATIENCE, f"--world-name={world}"],
+        [*SEALIFT, "release", *_options(moment, world)],
         cwd=desk.folder,
+        env={**os.environ, **desk.env},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -158,14 +164,6 @@ def _ended_badly(moment: Moment, ended: int, said: str) -> list[str]:
     if ended == 4 and "next:" not in said:
         wrong.append(f"no next command: {said[-800:]}")
     return wrong
-
-
-def _left(traces: Traces) -> list[str]:
-    """Wait until nothing is left, and return what still is."""
-    deadline = time.monotonic() + GONE_SECONDS
-    while (left := traces.stray()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return left
 
 
 def _stood(traces: Traces) -> str:

@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain, cycle
 
 # What a release of this repository says: a line at its start, and one as each node ends.
 LINES = 31
 OPENING_SECONDS = 4.0
 NODE_SECONDS = 1.5
-SERVICES = (
-    *("registry", "layouts-registry", "buildkitd", "github", "issuer"),
-    *("ctlog", "fulcio", "rekor1", "tsa", "supervisor"),
+_BOTH_HAVE = (
+    *("registry", "layouts-registry", "buildkitd", "github", "issuer", "email-issuer"),
+    *("ctlog", "fulcio", "tsa", "supervisor", "guard"),
 )
+# One in so many moments is played in the other world.
+OTHER_EVERY = 5
+
+
+class World(StrEnum):
+    """Where it is played: which log signs, and whether the registry has the Referrers API."""
+
+    USUAL = "public"
+    OTHER = "v2, no Referrers API"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What a release there is started with."""
+        return () if self is World.USUAL else ("--signing-profile=v2", "--no-referrers-api")
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """All that can be killed there."""
+        return (*_BOTH_HAVE, "rekor1" if self is World.USUAL else "rekor-server")
 
 
 class How(StrEnum):
@@ -35,6 +55,7 @@ class Moment:
     delay: float
     how: How
     service: str = ""
+    world: World = World.USUAL
 
     @property
     def name(self) -> str:
@@ -52,13 +73,17 @@ def moments(count: int, seed: int) -> Sequence[Moment]:
     """Spread moments over the timeline: as many in each part of it, at random within the part."""
     draw = random.Random(seed)  # noqa: S311 - it must be repeatable
     drawn = [_moment(number, count, draw) for number in range(count)]
-    # Every service in turn, or a small draw would miss some.
-    services = draw.sample(SERVICES, len(SERVICES))
-    killers = [m.number for m in drawn if m.how in (How.SERVICE, How.BOTH)]
-    chosen = {number: services[turn % len(services)] for turn, number in enumerate(killers)}
+    elsewhere = {first + draw.randrange(OTHER_EVERY) for first in range(0, count, OTHER_EVERY)}
+    placed = [replace(m, world=World.OTHER) if m.number in elsewhere else m for m in drawn]
+    # Every service in turn, or a small draw would miss some. First those that make the other world other.
+    usual = cycle(draw.sample(World.USUAL.services, len(World.USUAL.services)))
+    rest = draw.sample(World.OTHER.services, len(World.OTHER.services))
+    other = chain(("rekor-server", "registry"), cycle(rest))
     return [
-        Moment(number=m.number, lines=m.lines, delay=m.delay, how=m.how, service=chosen.get(m.number, ""))
-        for m in drawn
+        replace(m, service=next(usual if m.world is World.USUAL else other))
+        if m.how in (How.SERVICE, How.BOTH)
+        else m
+        for m in placed
     ]
 
 
@@ -68,7 +93,7 @@ def _moment(number: int, count: int, draw: random.Random) -> Moment:
     lines = max(0, int(place))
     delay = draw.uniform(0, NODE_SECONDS if lines else OPENING_SECONDS)
     how = draw.choices(list(How), weights=(4, 3, 2, 1))[0]
-    # Nothing but the supervisor is there to be killed before everything is up.
+    # Nothing but a supervisor is there to be killed before everything is up.
     if lines == 0 and how in (How.SERVICE, How.BOTH):
         how = How.RELEASE
     return Moment(number=number, lines=lines, delay=round(delay, 2), how=how)

@@ -21,8 +21,8 @@ def markdown(results: Sequence[Result], seed: int) -> str:
         [
             f"{datetime.now(UTC).date()}, {here}, seed {seed}; {len(results)} moments, {held} held.",
             "",
-            "| | at | what | exit | what was out | exit of the next | signed by it | verdict |",
-            "|---|---|---|---|---|---|---|---|",
+            "| | world | at | what | exit | what was out | exit of the next | signed by it | verdict |",
+            "|---|---|---|---|---|---|---|---|---|",
             *map(_row, results),
         ]
     )
@@ -32,5 +32,6 @@ def _row(result: Result) -> str:
     moment = result.moment
     held = "held" if result.met else "not met: it was over"
     verdict = "; ".join(line.splitlines()[0] for line in result.wrong) or held
-    told = (moment.number, moment.at, moment.name, result.ended, result.stood, result.again, result.made)
-    return f"| {' | '.join(map(str, told))} | {verdict} |"
+    met = (moment.number, moment.world, moment.at, moment.name)
+    came = (result.ended, result.stood, result.again, result.made)
+    return f"| {' | '.join(map(str, (*met, *came)))} | {verdict} |"

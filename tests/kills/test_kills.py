@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from sealift.provision.everything import Provided
 from tests.kills.__main__ import reference
 from tests.kills.killing import play
-from tests.kills.moments import LINES, SERVICES, How, Moment, moments
-from tests.rehearsal.playing import Desk
+from tests.kills.left import OwnDesk, own_desk
+from tests.kills.moments import LINES, OTHER_EVERY, How, Moment, World, moments
 
 pytestmark = pytest.mark.programs
 
@@ -17,25 +19,26 @@ CHOSEN = (
     Moment(number=0, lines=0, delay=1.0, how=How.RELEASE),
     Moment(number=1, lines=14, delay=0.5, how=How.RELEASE),
     Moment(number=2, lines=22, delay=0.3, how=How.SERVICE, service="fulcio"),
-    Moment(number=3, lines=29, delay=0.4, how=How.BOTH, service="registry"),
+    Moment(number=3, lines=29, delay=0.4, how=How.BOTH, service="registry", world=World.OTHER),
     Moment(number=4, lines=18, delay=0.2, how=How.INTERRUPT),
 )
 
 
 @pytest.fixture(scope="module")
-def desk(provided: Provided, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def desk(provided: Provided) -> Iterator[OwnDesk]:
     assert provided.programs
-    return Desk.set_up(tmp_path_factory.mktemp("kills") / "desk")
+    with own_desk() as desk:
+        yield desk
 
 
 @pytest.fixture(scope="module")
-def digests(desk: Desk) -> dict[str, str]:
+def digests(desk: OwnDesk) -> dict[str, str]:
     return reference(desk)
 
 
 @pytest.mark.parametrize("moment", CHOSEN, ids=lambda m: m.name.replace(" ", "-"))
 def test_the_next_release_ends_what_a_killed_one_began(
-    desk: Desk, digests: dict[str, str], moment: Moment
+    desk: OwnDesk, digests: dict[str, str], moment: Moment
 ) -> None:
     result = play(moment, desk, digests)
     assert result.wrong == ()
@@ -47,5 +50,7 @@ def test_a_seed_draws_the_same_moments_from_everywhere_and_of_every_kind() -> No
     assert drawn == moments(40, 1)
     assert drawn != moments(40, 2)
     assert {m.how for m in drawn} == set(How)
-    assert {m.service for m in drawn if m.service} == set(SERVICES)
+    assert {m.service for m in drawn if m.service} == {*World.USUAL.services, "rekor-server"}
+    assert all(m.service in ("", *m.world.services) for m in drawn)
+    assert sum(m.world is World.OTHER for m in drawn) == len(drawn) / OTHER_EVERY
     assert {m.lines * 4 // (LINES + 1) for m in drawn} == {0, 1, 2, 3}

@@ -1,0 +1,172 @@
+"""A desk that shares nothing that runs with others here, and what its releases leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sealift.process import run
+from sealift.provision.cache import cache_folder
+from sealift.services.buildkit import socket_of
+from sealift.services.ports import port_is_taken
+from sealift.services.service import SocketReady, privileged
+from sealift.tools import engine
+from tests.kills.processes import Process, processes
+from tests.rehearsal.playing import Desk, Said
+from tests.whole import half_files
+
+GONE_SECONDS = 60.0
+# What is made once for everybody. Builders, containers and logs are the desk's own: what is left of
+# them is then left by its releases, whatever else runs on this machine.
+_SHARED = (
+    *("advisories", "bases", "busybox", "compile", "debian", "go", "golang"),
+    *("locks", "ports", "programs", "upstream", "work"),
+)
+
+
+@dataclass(frozen=True)
+class OwnDesk(Desk):
+    """A clone whose cache lies beside it; ``folder`` is alone with that cache in its parent.
+
+    ``namespaces`` are the networks without anybody in them that were here before.
+    """
+
+    namespaces: frozenset[str] = frozenset()
+
+    @classmethod
+    def beside_own_cache(cls, place: Path) -> OwnDesk:
+        """Set both up in an empty folder. Its path is short: it holds sockets."""
+        desk = cls(Desk.set_up(place / "desk").folder, empty_namespaces())
+        desk.cache.mkdir()
+        for name in _SHARED:
+            (cache_folder() / name).mkdir(parents=True, exist_ok=True)
+            (desk.cache / name).symlink_to(cache_folder() / name)
+        return desk
+
+    @property
+    def cache(self) -> Path:
+        """The releases' cache, as the processes that use it name it."""
+        return self.folder.parent / "cache"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What makes a release use that cache."""
+        return {"SEALIFT_CACHE": str(self.cache)}
+
+    def sealift(
+        self, *words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+    ) -> Said:
+        """Run a verb here."""
+        return super().sealift(*words, before=before, env={**self.env, **(env or {})})
+
+    def left(self) -> list[str]:
+        """Wait until nothing is left of what ended, and name what still is."""
+        deadline = time.monotonic() + GONE_SECONDS
+        while (stray := self.stray()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        build = self.folder / "build"
+        return [*stray, *(f"half a file: {path.relative_to(build)}" for path in half_files(build))]
+
+    def stray(self) -> list[str]:
+        """Name what runs, listens, is mounted or is locked."""
+        return [
+            # First: the engine has processes and mounts of its own while it is asked.
+            *(f"container {name}" for name in self.containers()),
+            *(f"process {p.pid}: {p.words[:120]}" for p in self.processes()),
+            *(f"port {port}" for port in self.ports() if port_is_taken(port)),
+            *(f"socket {path}" for path in self._sockets() if SocketReady(path).answers()),
+            *(f"mount {line}" for line in mounts() if str(self.folder.parent) in line),
+            *(f"network {path}" for path in empty_namespaces() - self.namespaces),
+            *(f"lock {path}" for path in self._locks() if _is_held(path)),
+            *(f"a second builder: {path}" for path in self._builders()[1:]),
+        ]
+
+    def processes(self) -> Iterator[Process]:
+        """Yield what was started with a path of ours, or with one in its environment."""
+        place = str(self.folder.parent)
+        return (p for p in processes() if place in p.words or place in p.environment())
+
+    def ports(self) -> list[int]:
+        """Return every port of the desk's worlds."""
+        files = self.folder.glob("build/rehearsal/*/**/ports.json")
+        return [port for file in files for port in json.loads(file.read_bytes()).values()]
+
+    def containers(self) -> list[str]:
+        """Name our containers, running or not: all of our own store, and of a shared one those whose
+        images were pulled from one of our ports.
+        """
+        found = engine.find(self.cache / "locks", store=self.cache.resolve() / "podman")
+        lines = found.call("ps", "--all", "--format={{.Names}} {{.Image}}").stdout.splitlines()
+        hosts = tuple(f" localhost:{port}/" for port in self.ports())
+        return [line.split()[0] for line in lines if found.store or any(host in line for host in hosts)]
+
+    def _builders(self) -> list[Path]:
+        """Return the builders' folders: one after the other needs no second."""
+        return sorted((self.cache / "buildkit").glob("*"))
+
+    def _sockets(self) -> list[Path]:
+        return [socket_of(folder) for folder in self._builders()]
+
+    def _locks(self) -> list[Path]:
+        worlds = self.folder.glob("build/re*/.*.lock")
+        return [*(folder / "lock" for folder in self._builders()), *worlds]
+
+
+@contextmanager
+def own_desk() -> Iterator[OwnDesk]:
+    """Give a desk of its own, and remove it with all that root made in it."""
+    place = Path(tempfile.mkdtemp(prefix="kills-"))
+    try:
+        yield OwnDesk.beside_own_cache(place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        if place.exists():
+            run(privileged(["rm", "-rf", "--one-file-system", os.fspath(place)]))
+
+
+def mounts() -> list[str]:
+    """Return the kernel's line about each mount: an overlay's names its folders, too."""
+    return Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+
+
+def empty_namespaces() -> frozenset[str]:
+    """Return the containers' networks that are mounted though no process lives in them.
+
+    Nothing tells whose one was. Only root sees where processes live, and nobody else gets an answer.
+    """
+    if os.geteuid() != 0:
+        return frozenset()
+    places = [line.split()[1] for line in mounts() if line.split()[2] == "nsfs"]
+    inhabited = {_target(link) for link in Path("/proc").glob("[0-9]*/ns/net")}
+    return frozenset(p for p in places if "/netns/" in p and f"net:[{_inode(p)}]" not in inhabited)
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
+
+
+def _inode(path: str) -> int:
+    try:
+        return Path(path).stat().st_ino
+    except OSError:
+        return 0
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True

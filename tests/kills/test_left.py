@@ -1,0 +1,152 @@
+"""Each look for what is left behind sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from sealift.model.names import Digest
+from sealift.process import ProgramFailedError, run
+from sealift.provision.everything import Provided
+from sealift.services.service import privileged
+from sealift.tools import engine
+from tests.kills.left import OwnDesk, own_desk
+from tests.whole import half_files
+
+pytestmark = pytest.mark.programs
+
+SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
+
+
+@pytest.fixture
+def desk(provided: Provided) -> Iterator[OwnDesk]:
+    assert provided.programs
+    with own_desk() as desk:
+        assert desk.stray() == []
+        yield desk
+
+
+def stray(desk: OwnDesk) -> str:
+    (found,) = desk.stray()
+    return found
+
+
+@pytest.fixture(params=["in its command line", "in its environment"])
+def process(request: pytest.FixtureRequest, desk: OwnDesk) -> Iterator[int]:
+    """A process that has a path of the cache in one place."""
+    path = str(desk.cache / "buildkit" / "0" / "buildkitd.toml")
+    told = "command" in request.param
+    words, env = ([path], {}) if told else ([], {"PATH": path})
+    with subprocess.Popen([*SLEEP, *words], env=env) as started:
+        yield started.pid
+        started.kill()
+
+
+def test_a_process_that_the_cache_names_is_seen(desk: OwnDesk, process: int) -> None:
+    assert stray(desk).startswith(f"process {process}: ")
+
+
+def test_a_port_of_a_world_is_seen(desk: OwnDesk) -> None:
+    world = desk.folder / "build" / "rehearsal" / "some"
+    world.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        (world / "ports.json").write_text(json.dumps({"registry": port}))
+        assert stray(desk) == f"port {port}"
+
+
+def test_a_builder_that_answers_is_seen_and_a_second_one(desk: OwnDesk) -> None:
+    (desk.cache / "buildkit" / "0").mkdir(parents=True)
+    path = desk.cache / "buildkit" / "0" / "buildkitd.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        assert stray(desk) == f"socket {path}"
+    (second := desk.cache / "buildkit" / "1").mkdir()
+    assert stray(desk) == f"a second builder: {second}"
+
+
+@pytest.mark.parametrize(
+    "name", ["cache/buildkit/0/lock", "desk/build/rehearsal/.world.lock", "desk/build/release/.0.1.0.lock"]
+)
+def test_a_lock_that_is_held_is_seen(desk: OwnDesk, name: str) -> None:
+    path = desk.folder.parent / name
+    path.parent.mkdir(parents=True)
+    with FileLock(path):
+        assert stray(desk) == f"lock {path}"
+    assert desk.stray() == []
+
+
+def test_a_container_is_seen_that_does_not_run(desk: OwnDesk) -> None:
+    found = engine.find(desk.cache / "locks", store=desk.cache.resolve() / "podman")
+    if found.name != "podman":
+        pytest.skip("docker starts nothing but images")
+    root = desk.folder.parent / "root"
+    root.mkdir()
+    found.call("create", "--name=sealift-left", "--rootfs", os.fspath(root), "/program")
+    assert stray(desk) == "container sealift-left"
+    found.remove("sealift-left")
+    assert desk.stray() == []
+
+
+def test_a_mount_below_the_cache_is_seen(desk: OwnDesk) -> None:
+    place = desk.cache / "podman" / "storage" / "merged"
+    place.mkdir(parents=True)
+    try:
+        run(privileged(["mount", "-t", "tmpfs", "tmpfs", os.fspath(place)]))
+    except ProgramFailedError as error:
+        pytest.skip(f"nothing can be mounted here: {error}")
+    try:
+        assert str(place) in stray(desk)
+    finally:
+        run(privileged(["umount", os.fspath(place)]))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees where processes live")
+def test_a_containers_network_without_a_container_is_seen(desk: OwnDesk) -> None:
+    place = Path("/run/netns") / f"netns-{desk.folder.parent.name}"
+    place.parent.mkdir(exist_ok=True)
+    place.touch()
+    try:
+        run(["unshare", "--net", "mount", "--bind", "/proc/self/ns/net", os.fspath(place)])
+        run(["nsenter", f"--net={place}", "true"])
+        assert stray(desk) == f"network {place}"
+    finally:
+        run(["umount", os.fspath(place)], check=False)
+        place.unlink()
+
+
+BLOB = b"a blob"
+DIGEST = Digest.of(BLOB)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "half"),
+    [
+        ("release/1.0.0/evidence/plan.json", b"{}", b"{"),
+        (f"release/1.0.0/images/static/blobs/sha256/{DIGEST.hex}", BLOB, b"a bl"),
+        (f"rehearsal/some/registry/one/blobs/sha256/{DIGEST.hex}", BLOB, b""),
+        ("release/1.0.0/dist/static/program", BLOB, b"a bl"),
+        ("rehearsal/some/github/assets/1/content", BLOB, b"a bl"),
+    ],
+)
+def test_half_a_file_is_seen(tmp_path: Path, name: str, whole: bytes, half: bytes) -> None:
+    told = {
+        "release/1.0.0/evidence/compile/static.json": {"path": "dist/static/program", "sha256": DIGEST},
+        "rehearsal/some/github/assets/1/record.json": {"digest": DIGEST},
+    }
+    for path in (name, *told, "release/1.0.0/dist/static/program", "rehearsal/some/github/assets/1/content"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(json.dumps(told[path]).encode() if path in told else BLOB)
+    (tmp_path / name).write_bytes(whole)
+    assert half_files(tmp_path) == []
+    (tmp_path / name).write_bytes(half)
+    assert half_files(tmp_path) == [tmp_path / name]
