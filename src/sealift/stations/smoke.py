@@ -77,7 +77,7 @@ def _look_service(
     with free_ports(2) as held:
         health, metrics = held.release()
     begin = time.monotonic()
-    engine.start(image, platform, name, {HEALTH_PORT: health, METRICS_PORT: metrics})
+    engine.start_whole(image, platform, name, {HEALTH_PORT: health, METRICS_PORT: metrics})
     for path, port in (("/healthz", health), ("/readyz", health), ("/metrics", metrics)):
         answer = ask(f"http://{LOOPBACK}:{port}{path}", begin + plan.config.gates.start_seconds)
         looks.equal(path, expected=200, got=answer)

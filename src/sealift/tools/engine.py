@@ -16,6 +16,8 @@ from sealift.model.names import Digest, Platform
 
 # What a careful operator would set; the image must start under it.
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65532:65532")
+# Of util-linux, which every Debian has.
+SETSID = "/usr/bin/setsid"
 
 WAYS = """
     Debian's docker:  sudo apt-get install -y docker.io && sudo service docker start
@@ -77,9 +79,22 @@ class Engine:
 
         They are chosen by the caller: podman's own choice can fall on the same one twice.
         """
-        published = [f"--publish=127.0.0.1:{ours}:{port}" for port, ours in ports.items()]
-        options = (f"--name={name}", f"--platform={platform}", *HARDENED, *self.run_options, *published)
-        self.call("run", "--detach", *options, image)
+        self.call("run", "--detach", *self._hardened(platform, name, ports), image)
+
+    def start_whole(self, image: str, platform: Platform, name: str, ports: Mapping[int, int]) -> None:
+        """Start one that is whole, or not there, also when we are killed meanwhile.
+
+        podman that is killed while it makes a container's network leaves that mounted, and no command
+        removes it. So what creates the container is killed with us, but what starts it goes on in a session
+        of its own, and ``removal`` waits for it.
+        """
+        self.call("create", *self._hardened(platform, name, ports), image)
+        command = (*self.command, *self.global_options, "start", name)
+        process.run([SETSID, "--wait", *command], timeout=120)
+
+    def _hardened(self, platform: Platform, name: str, ports: Mapping[int, int]) -> tuple[str, ...]:
+        published = (f"--publish=127.0.0.1:{ours}:{port}" for port, ours in ports.items())
+        return (f"--name={name}", f"--platform={platform}", *HARDENED, *self.run_options, *published)
 
     def stop(self, name: str, seconds: int) -> int:
         """Send SIGTERM, SIGKILL after ``seconds``, and return the container's exit status."""
