@@ -4,55 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sealift.model.names import Digest, Repository
+from sealift.model.statements import PredicateType
 from sealift.provision.everything import Provided
-from sealift.services.ports import port_is_taken
+from sealift.tools.registry import PREDICATE_ANNOTATION
+from tests.kills.left import OwnDesk, own_desk
 from tests.rehearsal.playing import SEALIFT, Desk
+from tests.rehearsal.town import Town, delete
 
 pytestmark = pytest.mark.programs
 
 
 @pytest.fixture(scope="module")
-def desk(provided: Provided, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(provided: Provided) -> Iterator[OwnDesk]:
     assert provided.programs
-    desk = Desk.set_up(tmp_path_factory.mktemp("again") / "clone")
-    yield desk
-    desk.sealift("rehearse", "stop")
-
-
-def ports(desk: Desk) -> list[int]:
-    """Return every port of the desk's worlds."""
-    return [
-        port
-        for file in desk.folder.glob("build/rehearsal/*/**/ports.json")
-        for port in json.loads(file.read_text(encoding="utf-8")).values()
-    ]
-
-
-def services(desk: Desk) -> list[str]:
-    """Return the command lines of what still runs with a file of this desk."""
-    mine = str(desk.folder)
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace").replace("\0", " ")
-        except OSError:
-            continue
-        if mine in words:
-            found.append(words)
-    return found
-
-
-def taken(desk: Desk) -> list[int]:
-    """Return the ports of the desk's worlds on which something listens."""
-    return [port for port in ports(desk) if port_is_taken(port)]
+    with own_desk() as desk:
+        yield desk
 
 
 @pytest.mark.parametrize(
@@ -67,11 +44,15 @@ def taken(desk: Desk) -> list[int]:
     ],
 )
 def test_one_that_is_ended_leaves_nothing_running(
-    desk: Desk, sign: signal.Signals, then: signal.Signals | None, status: int
+    desk: OwnDesk, sign: signal.Signals, then: signal.Signals | None, status: int
 ) -> None:
     """``then`` is sent again and again while it clears away."""
     with subprocess.Popen(
-        [*SEALIFT, "release"], cwd=desk.folder, stderr=subprocess.PIPE, text=True
+        [*SEALIFT, "release"],
+        cwd=desk.folder,
+        env={**os.environ, **desk.env},
+        stderr=subprocess.PIPE,
+        text=True,
     ) as release:
         assert release.stderr is not None
         for line in release.stderr:
@@ -88,32 +69,90 @@ def test_one_that_is_ended_leaves_nothing_running(
         assert "run the same again to go on" in said
         assert "it is ending already" in said
         assert "Traceback" not in said
-    deadline = time.monotonic() + 60
-    # A process that ends has no command line any more before it lets go of its port.
-    while (left := [*services(desk), *taken(desk)]) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not left
+    assert desk.left() == []
     assert not list(desk.folder.glob("build/rehearsal/*/registry/health-caretaker*/index.json"))
-    for path in desk.latest.rglob("*.json"):
-        if "work" not in path.relative_to(desk.latest).parts:  # where the unfinished lies
-            json.loads(path.read_bytes())
 
 
-def test_again_makes_nothing_and_ends_with_the_same(desk: Desk) -> None:
-    first = desk.sealift("release", "--json")
-    assert first.status == 0, first.stderr
-    before = json.loads(first.stdout)
-    assert not services(desk)
-    again = desk.sealift("release", "--json")
-    assert again.status == 0, again.stderr
-    after = json.loads(again.stdout)
-    assert after["images"] == before["images"]
-    assert after["release_url"] == before["release_url"]
-    assert len(after["signatures"]) == len(before["signatures"])
-    assert not any(entry["made"] for entry in after["signatures"])
+@pytest.fixture(scope="module")
+def town(desk: OwnDesk) -> Town:
+    """The desk, with a release that is out."""
+    said = desk.sealift("release")
+    assert said.status == 0, said.stderr
+    return Town(desk)
 
 
-def test_each_station_runs_alone(desk: Desk) -> None:
+def contents(town: Town) -> dict[str, str]:
+    """Return the hash of every file that the registry and GitHub remember.
+
+    Not its time: the tag in git is written anew as each rehearsal begins.
+    """
+    return {path: digest for path, (_, digest) in town.remembered().items()}
+
+
+def report(desk: Desk) -> dict[str, Any]:
+    """Release, and return what it says of itself."""
+    said = desk.sealift("release", "--json")
+    assert said.status == 0, said.stderr
+    told: dict[str, Any] = json.loads(said.stdout)
+    return told
+
+
+def last_report(desk: Desk) -> dict[str, Any]:
+    """Return what the last release said of itself."""
+    told: dict[str, Any] = json.loads((desk.latest / "report.json").read_bytes())
+    return told
+
+
+def ends(told: dict[str, Any]) -> tuple[object, ...]:
+    """Return what a release has brought about, whoever did what of it."""
+    return told["images"], told["release_url"], len(told["signatures"])
+
+
+def made(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the subject and the kind of each statement that a release made."""
+    return [(entry["subject"], entry["predicate_type"]) for entry in told["signatures"] if entry["made"]]
+
+
+def test_again_makes_nothing_and_ends_with_the_same(desk: OwnDesk, town: Town) -> None:
+    before, remembered = last_report(desk), contents(town)
+    assert made(before)
+    after = report(desk)
+    assert made(after) == []
+    assert ends(after) == ends(before)
+    assert contents(town) == remembered
+    assert desk.left() == []
+
+
+def test_again_on_another_runner_makes_nothing_either(desk: OwnDesk, town: Town) -> None:
+    before, remembered = last_report(desk), contents(town)
+    shutil.rmtree(desk.folder / "build" / "release")
+    after = report(desk)
+    assert made(after) == []
+    assert ends(after) == ends(before)
+    assert contents(town) == remembered
+
+
+def test_again_makes_the_one_signature_that_was_deleted(desk: OwnDesk, town: Town, tmp_path: Path) -> None:
+    before, remembered = last_report(desk), contents(town)
+    image = before["images"]["base"]
+    digest = Digest(image["platforms"]["linux/arm64"]["digest"])
+    repository = Repository(image["repository"])
+    with town.registry(tmp_path) as registry:
+        (signature,) = (
+            found
+            for found in registry.referrers(repository, digest)
+            if found.annotations[PREDICATE_ANNOTATION] == PredicateType.SIGNATURE
+        )
+        delete(registry, repository.at(signature.digest))
+    assert contents(town) != remembered
+    after = report(desk)
+    assert made(after) == [(repository.at(digest), PredicateType.SIGNATURE)]
+    assert ends(after) == ends(before)
+    assert desk.sealift("status").status == 0
+
+
+@pytest.mark.usefixtures("town")
+def test_each_station_runs_alone(desk: OwnDesk) -> None:
     for station in ("prove", "scan", "verify"):
         said = desk.sealift(station, "--json")
         assert said.status == 0, said.stderr

@@ -14,10 +14,9 @@ import pytest
 from sealift.model.names import Digest, Tag
 from sealift.model.statements import PredicateType
 from sealift.provision.everything import Provided
-from sealift.tools.regctl import regctl
 from sealift.tools.registry import PREDICATE_ANNOTATION, Registry
 from tests.rehearsal.playing import Desk, Played
-from tests.rehearsal.town import Town
+from tests.rehearsal.town import Town, delete
 
 pytestmark = pytest.mark.programs
 
@@ -88,11 +87,6 @@ def tagged(town: Town, registry: Registry) -> Digest:
     digest = registry.head(town.repository.tagged(Tag("0.1.0")))
     assert digest is not None
     return digest
-
-
-def delete(registry: Registry, reference: str, kind: str = "manifest") -> None:
-    done = regctl(kind, "delete", reference, plain_http=registry.plain_http)
-    assert done.returncode == 0, done.stderr
 
 
 def no_signature(town: Town, registry: Registry) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from sealift.model.names import Repository
 from sealift.services.registry import public_registry
 from sealift.services.supervised import Supervised
+from sealift.tools.regctl import regctl
 from sealift.tools.registry import Registry
 from tests.rehearsal.playing import Desk
 
@@ -68,3 +69,9 @@ class Town:
             str(p.relative_to(self.world)): (p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest())
             for p in files
         }
+
+
+def delete(registry: Registry, reference: str, kind: str = "manifest") -> None:
+    """Delete a manifest, or a tag."""
+    done = regctl(kind, "delete", reference, plain_http=registry.plain_http)
+    assert done.returncode == 0, done.stderr
