@@ -145,6 +145,15 @@ def test_a_killed_supervisor_takes_its_services_along(tmp_path: Path, port: int)
     os.kill(grandchild, signal.SIGKILL)
 
 
+def test_a_killed_supervisor_is_told_of_whoever_asks_it(tmp_path: Path) -> None:
+    with Supervised(log=tmp_path / "supervisor.log") as services:
+        services._process.kill()
+        services._process.wait()
+        for _ in range(2):
+            with pytest.raises(OutsideError, match="something killed it"):
+                services.owe("a debt", ["true"])
+
+
 def test_sigterm_ends_the_supervisor(tmp_path: Path, port: int) -> None:
     with Supervised(log=tmp_path / "supervisor.log") as services:
         services.start([script("stubborn", STUBBORN, port, tmp_path)])

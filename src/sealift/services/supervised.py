@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -95,7 +96,9 @@ class Supervised:
         """End every service and wait until all are gone, unless they are kept."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                # What a supervisor that was killed has not read is still to be written.
+                with suppress(BrokenPipeError):
+                    pipe.close()
         if self._kept:
             # Not ours to wait for any more; without this the destructor complains.
             self._process.returncode = 0
@@ -143,9 +146,13 @@ class Supervised:
             else:
                 self._ended[event["ended"]] = event["status"]
 
-    def _gone(self) -> DefectError:
+    def _gone(self) -> OutsideError:
         said = self._log.read_text(encoding="utf-8", errors="replace").strip()
-        return DefectError(f"the services' supervisor is gone, and all services with it\n{said}".rstrip())
+        return OutsideError(
+            f"the services' supervisor is gone, and all services with it\n{said}".rstrip(),
+            means="something killed it: it ends by itself only after us",
+            again=False,
+        )
 
 
 def is_kept(pidfile: Path) -> bool:
