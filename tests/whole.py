@@ -48,7 +48,8 @@ def _other_binaries(folder: Path) -> Iterator[Path]:
     """Yield what ``evidence/compile`` of a run folder names, where it is not there with those bytes."""
     for evidence in filter(_is_json, folder.rglob("evidence/compile/*.json")):
         told = json.loads(evidence.read_bytes())
-        if not _has(binary := evidence.parents[2] / told["path"], told["sha256"]):
+        # A station that was refused or broken off leaves its gates alone.
+        if "path" in told and not _has(binary := evidence.parents[2] / told["path"], told["sha256"]):
             yield binary
 
 
