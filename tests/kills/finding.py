@@ -30,12 +30,11 @@ class Traces:
 
     def tags(self) -> dict[str, set[str]]:
         """Return each public repository's tags, as its folder has them, without the lists of referrers."""
-        found: dict[str, set[str]] = {}
+        found: dict[str, set[str]] = {index.parent.name: set() for index in self._indexes()}
         for folder, name, _ in self._named():
-            found.setdefault(folder.name, set())
             if not name.startswith(_REFERRERS):
                 found[folder.name].add(name)
-        return {name: tags for name, tags in found.items() if tags}
+        return found
 
     def bundles(self) -> int:
         """Count what is attached to the release's images."""
@@ -48,9 +47,12 @@ class Traces:
         """Return the tags of the GitHub releases that everybody sees."""
         return [r.tag_name for r in Store(self.folder / "github").releases() if not r.draft]
 
+    def _indexes(self) -> Iterator[Path]:
+        return self.folder.glob("registry/health-caretaker*/index.json")
+
     def _named(self) -> Iterator[tuple[Path, str, Digest]]:
         """Yield each repository's folder with each of its tags and what that names."""
-        for index in self.folder.glob("registry/health-caretaker*/index.json"):
+        for index in self._indexes():
             for found in json.loads(index.read_bytes()).get("manifests") or []:
                 if name := (found.get("annotations") or {}).get(_NAME):
                     yield index.parent, name, Digest(found["digest"])
