@@ -12,6 +12,8 @@ from itertools import chain, cycle
 LINES = 31
 OPENING_SECONDS = 4.0
 NODE_SECONDS = 1.5
+# What comes after the signatures is over so soon that a longer wait would meet nobody.
+LAST_LINES, LAST_SECONDS = 3, 0.15
 _BOTH_HAVE = (
     *("registry", "layouts-registry", "buildkitd", "github", "issuer", "email-issuer"),
     *("ctlog", "fulcio", "tsa", "supervisor", "guard"),
@@ -91,9 +93,15 @@ def _moment(number: int, count: int, draw: random.Random) -> Moment:
     # The opening, before the first line, is as long as several nodes.
     place = (number + draw.random()) / count * (LINES + 2) - 2
     lines = max(0, int(place))
-    delay = draw.uniform(0, NODE_SECONDS if lines else OPENING_SECONDS)
+    delay = draw.uniform(0, _longest(lines))
     how = draw.choices(list(How), weights=(4, 3, 2, 1))[0]
     # Nothing but a supervisor is there to be killed before everything is up.
     if lines == 0 and how in (How.SERVICE, How.BOTH):
         how = How.RELEASE
     return Moment(number=number, lines=lines, delay=round(delay, 2), how=how)
+
+
+def _longest(lines: int) -> float:
+    if not lines:
+        return OPENING_SECONDS
+    return LAST_SECONDS if lines >= LINES - LAST_LINES else NODE_SECONDS
