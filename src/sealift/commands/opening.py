@@ -45,8 +45,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # Which stations look at the images or their bases; a rehearsal's other stations need its services too.
 _LOOK_AT_IMAGES = frozenset({"base", "prove", "image", "smoke", "scan", "sbom", "push"})
-# Imports that take a second together, in the order in which they are needed.
-AHEAD = ("sealift.rehearsal.world", "sigstore.sign", "sigstore.verify", "github", "sealift.report.terminal")
+# What signing, verifying, GitHub and the report import, most of a second, in the order of need.
+AHEAD = ("sigstore.sign", "sigstore.verify", "github", "sealift.report.terminal")
 _NEED_NOTHING = frozenset({"compile", "prove"})
 
 
@@ -132,7 +132,9 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
     from sealift.services.supervised import Supervised
     from sealift.tools import engine
 
-    threading.Thread(target=_import_ahead, daemon=True).start()
+    if "promote" in stations:
+        outside = "sealift.production" if asked.production else "sealift.rehearsal.world"
+        threading.Thread(target=_import_ahead, args=(outside, *AHEAD), daemon=True).start()
     root, cache = checkout(), cache_folder()
     plan = planned(root, asked)
     if asked.production:
@@ -173,9 +175,9 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
         yield Opened(line=line, provided=provided, stage=stage)
 
 
-def _import_ahead() -> None:
+def _import_ahead(*names: str) -> None:
     """Load what stations import, while programs are hashed and the source is cloned."""
-    for name in AHEAD:
+    for name in names:
         importlib.import_module(name)
 
 
