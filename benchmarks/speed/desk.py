@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from sealift.errors import OutsideError
 from sealift.model import bases
 from sealift.model.codec import from_json
 from sealift.model.plan import Plan
-from sealift.process import run
+from sealift.process import high_water, run
 
 Argv = Sequence[str | os.PathLike[str]]
 LOOK_EVERY = 0.02
@@ -154,19 +153,10 @@ class _Peak(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self.mb = 0.0
-        self._status = Path(f"/proc/{pid}/status")
+        self._pid = pid
         self.start()
 
     def run(self) -> None:
-        while (mb := _peak_mb(self._status)) is not None:
-            self.mb = mb
+        while peak := high_water(self._pid):
+            self.mb = peak / 1e6
             time.sleep(LOOK_EVERY)
-
-
-def _peak_mb(status: Path) -> float | None:
-    """Return the kernel's high-water mark in MB, None of a process that has ended."""
-    try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text("utf-8"), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) * 1024 / 1e6 if found else None
