@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sealift.process import run
+from sealift.provision import debian
 from sealift.provision.cache import cache_folder
 from sealift.services.buildkit import socket_of
 from sealift.services.ports import port_is_taken
@@ -31,21 +33,25 @@ _SHARED = (
     *("advisories", "bases", "busybox", "compile", "debian", "go", "golang"),
     *("locks", "ports", "programs", "upstream", "work"),
 )
+# How netavark names whom it published a port for.
+_PUBLISHED = re.compile(r"--dport \d+ .*dnat name: \S+ id: ([0-9a-f]+)")
 
 
 @dataclass(frozen=True)
 class OwnDesk(Desk):
     """A clone whose cache lies beside it; ``folder`` is alone with that cache in its parent.
 
-    ``namespaces`` are the networks without anybody in them that were here before.
+    ``namespaces`` are the networks without anybody in them that were here before, ``published`` the
+    published ports whose container was gone.
     """
 
     namespaces: frozenset[str] = frozenset()
+    published: frozenset[str] = frozenset()
 
     @classmethod
     def beside_own_cache(cls, place: Path) -> OwnDesk:
         """Set both up in an empty folder. Its path is short: it holds sockets."""
-        desk = cls(Desk.set_up(place / "desk").folder, empty_namespaces())
+        desk = cls(Desk.set_up(place / "desk").folder, empty_namespaces(), published_for_nobody())
         desk.cache.mkdir()
         for name in _SHARED:
             (cache_folder() / name).mkdir(parents=True, exist_ok=True)
@@ -86,6 +92,7 @@ class OwnDesk(Desk):
             *(f"socket {path}" for path in self._sockets() if SocketReady(path).answers()),
             *(f"mount {line}" for line in mounts() if str(self.folder.parent) in line),
             *(f"network {path}" for path in empty_namespaces() - self.namespaces),
+            *(f"published port: {rule}" for rule in published_for_nobody() - self.published),
             *(f"lock {path}" for path in self._locks() if _is_held(path)),
             *(f"a second builder: {path}" for path in self._builders()[1:]),
         ]
@@ -148,6 +155,20 @@ def empty_namespaces() -> frozenset[str]:
     places = [line.split()[1] for line in mounts() if line.split()[2] == "nsfs"]
     inhabited = {_target(link) for link in Path("/proc").glob("[0-9]*/ns/net")}
     return frozenset(p for p in places if "/netns/" in p and f"net:[{_inode(p)}]" not in inhabited)
+
+
+def published_for_nobody() -> frozenset[str]:
+    """Return the packet filter's rules by which podman published a port of a container that is gone.
+
+    Only root is told the rules. Podman with nftables writes others, which are not looked at.
+    """
+    if os.geteuid() != 0 or (iptables := debian.find("iptables")) is None:
+        return frozenset()
+    rules = run([os.fspath(iptables), "-t", "nat", "-S"]).stdout.splitlines()
+    # Whoever holds a container has its id in its command line: conmon, or who starts it.
+    running = " ".join(process.words for process in processes())
+    named = {rule: found[1] for rule in rules if (found := _PUBLISHED.search(rule))}
+    return frozenset(rule for rule, container in named.items() if container not in running)
 
 
 def _target(link: Path) -> str:

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from sealift.model.names import Digest
 from sealift.process import ProgramFailedError, run
+from sealift.provision import debian
 from sealift.provision.everything import Provided
 from sealift.services.service import privileged
 from sealift.tools import engine
@@ -122,6 +123,27 @@ def test_a_containers_network_without_a_container_is_seen(desk: OwnDesk) -> None
     finally:
         run(["umount", os.fspath(place)], check=False)
         place.unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is told the rules")
+def test_a_published_port_of_a_container_that_is_gone_is_seen(desk: OwnDesk) -> None:
+    iptables = debian.find("iptables")
+    if iptables is None:
+        pytest.skip("no engine here that publishes ports by iptables")
+    container = Digest.of(desk.folder.parent.name.encode()).hex
+    # As netavark writes it, but for an address that nobody uses, and leading nowhere.
+    rule = ["OUTPUT", "-d", "127.0.0.99", "-p", "tcp", "--dport", "9", "-m", "comment"]
+    rule += ["--comment", f"dnat name: podman id: {container}", "-j", "ACCEPT"]
+    run([os.fspath(iptables), "-t", "nat", "-A", *rule])
+    try:
+        assert container in stray(desk)
+        # While somebody has the container, it is published for somebody.
+        with subprocess.Popen([*SLEEP, container]) as holder:
+            assert desk.stray() == []
+            holder.kill()
+    finally:
+        run([os.fspath(iptables), "-t", "nat", "-D", *rule])
+    assert desk.stray() == []
 
 
 BLOB = b"a blob"

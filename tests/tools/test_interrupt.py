@@ -36,7 +36,9 @@ COMMAND = """
         ThreadPoolExecutor().submit(process.run, ["sleep", "600"])
         try:
             print("working", flush=True)
-            time.sleep(600)
+            # Python hears of a signal that comes right before it sleeps when the sleep is over.
+            while True:
+                time.sleep(0.1)
         finally:
             print("clearing", flush=True)
             time.sleep(clearing)

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sealift.services import ports
-from sealift.services.ports import lasting_ports
+from sealift.services.ports import free_ports, lasting_ports, port_is_taken
+from sealift.services.service import privileged
+
+# What an engine that was killed may leave: here in a network that ends with the shell.
+LED_ELSEWHERE = """
+export PATH="$PATH:/usr/sbin:/sbin"
+ip link set lo up &&
+iptables -t nat -A OUTPUT -p tcp -d 127.0.0.1 --dport "$1" -j DNAT --to-destination "$2" &&
+exec "$3" -c "$4" "$1"
+"""
+LOOK = """
+import sys
+from sealift.services import ports
+port = int(sys.argv[1])
+ports._LOWEST, ports._first_ephemeral = port, lambda: port + 2
+print(ports.port_is_taken(port), ports.port_is_taken(port + 1), ports.free_ports(1).numbers == (port + 1,))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +62,20 @@ def test_the_ports_of_a_world_that_is_gone_are_free_again(tmp_path: Path) -> Non
         lasting_ports(file, ["a", "b", "c", "d", "e"], claims=tmp_path / "claims")
         shutil.rmtree(file.parent)
     assert len(list((tmp_path / "claims").glob("*.json"))) == 1
+
+
+@pytest.mark.parametrize("to", ["127.0.0.1:9", "10.88.0.9:8080"])
+def test_a_port_that_leads_elsewhere_is_taken_though_it_can_be_bound(to: str) -> None:
+    inside = ("sh", "-c", LED_ELSEWHERE, "sh", "20007", to, sys.executable, LOOK)
+    said = subprocess.run(privileged(["unshare", "--net", *inside]), check=True, capture_output=True)
+    assert said.stdout.decode() == "True False True\n"
+
+
+def test_a_port_can_be_had_again_at_once() -> None:
+    for _ in range(20):
+        with free_ports(1) as held:
+            (port,) = held.numbers
+            assert port_is_taken(port)
+        assert not port_is_taken(port)
+        with socket.socket() as plain:
+            plain.bind((ports.LOOPBACK, port))

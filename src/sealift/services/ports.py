@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import socket
+import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +19,12 @@ from sealift.model.codec import publish
 
 LOOPBACK = "127.0.0.1"
 _LOWEST = 20000
+_REACH_SECONDS = 1.0
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class HeldPorts:
-    """Ports that stay bound until ``release``, so that two runs never choose the same."""
+    """Ports that stay ours until ``release``, so that two runs never choose the same."""
 
     def __init__(self, sockets: Iterable[socket.socket]) -> None:
         self._sockets = list(sockets)
@@ -106,7 +108,7 @@ def _claimed(claims: Path, own: Path) -> set[int]:
 
 
 def port_is_taken(port: int) -> bool:
-    """Tell whether something on this machine listens on the port, or holds it."""
+    """Tell whether something on this machine listens on the port, holds it, or is sent what comes there."""
     if (bound := _bind(port, reuse=True)) is None:
         return True
     bound.close()
@@ -119,10 +121,29 @@ def _bind(port: int, *, reuse: bool = False) -> socket.socket | None:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuse))
     try:
         bound.bind((LOOPBACK, port))
+        bound.listen()
+        _reach(bound)
     except OSError:
         bound.close()
         return None
     return bound
+
+
+def _reach(listening: socket.socket) -> None:
+    """Raise ``OSError`` unless a connection to the socket's port comes to the socket.
+
+    A port that can be bound may still lead elsewhere: an engine that was killed leaves the rules of the
+    packet filter by which it had published a container's port.
+    """
+    listening.settimeout(_REACH_SECONDS)
+    with socket.create_connection(listening.getsockname(), timeout=_REACH_SECONDS) as caller:
+        # Ended by a reset: nothing of it stays to hold the port for a minute.
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        ours = caller.getsockname()
+        accepted, other = listening.accept()
+    accepted.close()
+    if other != ours:
+        raise ConnectionError(f"another connection came from {other}")
 
 
 def _first_ephemeral() -> int:

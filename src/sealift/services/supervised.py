@@ -224,7 +224,8 @@ def _make_way(service: Service) -> None:
     if taken:
         raise OutsideError(
             f"{taken} is taken, and the service {service.name} needs it",
-            means="another program listens there, perhaps another rehearsal of the same world",
+            means="another program listens there, perhaps another rehearsal of the same world; or a rule of"
+            " the packet filter sends elsewhere what comes there",
             next_step="sealift rehearse stop",
         )
     if isinstance(service.ready, SocketReady):
