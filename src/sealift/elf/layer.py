@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import importlib
-import io
+import mmap
 import tarfile
+import tempfile
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
-from weakref import WeakValueDictionary
 
 from sealift.errors import RefusedError, UsageError
 from sealift.model.names import Digest
@@ -42,7 +43,7 @@ class Member:
 class Content:
     """What is in a layer; ``diff_id`` is the hash of its tar, by which a configuration names the layer."""
 
-    data: bytes
+    data: mmap.mmap
     members: tuple[Member, ...]
     diff_id: Digest
 
@@ -55,35 +56,43 @@ class Layer:
     content: Content
 
 
-# A release reads the same layers of its bases a dozen times: who reads one beside another shares it.
-_shared: WeakValueDictionary[Digest, Content] = WeakValueDictionary()
-# Taking a tar apart is the slow half of reading, and what comes out of it is small.
-MOST_KNOWN = 256
-_known: dict[Digest, tuple[Member, ...]] = {}
+# A release reads the same layers of its bases a dozen times.
+MOST_KNOWN = 64
+_known: dict[Digest, Content] = {}
+_knowing = threading.Lock()
 
 
 def read_layer(blob: bytes, name: str) -> Layer:
-    """Take a layer apart, which may be plain, gzip, or zstd where this Python can read it."""
+    """Take a layer apart, which may be plain, gzip, or zstd where this Python can read it.
+
+    One with the same bytes as a layer that was read before is not taken apart again.
+    """
     digest = Digest.of(blob)
-    if (content := _shared.get(digest)) is None:
-        content = _shared.setdefault(digest, _content(blob, name))
+    if (content := _known.get(digest)) is None:
+        data, diff_id = _spool(_unpack(blob, name), name)
+        content = Content(data, _members(data, name), diff_id)
+        # Else all that was looked at to take it apart would count as ours until the end.
+        data.madvise(mmap.MADV_DONTNEED)
+        with _knowing:
+            while len(_known) >= MOST_KNOWN:
+                del _known[next(iter(_known))]
+            _known[digest] = content
     return Layer(name, content)
 
 
-def _content(blob: bytes, name: str) -> Content:
-    data = _unpack(blob, name)
-    diff_id = Digest.of(data)
-    if (members := _known.get(diff_id)) is None:
-        members = _members(data, name)
-        while len(_known) >= MOST_KNOWN:
-            _known.pop(next(iter(_known)), None)
-        _known[diff_id] = members
-    return Content(data, members, diff_id)
+def _spool(data: bytes, name: str) -> tuple[mmap.mmap, Digest]:
+    """Put bytes into a file that has no name: they take memory only where they are looked at."""
+    if not data:
+        raise _damaged(name, "it is empty")
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), Digest.of(data)
 
 
-def _members(data: bytes, name: str) -> tuple[Member, ...]:
+def _members(data: mmap.mmap, name: str) -> tuple[Member, ...]:
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        with tarfile.open(fileobj=data, mode="r:") as tar:
             members = tuple(_member(info, name) for info in tar)
             end = tar.offset
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as err:
