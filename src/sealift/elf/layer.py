@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from sealift.errors import RefusedError, UsageError
 from sealift.model.names import Digest
 
@@ -22,8 +24,7 @@ Steps = tuple[str, ...]
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Member:
+class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the tar: where it goes, what it is, and where its bytes lie.
 
     ``target`` is what a symlink holds, or the path in the image that a hard link is another name of.

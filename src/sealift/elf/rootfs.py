@@ -10,7 +10,8 @@ link to ``/etc/passwd`` means the image's file and never this machine's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from sealift.elf.layer import Kind, Layer, Member, Steps, read_layer, steps_of
 from sealift.errors import RefusedError, UsageError
@@ -25,8 +26,7 @@ OPAQUE = ".wh..wh..opq"
 WHITEOUT_META = ".wh..wh."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One file, folder, link or device; ``target`` is where a symlink points."""
 
     path: str
@@ -39,8 +39,7 @@ class Entry:
     target: str = ""
 
 
-@dataclass(frozen=True)
-class _Node:
+class _Node(msgspec.Struct, frozen=True):
     """What lies at a path: the member that put it there, from which layer."""
 
     member: Member
