@@ -14,6 +14,8 @@ import yaml
 from sealift.errors import UsageError
 from sealift.model.codec import dec_hook
 
+# libyaml's where the package was built with it: ten times as fast, and as strict.
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 T = TypeVar("T")
 Step = str | int
 
@@ -33,7 +35,7 @@ def load_yaml(path: Path, kind: type[T]) -> T:
 def parse_yaml(text: str, path: Path, kind: type[T]) -> T:
     """Read YAML text as ``load_yaml`` reads a file; ``path`` is for messages."""
     try:
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, Loader=_LOADER)  # noqa: S506 - both are safe loaders
     except yaml.YAMLError as err:
         raise UsageError(f"{path} is not YAML: {err}") from err
     try:

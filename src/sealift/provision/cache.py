@@ -43,8 +43,25 @@ def tree_sha256(folder: Path) -> str:
 @contextmanager
 def workspace(cache: Path, name: str) -> Iterator[Path]:
     """Give an empty folder to one process at a time, and remove it afterwards."""
+    with _emptied(cache, name, _take(cache / "locks" / f"{name}.lock")) as folder:
+        yield folder
+
+
+@contextmanager
+def workspace_if_free(cache: Path, name: str) -> Iterator[Path | None]:
+    """Give such a folder, or None where another process has it."""
+    try:
+        lock = _take(cache / "locks" / f"{name}.lock", timeout=0)
+    except filelock.Timeout:
+        yield None
+        return
+    with _emptied(cache, name, lock) as folder:
+        yield folder
+
+
+@contextmanager
+def _emptied(cache: Path, name: str, lock: filelock.BaseFileLock) -> Iterator[Path]:
     works = cache / "work" / name
-    lock = _take(cache / "locks" / f"{name}.lock")
     try:
         shutil.rmtree(works, ignore_errors=True)
         works.mkdir(parents=True, exist_ok=True)
@@ -55,11 +72,13 @@ def workspace(cache: Path, name: str) -> Iterator[Path]:
         lock.release()
 
 
-def _take(path: Path) -> filelock.BaseFileLock:
-    lock = filelock.FileLock(path)
+def _take(path: Path, timeout: float = -1) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(path, timeout=timeout)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+    except filelock.Timeout:
+        raise
     except OSError as error:
         raise UsageError(
             f"the cache {path.parents[1]} cannot be written: {error.strerror}",

@@ -7,6 +7,7 @@ bin_folder(programs.values(), Path("build/bin"))
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -18,14 +19,16 @@ from typing import Literal
 from sealift import console
 from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
 from sealift.process import ProgramFailedError, run
-from sealift.provision.cache import sha256_of, workspace
+from sealift.provision.cache import sha256_of, workspace, workspace_if_free
 from sealift.provision.go import Go, find_go, go_environment
 from sealift.provision.lock import Lock
 from sealift.provision.recipe import CI, FLAGS, Recipe, read_recipe
 
-# Such a build (Trivy's) takes 5 GB of caches for itself: no other beside it.
+# Such a build (Trivy's) takes 6 GB of caches for itself: no other beside it.
 ALONE_SECONDS = 400
 TOGETHER = 2
+# What the caches of all others come to when they share them; with less, each has its own, and it goes sooner.
+SHARED_BYTES = 16_000_000_000
 TIMEOUT = 3600.0
 
 
@@ -139,10 +142,24 @@ def _build_all(absent: list[Absent], go: Go, cache: Path) -> dict[str, Program]:
     env = go_environment(go)
     built: dict[str, Program] = {}
     for batch, together in ((alone, 1), (rest, TOGETHER)):
-        with _threads(together) as threads:
-            done = _gather([threads.submit(_build, a, go, env, cache, progress) for a in batch])
+        with _shared_caches(cache) as shared, _threads(together) as threads:
+            done = _gather([threads.submit(_build, a, go, env, cache, shared, progress) for a in batch])
         built |= {p.name: p for p in done}
     return built
+
+
+@contextmanager
+def _shared_caches(cache: Path) -> Iterator[Path | None]:
+    """Give a folder for Go's caches, or None where the disk is small or another process has it.
+
+    Programs have the standard library and many modules in common, and Go builds the same once.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(cache).free < SHARED_BYTES:
+        yield None
+        return
+    with workspace_if_free(cache, "caches") as shared:
+        yield shared
 
 
 @dataclass
@@ -188,7 +205,9 @@ def _gather(futures: list[Future[Program]]) -> list[Program]:
     return [f.result() for f in futures]
 
 
-def _build(absent: Absent, go: Go, env: dict[str, str], cache: Path, progress: _Progress) -> Program:
+def _build(
+    absent: Absent, go: Go, env: dict[str, str], cache: Path, shared: Path | None, progress: _Progress
+) -> Program:
     """Build one program in a workspace of its own and publish it by rename."""
     shelf, recipe = absent.shelf, absent.shelf.recipe
     with workspace(cache, recipe.name) as work:
@@ -198,7 +217,8 @@ def _build(absent: Absent, go: Go, env: dict[str, str], cache: Path, progress: _
             case Absent(note=note):
                 progress.begin(recipe, note)
         start = time.monotonic()
-        made = _compile(recipe, go, env, work)
+        # With settings of its own nothing of what it compiles is another's.
+        made = _compile(recipe, go, env, work, work if recipe.env or shared is None else shared)
         sha256 = sha256_of(made)
         if shelf.locked not in (None, sha256):
             raise _other_hash(shelf, sha256)
@@ -207,13 +227,13 @@ def _build(absent: Absent, go: Go, env: dict[str, str], cache: Path, progress: _
     return shelf.program(sha256, "built", f"{note}; built again" if note else "")
 
 
-def _compile(recipe: Recipe, go: Go, env: dict[str, str], work: Path) -> Path:
-    """Run go build; its caches live and go with the workspace, or a small disk would be full."""
-    caches = {"GOMODCACHE": work / "mod", "GOCACHE": work / "cache", "GOTMPDIR": work / "tmp"}
-    for folder in caches.values():
-        folder.mkdir()
+def _compile(recipe: Recipe, go: Go, env: dict[str, str], work: Path, caches: Path) -> Path:
+    """Run go build; the caches live and go with a workspace, or a small disk would be full."""
+    folders = {"GOMODCACHE": caches / "mod", "GOCACHE": caches / "cache", "GOTMPDIR": work / "tmp"}
+    for folder in folders.values():
+        folder.mkdir(exist_ok=True)
     made = work / recipe.name
-    own = env | recipe.env | {name: str(folder) for name, folder in caches.items()}
+    own = env | recipe.env | {name: str(folder) for name, folder in folders.items()}
     # -modcacherw changes no byte of the binary; without it a user could not remove the module cache.
     argv = [
         str(go.path),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from sealift.errors import ManyErrors, OutsideError, RefusedError
 from sealift.process import Completed, ProgramFailedError
 from sealift.provision import programs as module
+from sealift.provision.cache import workspace
 from sealift.provision.go import Go
 from sealift.provision.lock import Lock
 from sealift.provision.programs import Absent, Program, bin_folder, look, provide
@@ -25,6 +27,7 @@ class FakeGo:
         self.built: list[str] = []
         self.argv: list[str] = []
         self.env: dict[str, str] = {}
+        self.caches: dict[str, str] = {}
         self.fails: BaseException | None = None
         self.running = 0
         self.most_running = 0
@@ -36,6 +39,7 @@ class FakeGo:
             self.most_running = max(self.most_running, self.running)
             self.built.append(cwd.name)
             self.argv, self.env = argv, env
+            self.caches[cwd.name] = env["GOCACHE"]
         out = Path(argv[argv.index("-o") + 1])
         out.write_text(f"the program {cwd.name}")
         out.chmod(0o755)
@@ -211,6 +215,37 @@ def test_great_ones_are_built_alone_and_the_rest_two_at_a_time(
     assert sorted(provide(["great", *"abcd"], cache=cache, ci=ci)) == ["a", "b", "c", "d", "great"]
     assert beside.pop("great") == set()
     assert {len(others) for others in beside.values()} == {1}
+
+
+def test_programs_share_the_compilers_caches_but_for_those_with_settings_of_their_own(
+    ci: Path, add: Callable[..., Path], go: FakeGo, cache: Path
+) -> None:
+    for name in ("a", "b"):
+        add(name)
+    add("other", "env: {GOEXPERIMENT: jsonv2}\n")
+    provide(["a", "b", "other"], cache=cache, ci=ci)
+    assert go.caches["a"] == go.caches["b"] != go.caches["other"]
+    assert not any(Path(folder).exists() for folder in go.caches.values())
+
+
+@pytest.mark.parametrize("why", ["the disk is small", "another process has them"])
+def test_where_caches_cannot_be_shared_each_program_has_its_own(
+    ci: Path,
+    add: Callable[..., Path],
+    go: FakeGo,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    why: str,
+) -> None:
+    for name in ("a", "b"):
+        add(name)
+    with contextlib.ExitStack() as stack:
+        if why == "the disk is small":
+            monkeypatch.setattr(module, "SHARED_BYTES", 1 << 60)
+        else:
+            stack.enter_context(workspace(cache, "caches"))
+        provide(["a", "b"], cache=cache, ci=ci)
+    assert go.caches["a"] != go.caches["b"]
 
 
 @pytest.mark.usefixtures("go")
