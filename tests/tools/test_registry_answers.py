@@ -252,6 +252,30 @@ def test_pages_that_lead_in_a_circle_or_away_end_in_an_error(start: Start, where
     assert (caught.value.again, len(server.asked)) == (False, 1)
 
 
+@pytest.mark.parametrize(
+    ("ask", "cut"),
+    [
+        ("tags", told({"tags": ["a"]}, Link='<http://[>; rel="next"')),
+        ("referrers", index(Link='<http://[::1>; rel="next"')),
+        ("blob", Reply(status=307, headers={"Location": "http://["})),
+        ("blob", Reply(status=401, headers={"WWW-Authenticate": 'Bearer realm="http://["'})),
+        ("attach", Reply(status=202, headers={"Location": "http://["})),
+    ],
+)
+def test_an_address_that_came_cut_off_may_come_whole_the_next_time(
+    start: Start, ask: str, cut: Reply
+) -> None:
+    def script(asked: Asked) -> Reply:
+        if ask != "attach" or asked.method == "POST":
+            return cut
+        return HERE if "/manifests/" in asked.path else NOTHING
+
+    registry, at, _ = start(script)
+    with pytest.raises(OutsideError, match="address that is none") as caught:
+        ASKING[ask](registry, at)
+    assert caught.value.again
+
+
 def test_referrers_are_read_to_the_last_page(start: Start) -> None:
     pages = {
         API: index(listed(DIGEST, sort="one"), Link=f'<{API}?p=2>; rel="next"'),

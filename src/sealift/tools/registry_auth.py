@@ -122,7 +122,14 @@ class Login:
 
     def _trusted(self, scope: Scope, realm: str) -> None:
         """Refuse to show a login to everybody on the line, unless the registry is asked that way itself."""
-        scheme = urlsplit(realm).scheme
+        try:
+            scheme = urlsplit(realm).scheme
+        except ValueError as err:
+            raise OutsideError(
+                f"{scope.host} sends us for a token to an address that is none",
+                means="its answer came cut off, or something on the way changed it",
+                next_step="run again",
+            ) from err
         if scheme == "https" or (scheme == "http" and scope.host in self._plain):
             return
         raise OutsideError(

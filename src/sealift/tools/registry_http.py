@@ -111,11 +111,23 @@ def next_page(answer: Answer) -> str | None:
     from requests.utils import parse_header_links
 
     links = parse_header_links(answer.headers.get("Link", ""))
-    return next((urljoin(answer.url, link["url"]) for link in links if link.get("rel") == "next"), None)
+    return next((told_by(answer, link["url"]) for link in links if link.get("rel") == "next"), None)
+
+
+def told_by(answer: Answer, where: str) -> str:
+    """Return the address that an answer tells, or raise OutsideError where it is none: it came cut off."""
+    try:
+        return urljoin(answer.url, where)
+    except ValueError as err:
+        raise OutsideError(
+            f"{answer.host} told an address that is none",
+            means="its answer came cut off, or something on the way changed it",
+            next_step="run again",
+        ) from err
 
 
 def _redirected(answer: Answer) -> str:
-    url = urljoin(answer.url, answer.headers.get("Location", ""))
+    url = told_by(answer, answer.headers.get("Location", ""))
     before, after = urlsplit(answer.url).scheme, urlsplit(url).scheme
     if url == answer.url or after not in ("https", before):
         raise OutsideError(

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
 from sealift.errors import OutsideError, RefusedError, SealiftError
 from sealift.model.names import Digest, Repository
 from sealift.tools.http import Answer, refusal
-from sealift.tools.registry_http import ACCEPTED, CREATED, NOT_FOUND, OK, Api, NotThereError
+from sealift.tools.registry_http import ACCEPTED, CREATED, NOT_FOUND, OK, Api, NotThereError, told_by
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -196,7 +196,7 @@ def _media_type(answer: Answer, reference: str) -> str:
 
 def _at(begun: Answer, where: str, digest: Digest) -> str:
     """Add the digest to an upload's address, whose own words stay as they are."""
-    parts = urlsplit(urljoin(begun.url, where))
+    parts = urlsplit(told_by(begun, where))
     query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("digest", digest)])
     return parts._replace(query=query).geturl()
 
