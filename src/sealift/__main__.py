@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
+import shutil
 import signal
 import sys
 from types import FrameType
@@ -30,9 +32,9 @@ def main() -> None:
     except SealiftError as error:
         _fail(error)
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if (full := _full(error)) is None:
             raise
-        _fail(_no_room(error))
+        _fail(_no_room(full))
     except (SystemExit, KeyboardInterrupt) as ended:
         if isinstance(ended, SystemExit) and ended.code != InterruptedReleaseError.exit_code:
             raise
@@ -51,6 +53,17 @@ def _end_all() -> NoReturn:
 def _fail(error: SealiftError) -> None:
     console.say(f"sealift: {error}")
     sys.exit(error.exit_code)
+
+
+def _full(error: OSError) -> OSError | None:
+    """Return the error of a full disk; of those of a whole tree, shutil gathers the words alone."""
+    if error.errno in NO_ROOM:
+        return error
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        for (_, to, why), number in itertools.product(error.args[0], NO_ROOM):
+            if why.startswith(f"[Errno {number}]"):
+                return OSError(number, os.strerror(number), os.fspath(to))
+    return None
 
 
 def _no_room(error: OSError) -> SealiftError:
@@ -94,9 +107,11 @@ def _give_up(_number: int, _frame: FrameType | None) -> None:
 
 
 def _tell(words: str) -> None:
-    # Whoever was interrupted may hold the console's lock; and nobody may be there to read it.
+    # Whoever was interrupted may hold the console's lock; and nobody may be there to read it, so that a pipe
+    # that is full would hold us for ever.
     with contextlib.suppress(OSError):
-        os.write(2, f"{words}\n".encode())
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, f"{words}\n".encode())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,36 @@ def test_a_full_disk_ends_with_words_and_the_code_for_trying_again(
     said = capsys.readouterr().err
     assert said.startswith("sealift: /build/plan.json could not be written: No room\n")
     assert "next: make room" in said
+
+
+def copied(folder: Path, to: str) -> shutil.Error:
+    """Copy a tree with one good file, and one that comes to lie where ``to`` leads."""
+    (folder / "from" / "deep").mkdir(parents=True)
+    (folder / "from" / "good").write_text("good")
+    (folder / "from" / "deep" / "file").write_text("bytes")
+    (folder / "copy" / "deep").mkdir(parents=True)
+    (folder / "copy" / "deep" / "file").symlink_to(to)
+    with pytest.raises(shutil.Error) as caught:
+        shutil.copytree(folder / "from", folder / "copy", dirs_exist_ok=True)
+    return caught.value
+
+
+def test_a_disk_that_is_full_while_a_tree_is_copied_ends_as_a_full_disk(
+    raising: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        play(raising, copied(tmp_path, "/dev/full"))
+    assert caught.value.code == 4
+    said = capsys.readouterr().err
+    assert said.startswith(f"sealift: {tmp_path}/copy/deep/file could not be written: No space left")
+    assert "next: make room" in said
+
+
+def test_a_tree_that_cannot_be_copied_for_another_reason_is_not_hidden(
+    raising: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(shutil.Error, match="No such file"):
+        play(raising, copied(tmp_path, "/nowhere/at/all"))
 
 
 def test_what_nobody_foresaw_is_not_hidden(raising: pytest.MonkeyPatch) -> None:
