@@ -6,6 +6,7 @@ import contextlib
 import errno
 import itertools
 import os
+import select
 import shutil
 import signal
 import sys
