@@ -25,10 +25,12 @@ class Clients:
     world: World
     source: str
 
+    @cached_property
     def registry(self) -> Registry:
         """Ask the public registry, and the one that serves the run's images.
 
-        A copy tries again by itself, so it gets no more time than somebody has who waits for it.
+        It is one, for it remembers what a registry can do. A copy tries again by itself, so it gets no more
+        time than somebody has who waits for it.
         """
         plain = (self.world.registry, self.world.layouts) if self.world.plain_http else (self.world.layouts,)
         timeout = min(regctl.TIMEOUT, COPY_SECONDS + self.world.patience_seconds)

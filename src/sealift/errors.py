@@ -22,6 +22,11 @@ class SealiftError(Exception):
         self.means = means
         self.next_step = next_step
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether a gate looked and said no, also where that is one of several failures."""
+        return self.exit_code == RefusedError.exit_code
+
     def __str__(self) -> str:
         parts = [self.happened]
         if self.means:

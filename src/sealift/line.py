@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sealift import process
 from sealift.clients import Clients
 from sealift.elf.rootfs import Rootfs
-from sealift.errors import RefusedError, SealiftError
+from sealift.errors import SealiftError
 from sealift.model import evidence as ev
 from sealift.model.exceptions import Exception_
 from sealift.model.names import Digest
@@ -98,7 +99,10 @@ class Line:
     outside: Callable[[], None] = field(default=lambda: None)
     verified: verifying.Verified | None = field(default=None, init=False)
     state: drafting.DraftState | None = field(default=None, init=False)
+    # What this run has added outside, also by tries that broke off later.
     _attached: set[Digest] = field(default_factory=set, init=False)
+    _added: drafting.Added = field(default_factory=drafting.Added, init=False)
+    _put: dict[str, None] = field(default_factory=dict, init=False)
     _failed: threading.Event = field(default_factory=threading.Event, init=False)
 
     @functools.cached_property
@@ -169,12 +173,13 @@ class Line:
                     patience=Patience(seconds=self.world.patience_seconds),
                     next_step=self.again,
                     in_vain=self._failed.is_set,
+                    pause=functools.partial(process.pause, in_vain=self._failed.is_set),
                 )
                 self.run.write(station, subject, done)
             except SealiftError as error:
                 self._failed.set()
                 # Only a gate that looked has refused; what failed on the way was not checked.
-                verdict: ev.Outcome = "refused" if isinstance(error, RefusedError) else "not-checked"
+                verdict: ev.Outcome = "refused" if error.is_refusal else "not-checked"
                 gates = getattr(error, "gates", None) or (
                     ev.Gate(station=station, subject=subject, verdict=verdict, detail=error.happened),
                 )
@@ -196,7 +201,7 @@ class Line:
             found,
             self.exceptions,
             cosign=self.clients.cosign_of(found),
-            registry=self.clients.registry(),
+            registry=self.clients.registry,
         )
 
     def _compile(self, cell: Cell) -> ev.Compiled:
@@ -256,13 +261,13 @@ class Line:
             {(s, c.platform): digest for (s, c), digest in gated.items() if c.variant == variant},
             layout=self.world.layout_repository(variant),
             target=self.world.repository(self.plan.variant(variant).repository),
-            registry=self.clients.registry(),
+            registry=self.clients.registry,
         )
 
     def _sign(self) -> ev.SignedAll:
         signed = signing.sign(
             self.statements(),
-            registry=self.clients.registry(),
+            registry=self.clients.registry,
             signer=self.clients.signer,
             verifier=self.clients.verifier(),
             made=self._attached,
@@ -296,7 +301,7 @@ class Line:
         ]
         clients = self.clients
         return verifying.verify(
-            wanted, registry=clients.registry(), verifier=clients.verifier(), cosign=clients.cosign()
+            wanted, registry=clients.registry, verifier=clients.verifier(), cosign=clients.cosign()
         )
 
     def _draft(self) -> ev.Drafted:
@@ -326,11 +331,12 @@ class Line:
             notes=gathering.notes(self.plan, images, self.world),
             prerelease=self.plan.version.prerelease,
             assets=gathering.assets(self.plan, lists, self.run),
+            added=self._added,
         )
 
     def _promote(self) -> ev.Promoted:
         verified = self.verified or self._look()
-        registry, github = self.clients.registry(), self.clients.github()
+        registry, github = self.clients.registry, self.clients.github()
         images = {
             name: (self.world.repository(variant.repository), self.built(name).digest)
             for name, variant in self.plan.config.variants.items()
@@ -341,10 +347,10 @@ class Line:
             state = self._make_draft()
         else:
             drafting.look(github, state)
-        put = promoting.put(once, registry, looks)
-        release = drafting.publish(github, state)
-        put += promoting.put(moving, registry, looks)
-        return promoting.promoted(looks, (*once, *moving), put, release)
+        promoting.put(once, registry, looks, self._put)
+        release = drafting.publish(github, state, self._added)
+        promoting.put(moving, registry, looks, self._put)
+        return promoting.promoted(looks, (*once, *moving), self._put, release)
 
     def built(self, variant: str) -> ev.Built:
         """Read which image was built of a variant."""

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ SETPRIV = "/usr/bin/setpriv"
 TAIL = 4000
 # Milliseconds between two looks at a running program's memory.
 SHORTEST_LOOK, LONGEST_LOOK = 2, 64
+_ASK_EVERY = 1.0
 KILL_AFTER = 3.0
 
 
@@ -226,9 +227,15 @@ def kill_group(pid: int, sign: signal.Signals) -> None:
         return
 
 
-def pause(seconds: float) -> None:
-    """Wait, but not longer than this run goes on: raise InterruptedReleaseError when it is ending."""
-    _ending.wait(seconds)
+def pause(seconds: float, *, in_vain: Callable[[], bool] = lambda: False) -> None:
+    """Wait, but no longer than this run goes on, and about a second more once it is ``in_vain``.
+
+    Raises InterruptedReleaseError when the run is ending.
+    """
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0 and not in_vain():
+        if _ending.wait(min(left, _ASK_EVERY)):
+            break
     go_on()
 
 

@@ -6,6 +6,8 @@ if may_be_out(line):
 
 from __future__ import annotations
 
+import msgspec
+
 from sealift.errors import SealiftError
 from sealift.line import STATIONS, Line
 from sealift.stations import sign
@@ -29,7 +31,7 @@ def remaining(line: Line) -> tuple[str, ...]:
 
 
 def _is_out(line: Line) -> bool:
-    registry = line.clients.registry()
+    registry = line.clients.registry
     try:
         for variant, config in line.plan.config.variants.items():
             repository, digest = line.world.repository(config.repository), line.built(variant).digest
@@ -37,6 +39,6 @@ def _is_out(line: Line) -> bool:
             if registry.head(tagged) != digest or missing(repository, digest, registry):
                 return False
         return sign.complete(line.statements(), registry, line.clients.verifier())
-    except SealiftError:
-        # Whatever is in the way is told by the station that it belongs to.
+    except (SealiftError, OSError, msgspec.MsgspecError):
+        # Whatever is in the way is told by the station that it belongs to; a file that is gone is made again.
         return False

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from sealift import console, process
-from sealift.errors import DefectError, ManyErrors, RefusedError, SealiftError
+from sealift.errors import DefectError, ManyErrors, SealiftError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,4 +122,4 @@ class Schedule:
 def _mark(failure: SealiftError | None) -> str:
     if failure is None:
         return "ok"
-    return "refused" if isinstance(failure, RefusedError) else "failed"
+    return "refused" if failure.is_refusal else "failed"

@@ -68,7 +68,7 @@ def world(line: Line) -> World:
 
 @pytest.fixture(scope="session")
 def registry(line: Line) -> Registry:
-    return line.clients.registry()
+    return line.clients.registry
 
 
 @pytest.fixture

@@ -43,10 +43,8 @@ def elsewhere(line: Line, stage: Stage, tmp_path_factory: pytest.TempPathFactory
         services.start([public_registry(folder / "registry", port, log=folder / "registry.log")])
         copied = replace(line, world=replace(line.world, registry=f"localhost:{port}"))
         for repository in repositories(copied):
-            for tag in copied.clients.registry().tags(repository):
-                regctl(
-                    "tag", "delete", repository.tagged(tag), plain_http=copied.clients.registry().plain_http
-                )
+            for tag in copied.clients.registry.tags(repository):
+                regctl("tag", "delete", repository.tagged(tag), plain_http=copied.clients.registry.plain_http)
         yield copied
 
 
@@ -82,7 +80,7 @@ def repositories(line: Line) -> list[Repository]:
 
 
 def tags(line: Line) -> Tags:
-    return {repository: line.clients.registry().tags(repository) for repository in repositories(line)}
+    return {repository: line.clients.registry.tags(repository) for repository in repositories(line)}
 
 
 def lacks_an_asset(store: Store) -> str:
@@ -159,7 +157,7 @@ def test_one_signature_that_was_lost_is_missed(elsewhere: Line) -> None:
     cell = Cell("base", ARM64)
     repository = elsewhere.world.repository(elsewhere.plan.variant(cell.variant).repository)
     digest = Digest(elsewhere.built(cell.variant).platforms[cell.platform].digest)
-    registry = elsewhere.clients.registry()
+    registry = elsewhere.clients.registry
     (lost,) = [
         r.digest
         for r in registry.referrers(repository, digest)

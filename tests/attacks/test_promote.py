@@ -46,7 +46,9 @@ class Street:
         page = PublishedRelease(tag=f"v{version}", release_id=1, url="", immutable=True, made=True)
         images = {"static": (self.repository, digest)}
         once, moving, looks = promote_tags(self.planned(version), self.verified, images, self.registry)
-        done = put(once, self.registry, looks) + put(moving, self.registry, looks)
+        done: dict[str, None] = {}
+        put(once, self.registry, looks, done)
+        put(moving, self.registry, looks, done)
         return promoted(looks, (*once, *moving), done, page).tags
 
     def tags(self) -> dict[str, Digest | None]:
@@ -103,9 +105,9 @@ def test_a_tag_that_somebody_moves_meanwhile_is_left_alone(street: Street) -> No
     images = {"static": (street.repository, street.new)}
     once, moving, looks = promote_tags(street.planned("1.2.3"), street.verified, images, street.registry)
     street.registry.put_tag(street.repository, LATEST, street.old)
-    put(once, street.registry, looks)
+    put(once, street.registry, looks, {})
     with pytest.raises(GateRefusedError, match=f"latest was moved by somebody else: None -> {street.old}"):
-        put(moving, street.registry, looks)
+        put(moving, street.registry, looks, {})
     assert street.tags()["latest"] == street.old
 
 

@@ -46,7 +46,7 @@ def ship(line: Line, target: Repository, gated: Gated, registry: Registry | None
         gated,
         layout=line.world.layout_repository("static"),
         target=target,
-        registry=registry or line.clients.registry(),
+        registry=registry or line.clients.registry,
     )
 
 

@@ -17,7 +17,7 @@ from sealift.rehearsal.github.__main__ import HOST, Handler, Server
 from sealift.rehearsal.github.answers import Answer, Request
 from sealift.rehearsal.github.api import Api
 from sealift.rehearsal.github.store import Store
-from sealift.stations.draft import DraftState, draft, publish
+from sealift.stations.draft import Added, DraftState, draft, publish
 from sealift.tools.github import AT_ONCE, GitHub
 
 pytestmark = pytest.mark.programs
@@ -223,10 +223,11 @@ def test_a_name_that_was_not_listed_yet_is_looked_for_again(
 def test_a_publication_that_was_not_answered_is_found(
     server: Troubled, github: GitHub, assets: dict[str, Path]
 ) -> None:
-    state = drafted(github, assets)
+    state, added = drafted(github, assets), Added()
     server.waiting.append(Trouble(method="PATCH", path=f"/releases/{state.release_id}", done=True))
     with pytest.raises(OutsideError) as caught:
-        publish(github, state)
+        publish(github, state, added)
     assert caught.value.again
-    published = publish(github, drafted(github, assets))
-    assert (published.release_id, published.made) == (state.release_id, False)
+    published = publish(github, drafted(github, assets), added)
+    assert (published.release_id, published.made) == (state.release_id, True), "by an earlier try"
+    assert not publish(github, drafted(github, assets)).made, "by another run"

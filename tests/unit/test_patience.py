@@ -291,6 +291,15 @@ def test_a_pause_lasts_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch) -> No
     assert time.monotonic() - began >= 0.05
 
 
+def test_a_pause_in_vain_ends_before_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_ending", threading.Event())
+    monkeypatch.setattr(process, "_ASK_EVERY", 0.01)
+    asked = iter([False, False, True])
+    began = time.monotonic()
+    process.pause(600, in_vain=lambda: next(asked))
+    assert time.monotonic() - began < 60
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [

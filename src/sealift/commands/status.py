@@ -139,7 +139,7 @@ def _look(plan: Plan, commit: str | None, world: World, run: RunFolder) -> tuple
         world,
         looking.Remembered.read(run, plan, world),
         github=clients.github(public=True),
-        registry=clients.registry(),
+        registry=clients.registry,
         verifiers=verifying,
     )
 

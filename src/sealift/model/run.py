@@ -34,6 +34,8 @@ class RunFolder:
         releases = root / "build" / "release"
         run = cls(releases / str(plan.version))
         if run.root.exists() and not run._belongs_to(plan):
+            # First, for what is half removed belongs to nobody.
+            run.plan_file.unlink(missing_ok=True)
             shutil.rmtree(run.root)
         run.write_plan(plan)
         fresh = releases / f".latest.{os.getpid()}"

@@ -68,8 +68,10 @@ def _emptied(cache: Path, name: str, lock: filelock.BaseFileLock) -> Iterator[Pa
         # A new name each time: what a killed run left running may still write into its own folder.
         yield Path(tempfile.mkdtemp(dir=works))
     finally:
-        remove_tree(works)
-        lock.release()
+        try:
+            remove_tree(works)
+        finally:
+            lock.release()
 
 
 def _take(path: Path, timeout: float = -1) -> filelock.BaseFileLock:

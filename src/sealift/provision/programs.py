@@ -18,7 +18,7 @@ from typing import Literal
 
 from sealift import console
 from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
-from sealift.process import ProgramFailedError, run
+from sealift.process import ProgramFailedError, end_all, run
 from sealift.provision.cache import sha256_of, workspace, workspace_if_free
 from sealift.provision.go import Go, find_go, go_environment
 from sealift.provision.lock import Lock
@@ -180,14 +180,18 @@ class _Progress:
 
 @contextmanager
 def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Give threads; an interrupt does not wait for them: who ends the run ends their programs."""
-    threads = ThreadPoolExecutor(count)
-    try:
-        yield threads
-    except BaseException:
-        threads.shutdown(wait=False, cancel_futures=True)
-        raise
-    threads.shutdown()
+    """Give threads, and wait for them at the end: nobody may write any more into what is removed next.
+
+    What they run is ended by an interrupt.
+    """
+    with ThreadPoolExecutor(count) as threads:
+        try:
+            yield threads
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                end_all()
+            threads.shutdown(cancel_futures=True)
+            raise
 
 
 def _gather(futures: list[Future[Program]]) -> list[Program]:

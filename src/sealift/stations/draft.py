@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sealift.errors import RefusedError, UsageError
@@ -39,6 +40,14 @@ class DraftState(Strict, frozen=True, kw_only=True):
     uploaded: tuple[str, ...]
 
 
+@dataclass
+class Added:
+    """What a run has added so far, also by tries that broke off later: assets by name, releases by number."""
+
+    uploaded: dict[str, None] = field(default_factory=dict)
+    published: set[int] = field(default_factory=set)
+
+
 class PublishedRelease(Strict, frozen=True, kw_only=True):
     """A published release; ``made`` tells whether this run published it."""
 
@@ -58,8 +67,10 @@ def draft(
     notes: str,
     prerelease: bool,
     assets: Mapping[str, Path],
+    added: Added | None = None,
 ) -> DraftState:
     """Find or make the draft of a tag, and bring its assets to exactly ``assets`` (name to file)."""
+    added = added or Added()
     wanted = _digests(assets)
     _tag_names(github, tag, commit)
     release = github.find_release(tag)
@@ -75,7 +86,8 @@ def draft(
         )
     _nothing_else(release, wanted)
     seen = {a.name: a.id for a in release.assets if a.name in wanted and _is(github, a, wanted[a.name])}
-    uploaded = _upload_missing(github, release, assets, seen) if release.draft else ()
+    if release.draft:
+        _upload_missing(github, release, assets, seen, added)
     release = github.get_release(release.id)
     _as_built(github, release, wanted, seen)
     return DraftState(
@@ -87,7 +99,7 @@ def draft(
         prerelease=prerelease,
         assets=wanted,
         ids={asset.name: asset.id for asset in release.assets},
-        uploaded=uploaded,
+        uploaded=tuple(added.uploaded),
     )
 
 
@@ -108,18 +120,23 @@ def look(github: GitHub, state: DraftState) -> Release:
     return release
 
 
-def publish(github: GitHub, state: DraftState) -> PublishedRelease:
+def publish(github: GitHub, state: DraftState, added: Added | None = None) -> PublishedRelease:
     """Publish a draft, after its tag and every asset were looked at once more."""
+    added = added or Added()
     release = look(github, state)
-    made = release.draft
-    if made:
+    if release.draft:
+        added.published.add(release.id)
         github.publish(release, make_latest=_moves_latest(github, state))
         release = github.get_release(release.id)
         _as_built(github, release, state.assets, state.ids)
         if release.draft:
             raise RefusedError(f"the release {state.tag} is still a draft after it was published")
     return PublishedRelease(
-        tag=state.tag, release_id=release.id, url=release.url, immutable=release.immutable, made=made
+        tag=state.tag,
+        release_id=release.id,
+        url=release.url,
+        immutable=release.immutable,
+        made=release.id in added.published,
     )
 
 
@@ -176,16 +193,17 @@ def _nothing_else(release: Release, wanted: Mapping[str, Digest]) -> None:
 
 
 def _upload_missing(
-    github: GitHub, release: Release, assets: Mapping[str, Path], seen: Mapping[str, int]
-) -> tuple[str, ...]:
+    github: GitHub, release: Release, assets: Mapping[str, Path], seen: Mapping[str, int], added: Added
+) -> None:
     """Upload what is not there as built; ``seen`` are the ids of the assets that are."""
     for wrong in release.assets:
         if wrong.name not in seen:
             github.delete_asset(wrong)
-    missing = tuple(name for name in assets if name not in seen)
-    for name in missing:
-        github.upload(release, assets[name], name)
-    return missing
+    for name in assets:
+        if name not in seen:
+            # Before it is answered: a try that hears nothing may have been heard.
+            added.uploaded[name] = None
+            github.upload(release, assets[name], name)
 
 
 def _as_built(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sealift.errors import UsageError
+from sealift.errors import OutsideError, UsageError
 from sealift.model.evidence import Promoted
 from sealift.model.names import Digest, Repository, Tag, Version
 from sealift.model.plan import Plan
@@ -43,22 +43,32 @@ def decide(
     plan: Plan, repository: Repository, digest: Digest, registry: Registry, looks: Looks
 ) -> tuple[Move, ...]:
     """Look at every tag of one variant and decide which are put; what must not move is refused."""
-    version_tag = plan.version.version_tag
-    named = registry.head(repository.tagged(version_tag))
+    version_tag, tags = plan.version.version_tag, registry.tags(repository)
+    named = named_by(repository, version_tag, tags, registry)
     if named is not None and named != digest:
         looks.refused(f"{repository.tagged(version_tag)} already names {named}, not {digest}")
         return ()
     moves = [Move(repository=repository, tag=version_tag, digest=digest, before=named)]
-    tags = registry.tags(repository)
     for tag in plan.version.moving_tags:
         newest = newest_with(tag, tags)
         if newest is not None and plan.version < newest:
             looks.passed(f"{repository.tagged(tag)} stays at {newest}: {plan.version} is older")
             continue
-        moves.append(
-            Move(repository=repository, tag=tag, digest=digest, before=registry.head(repository.tagged(tag)))
-        )
+        before = named_by(repository, tag, tags, registry)
+        moves.append(Move(repository=repository, tag=tag, digest=digest, before=before))
     return tuple(moves)
+
+
+def named_by(repository: Repository, tag: Tag, tags: tuple[Tag, ...], registry: Registry) -> Digest | None:
+    """Ask what a tag names; where the list of tags lacks one that is there, the list is no answer."""
+    digest = registry.head(repository.tagged(tag))
+    if digest is not None and tag not in tags:
+        raise OutsideError(
+            f"the tags that {repository} lists lack {tag}, which names {digest}",
+            means="which version is the newest cannot be told from such a list",
+            next_step="run again",
+        )
+    return digest
 
 
 def promote_tags(
@@ -87,9 +97,11 @@ def promote_tags(
     return once, moving, looks
 
 
-def put(moves: tuple[Move, ...], registry: Registry, looks: Looks) -> tuple[str, ...]:
-    """Look, put, look again; return the tags that did not name it before."""
-    done = []
+def put(moves: tuple[Move, ...], registry: Registry, looks: Looks, done: dict[str, None]) -> None:
+    """Look, put, look again; the tags that did not name it before are added to ``done``.
+
+    Raises GateRefusedError at the first that does not name what it should, before another is put.
+    """
     for move in moves:
         reference = move.repository.tagged(move.tag)
         now = registry.head(reference)
@@ -97,18 +109,19 @@ def put(moves: tuple[Move, ...], registry: Registry, looks: Looks) -> tuple[str,
             looks.refused(f"{reference} was moved by somebody else: {move.before} -> {now}")
             looks.done(means="two releases run at once", next_step="sealift status")
         if now != move.digest:
+            # Before it is answered: a try that hears nothing may have been heard.
+            done[str(reference)] = None
             registry.put_tag(move.repository, move.tag, move.digest)
-            done.append(str(reference))
         looks.equal(reference, expected=move.digest, got=registry.head(reference))
-    return tuple(done)
+        looks.done(means="a tag does not name what was released", next_step="sealift status")
 
 
 def promoted(
-    looks: Looks, moves: tuple[Move, ...], put: tuple[str, ...], release: PublishedRelease
+    looks: Looks, moves: tuple[Move, ...], put: Iterable[str], release: PublishedRelease
 ) -> Promoted:
     """Gather what the tags name now, and what this run has done for that."""
     tags: dict[str, tuple[Tag, ...]] = {}
     for move in moves:
         tags[move.repository] = (*tags.get(move.repository, ()), move.tag)
     gates = looks.done(means="a tag does not name what was released", next_step="sealift status")
-    return Promoted(gates=gates, tags=tags, release_url=release.url, put=put, published=release.made)
+    return Promoted(gates=gates, tags=tags, release_url=release.url, put=tuple(put), published=release.made)

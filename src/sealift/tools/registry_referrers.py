@@ -30,6 +30,7 @@ class Referrers:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._lock = threading.Lock()
+        self._having: set[str] = set()
         self._writing: dict[str, threading.Lock] = {}
 
     def of(self, repository: Repository, digest: Digest) -> list[Descriptor]:
@@ -68,6 +69,12 @@ class Referrers:
         # No filter: a registry that does not know it could answer 400, which would be taken for its absence.
         pages = self._objects.api.pages(repository, f"referrers/{digest}", headers={"Accept": INDEX})
         for page in pages:
+            if page.status in _NO_REFERRERS_API and repository.host in self._having:
+                raise OutsideError(
+                    f"{what}: {page.host} answered {page.status}, and had answered this question before",
+                    means="nothing was said, neither yes nor no",
+                    next_step="run again",
+                )
             if page.status in _NO_REFERRERS_API:
                 return None
             if page.status != OK:
@@ -76,6 +83,7 @@ class Referrers:
             if kind != INDEX:
                 raise unexpected(what, f"its type is {kind or 'not told'}")
             found += _manifests(decoded(page.body, what), what)
+        self._having.add(repository.host)
         return found
 
     def _by_tag(self, repository: Repository, digest: Digest) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sealift import process
 from sealift.errors import ManyErrors, OutsideError, RefusedError
 from sealift.process import Completed, ProgramFailedError
 from sealift.provision import programs as module
@@ -151,8 +152,14 @@ def test_the_lock_of_another_go_does_not_count(ci: Path, add: Callable[..., Path
 
 @pytest.mark.parametrize("fails", [KeyboardInterrupt(), OSError("disk full")])
 def test_what_ends_a_build_leaves_nothing(
-    ci: Path, add: Callable[..., Path], go: FakeGo, cache: Path, fails: BaseException
+    ci: Path,
+    add: Callable[..., Path],
+    go: FakeGo,
+    cache: Path,
+    fails: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(process, "_ending", threading.Event())
     add("crane")
     go.fails = fails
     with pytest.raises(type(fails)):
@@ -160,6 +167,29 @@ def test_what_ends_a_build_leaves_nothing(
     assert files(cache) == []
     go.fails = None
     assert provide(["crane"], cache=cache, ci=ci)["crane"].origin == "built"
+
+
+def test_an_interrupt_ends_what_is_built_before_its_folders_are_removed(
+    ci: Path, add: Callable[..., Path], cache: Path, go: FakeGo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one build is interrupted, another still writes into the caches that both share."""
+    ended = threading.Event()
+    monkeypatch.setattr(module, "end_all", ended.set)
+
+    def build(argv: list[str], *, cwd: Path, env: dict[str, str], **rest: Any) -> Completed:
+        if cwd.name == "a":
+            raise KeyboardInterrupt
+        assert ended.wait(30)
+        for number in range(200):
+            Path(env["GOCACHE"], str(number)).write_text("half")
+        return go(argv, cwd=cwd, env=env, **rest)
+
+    monkeypatch.setattr(module, "run", build)
+    add("a", "seconds: 90\n")
+    add("b")
+    with pytest.raises(KeyboardInterrupt):
+        provide(["a", "b"], cache=cache, ci=ci)
+    assert not (cache / "work" / "caches").exists()
 
 
 def test_a_build_that_fails_says_why(ci: Path, add: Callable[..., Path], go: FakeGo, cache: Path) -> None:

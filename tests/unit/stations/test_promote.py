@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealift.errors import DefectError
-from sealift.model.names import Tag, Version
+from sealift.errors import DefectError, OutsideError
+from sealift.model.names import Repository, Tag, Version
 from sealift.stations.draft import PublishedRelease
 from sealift.stations.gate import GateRefusedError, Looks
 from sealift.stations.promote import Move, decide, newest_with, promoted, put
@@ -104,7 +104,7 @@ def test_in_any_order_each_tag_ends_at_its_newest(order: list[str]) -> None:
     for version in order:
         looks = Looks("promote", version)
         moves = decide(plan(version), REPOSITORY, digest_of(version), shelves, looks)
-        put(moves, shelves, looks)
+        put(moves, shelves, looks, {})
     every = tuple(map(Version.parse, order))
     for tag in shelves.tags(REPOSITORY):
         newest = max(v for v in every if tag in (v.version_tag, *v.moving_tags))
@@ -116,10 +116,27 @@ def move(tag: str, *, before: str | None) -> Move:
     return Move(repository=REPOSITORY, tag=Tag(tag), digest=NEW, before=named)
 
 
+@pytest.mark.parametrize("lost", ["1.2.3", "1.2", "latest"])
+def test_a_list_that_lacks_a_tag_that_is_there_decides_nothing(lost: str) -> None:
+    class Stale(Shelves):
+        def tags(self, repository: Repository) -> tuple[Tag, ...]:
+            return tuple(tag for tag in super().tags(repository) if tag != lost)
+
+    held = {f"{REPOSITORY}:{tag}": NEW for tag in ("1.2.3", "1.2", "1", "latest")}
+    with pytest.raises(OutsideError, match=f"lists lack {lost}, which names {NEW}") as caught:
+        decide(plan("1.2.3"), REPOSITORY, NEW, Stale(tagged=held), Looks("promote", "1.2.3"))
+    assert caught.value.again
+
+
 def test_a_tag_that_moved_meanwhile_is_left_alone() -> None:
     shelves, looks = holding(latest="strange"), Looks("promote", "1.2.3")
     with pytest.raises(GateRefusedError, match=f"moved by somebody else: {OLD} -> {STRANGE}"):
-        put((move("1.2", before=None), move("latest", before="old"), move("1", before=None)), shelves, looks)
+        put(
+            (move("1.2", before=None), move("latest", before="old"), move("1", before=None)),
+            shelves,
+            looks,
+            {},
+        )
     assert shelves.tagged == {f"{REPOSITORY}:1.2": NEW, f"{REPOSITORY}:latest": STRANGE}
 
 
@@ -129,7 +146,7 @@ def test_a_tag_that_is_right_is_not_put_again() -> None:
             raise AssertionError("put again")
 
     looks = Looks("promote", "1.2.3")
-    put((move("1", before="new"),), Full(tagged={f"{REPOSITORY}:1": NEW}), looks)
+    put((move("1", before="new"),), Full(tagged={f"{REPOSITORY}:1": NEW}), looks, {})
     assert [g.verdict for g in looks.gates] == ["pass"]
 
 
@@ -139,10 +156,10 @@ def test_a_registry_that_forgets_is_noticed() -> None:
             return
 
     looks = Looks("promote", "1.2.3")
-    moves = (move("1", before=None),)
-    put(moves, Forgetful(), looks)
-    with pytest.raises(GateRefusedError, match=f"expected {NEW}, got None"):
-        promoted(looks, moves, (), RELEASE)
+    done: dict[str, None] = {}
+    with pytest.raises(GateRefusedError, match=f"{REPOSITORY}:1.2.3: expected {NEW}, got None"):
+        put((move("1.2.3", before=None), move("1", before=None)), Forgetful(), looks, done)
+    assert list(done) == [f"{REPOSITORY}:1.2.3"], "what comes after is not begun"
 
 
 def test_what_was_put_is_told_by_repository() -> None:
@@ -157,9 +174,12 @@ def test_what_was_put_is_told_by_repository() -> None:
 def test_only_a_tag_that_did_not_name_it_counts_as_put() -> None:
     shelves, looks = Shelves(), Looks("promote", "1.2.3")
     first = decide(plan("1.2.3"), REPOSITORY, NEW, shelves, looks)
-    assert put(first, shelves, looks) == tuple(f"{REPOSITORY}:{m.tag}" for m in first)
+    done: dict[str, None] = {}
+    put(first, shelves, looks, done)
+    assert list(done) == [f"{REPOSITORY}:{m.tag}" for m in first]
     again = decide(plan("1.2.3"), REPOSITORY, NEW, shelves, looks)
-    assert put(again, shelves, looks) == ()
+    put(again, shelves, looks, done)
+    assert len(done) == len(first)
 
 
 def test_nobody_makes_a_verified_by_hand(tmp_path: Path) -> None:
