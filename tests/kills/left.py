@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from sealift.process import run
 from sealift.provision import debian
 from sealift.provision.cache import cache_folder
+from sealift.provision.root import root_prefix
 from sealift.services.buildkit import socket_of
 from sealift.services.ports import port_is_taken
 from sealift.services.service import SocketReady, privileged
@@ -148,41 +149,32 @@ def mounts() -> list[str]:
 def empty_namespaces() -> frozenset[str]:
     """Return the containers' networks that are mounted though no process lives in them.
 
-    Nothing tells whose one was. Only root sees where processes live, and nobody else gets an answer.
+    Nothing tells whose one was. Only root sees where processes live: who cannot be root gets no answer.
     """
-    if os.geteuid() != 0:
+    nsfs = (line.split()[1] for line in mounts() if line.split()[2] == "nsfs")
+    places = [place for place in nsfs if "/netns/" in place]
+    if not places or root_prefix() is None:
         return frozenset()
-    places = [line.split()[1] for line in mounts() if line.split()[2] == "nsfs"]
-    inhabited = {_target(link) for link in Path("/proc").glob("[0-9]*/ns/net")}
-    return frozenset(p for p in places if "/netns/" in p and f"net:[{_inode(p)}]" not in inhabited)
+    # One that ends meanwhile is no longer there to be read.
+    links = run(privileged(["sh", "-c", "readlink /proc/[0-9]*/ns/net"]), check=False).stdout
+    inhabited = frozenset(links.split())
+    told = run(privileged(["stat", "--format=net:[%i] %n", *places]), check=False).stdout.splitlines()
+    mounted = (line.split(" ", 1) for line in told)
+    return frozenset(place for network, place in mounted if network not in inhabited)
 
 
 def published_for_nobody() -> frozenset[str]:
     """Return the packet filter's rules by which podman published a port of a container that is gone.
 
-    Only root is told the rules. Podman with nftables writes others, which are not looked at.
+    Only root is told the rules, as above. Podman with nftables writes others, which are not looked at.
     """
-    if os.geteuid() != 0 or (iptables := debian.find("iptables")) is None:
+    if (iptables := debian.find("iptables")) is None or root_prefix() is None:
         return frozenset()
-    rules = run([os.fspath(iptables), "-t", "nat", "-S"]).stdout.splitlines()
+    rules = run(privileged([os.fspath(iptables), "--wait", "-t", "nat", "-S"])).stdout.splitlines()
     # Whoever holds a container has its id in its command line: conmon, or who starts it.
     running = " ".join(process.words for process in processes())
     named = {rule: found[1] for rule in rules if (found := _PUBLISHED.search(rule))}
     return frozenset(rule for rule, container in named.items() if container not in running)
-
-
-def _target(link: Path) -> str:
-    try:
-        return str(link.readlink())
-    except OSError:
-        return ""
-
-
-def _inode(path: str) -> int:
-    try:
-        return Path(path).stat().st_ino
-    except OSError:
-        return 0
 
 
 def _is_held(lock: Path) -> bool:

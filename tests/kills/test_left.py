@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from sealift.model.names import Digest
 from sealift.process import ProgramFailedError, run
 from sealift.provision import debian
 from sealift.provision.everything import Provided
+from sealift.provision.root import root_prefix
+from sealift.services.ports import free_ports
 from sealift.services.service import privileged
 from sealift.tools import engine
 from tests.kills.left import OwnDesk, own_desk
@@ -31,12 +34,17 @@ SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 def desk(provided: Provided) -> Iterator[OwnDesk]:
     assert provided.programs
     with own_desk() as desk:
-        assert desk.stray() == []
+        assert desk.left() == []
         yield desk
 
 
+def strays(desk: OwnDesk) -> list[str]:
+    """Return what is the desk's: of networks and rules nothing tells whose they are, and others work here."""
+    return [line for line in desk.stray() if not line.startswith(("network ", "published port: "))]
+
+
 def stray(desk: OwnDesk) -> str:
-    (found,) = desk.stray()
+    (found,) = strays(desk)
     return found
 
 
@@ -55,12 +63,17 @@ def test_a_process_that_the_cache_names_is_seen(desk: OwnDesk, process: int) -> 
     assert stray(desk).startswith(f"process {process}: ")
 
 
-def test_a_port_of_a_world_is_seen(desk: OwnDesk) -> None:
+def world_at(desk: OwnDesk, port: int) -> None:
+    """Give the desk a world with one port."""
     world = desk.folder / "build" / "rehearsal" / "some"
     world.mkdir(parents=True)
+    (world / "ports.json").write_text(json.dumps({"registry": port}))
+
+
+def test_a_port_of_a_world_is_seen(desk: OwnDesk) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        (world / "ports.json").write_text(json.dumps({"registry": port}))
+        world_at(desk, port)
         assert stray(desk) == f"port {port}"
 
 
@@ -83,19 +96,31 @@ def test_a_lock_that_is_held_is_seen(desk: OwnDesk, name: str) -> None:
     path.parent.mkdir(parents=True)
     with FileLock(path):
         assert stray(desk) == f"lock {path}"
-    assert desk.stray() == []
+    assert strays(desk) == []
 
 
-def test_a_container_is_seen_that_does_not_run(desk: OwnDesk) -> None:
+@pytest.fixture
+def container(desk: OwnDesk) -> Iterator[str]:
+    """One that was never started, of an image without anything in it that comes from one of our ports."""
     found = engine.find(desk.cache / "locks", store=desk.cache.resolve() / "podman")
-    if found.name != "podman":
-        pytest.skip("docker starts nothing but images")
-    root = desk.folder.parent / "root"
-    root.mkdir()
-    found.call("create", "--name=sealift-left", "--rootfs", os.fspath(root), "/program")
-    assert stray(desk) == "container sealift-left"
-    found.remove("sealift-left")
-    assert desk.stray() == []
+    (port,) = free_ports(1).release()
+    world_at(desk, port)
+    name, image = f"sealift-{desk.folder.parent.name}", f"localhost:{port}/left:1"
+    with tarfile.open(archive := desk.folder.parent / "empty.tar", "w"):
+        pass
+    found.call("import", os.fspath(archive), image)
+    try:
+        found.call("create", f"--name={name}", image, "/program")
+        yield name
+    finally:
+        found.remove(name)
+        found.remove_image(image)
+
+
+def test_a_container_is_seen_that_does_not_run(desk: OwnDesk, container: str) -> None:
+    assert stray(desk) == f"container {container}"
+    engine.find(desk.cache / "locks", store=desk.cache.resolve() / "podman").remove(container)
+    assert strays(desk) == []
 
 
 def test_a_mount_below_the_cache_is_seen(desk: OwnDesk) -> None:
@@ -111,21 +136,33 @@ def test_a_mount_below_the_cache_is_seen(desk: OwnDesk) -> None:
         run(privileged(["umount", os.fspath(place)]))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees where processes live")
+@pytest.fixture
+def root() -> None:
+    if root_prefix() is None:
+        pytest.skip("only root sees where processes live, and is told the rules")
+
+
+def as_root(*words: str) -> None:
+    run(privileged(words))
+
+
+@pytest.mark.usefixtures("root")
 def test_a_containers_network_without_a_container_is_seen(desk: OwnDesk) -> None:
-    place = Path("/run/netns") / f"netns-{desk.folder.parent.name}"
-    place.parent.mkdir(exist_ok=True)
-    place.touch()
+    place = f"/run/netns/netns-{desk.folder.parent.name}"
+    as_root("mkdir", "-p", "/run/netns")
+    as_root("touch", place)
     try:
-        run(["unshare", "--net", "mount", "--bind", "/proc/self/ns/net", os.fspath(place)])
-        run(["nsenter", f"--net={place}", "true"])
-        assert stray(desk) == f"network {place}"
+        as_root("unshare", "--net", "mount", "--bind", "/proc/self/ns/net", place)
+        try:
+            as_root("nsenter", f"--net={place}", "true")
+            assert f"network {place}" in desk.stray()
+        finally:
+            as_root("umount", place)
     finally:
-        run(["umount", os.fspath(place)], check=False)
-        place.unlink()
+        as_root("rm", place)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root is told the rules")
+@pytest.mark.usefixtures("root")
 def test_a_published_port_of_a_container_that_is_gone_is_seen(desk: OwnDesk) -> None:
     iptables = debian.find("iptables")
     if iptables is None:
@@ -134,16 +171,21 @@ def test_a_published_port_of_a_container_that_is_gone_is_seen(desk: OwnDesk) -> 
     # As netavark writes it, but for an address that nobody uses, and leading nowhere.
     rule = ["OUTPUT", "-d", "127.0.0.99", "-p", "tcp", "--dport", "9", "-m", "comment"]
     rule += ["--comment", f"dnat name: podman id: {container}", "-j", "ACCEPT"]
-    run([os.fspath(iptables), "-t", "nat", "-A", *rule])
+    table = (os.fspath(iptables), "--wait", "-t", "nat")
+
+    def seen() -> bool:
+        return any(container in line for line in desk.stray())
+
+    as_root(*table, "-A", *rule)
     try:
-        assert container in stray(desk)
+        assert seen()
         # While somebody has the container, it is published for somebody.
         with subprocess.Popen([*SLEEP, container]) as holder:
-            assert desk.stray() == []
+            assert not seen()
             holder.kill()
     finally:
-        run([os.fspath(iptables), "-t", "nat", "-D", *rule])
-    assert desk.stray() == []
+        as_root(*table, "-D", *rule)
+    assert not seen()
 
 
 BLOB = b"a blob"
