@@ -193,7 +193,7 @@ class Line:
     def _bases(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(v.base for v in self.plan.config.variants.values()))
 
-    def _base(self, name: str) -> ev.Evidence:
+    def _base(self, name: str) -> ev.BaseLooked:
         found = self.world.bases[name]
         return base(
             name,
@@ -248,8 +248,7 @@ class Line:
         return sbom(cell, self.plan, self.built(cell.variant), proven, world=self.world, run=self.run)
 
     def _push(self, variant: str) -> ev.Pushed:
-        for name in self._bases():
-            self.run.read("base", name, ev.Evidence)
+        below = {name: self.run.read("base", name, ev.BaseLooked).digest for name in self._bases()}
         gated = {
             (station, cell): self.run.read(station, str(cell), kind).digest
             for station, kind in GATES_BEFORE_PUSH.items()
@@ -259,6 +258,7 @@ class Line:
             variant,
             self.built(variant),
             {(s, c.platform): digest for (s, c), digest in gated.items() if c.variant == variant},
+            base=below[self.plan.variant(variant).base],
             layout=self.world.layout_repository(variant),
             target=self.world.repository(self.plan.variant(variant).repository),
             registry=self.clients.registry,

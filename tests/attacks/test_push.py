@@ -44,6 +44,7 @@ def ship(line: Line, target: Repository, gated: Gated, registry: Registry | None
         "static",
         line.built("static"),
         gated,
+        base=line.built("static").base_digest,
         layout=line.world.layout_repository("static"),
         target=target,
         registry=registry or line.clients.registry,

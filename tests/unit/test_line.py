@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -67,8 +66,12 @@ class Work:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let the time pass at once."""
     waited: list[float] = []
-    never = SimpleNamespace(wait=waited.append, is_set=lambda: False)
-    monkeypatch.setattr(process, "_ending", never)
+
+    def wait(seconds: float, *, in_vain: Callable[[], bool]) -> None:
+        assert not in_vain()
+        waited.append(seconds)
+
+    monkeypatch.setattr(process, "pause", wait)
     return waited
 
 

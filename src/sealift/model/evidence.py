@@ -69,6 +69,12 @@ class Built(Evidence, frozen=True, kw_only=True):
     programs: dict[str, Digest]
 
 
+class BaseLooked(Evidence, frozen=True, kw_only=True):
+    """One base whose signature and support were looked at, by its index."""
+
+    digest: Digest
+
+
 class Smoked(Evidence, frozen=True, kw_only=True):
     """One cell that was started, asked, and stopped."""
 

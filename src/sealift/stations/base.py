@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 
 from sealift.errors import OutsideError, RefusedError
-from sealift.model.evidence import Evidence
+from sealift.model.evidence import BaseLooked
 from sealift.model.exceptions import Exception_, matching
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
@@ -29,7 +29,7 @@ def base(
     *,
     cosign: Cosign,
     registry: Registry,
-) -> Evidence:
+) -> BaseLooked:
     """Look at one base before anything is put on top of it.
 
     Raises GateRefusedError when something is wrong, and NotCheckedError when nothing is but its signature
@@ -43,7 +43,7 @@ def base(
         means="nobody answers for what the image would stand on",
         next_step="sealift bases update, or another suite in ci/release.yaml",
     )
-    return Evidence(gates=gates)
+    return BaseLooked(gates=gates, digest=found.digest)
 
 
 def _look_signature(looks: Looks, found: Base, cosign: Cosign, registry: Registry) -> None:

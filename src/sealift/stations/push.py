@@ -19,13 +19,15 @@ def push(
     built: Built,
     gated: Mapping[tuple[str, Platform], Digest],
     *,
+    base: Digest,
     layout: Repository,
     target: Repository,
     registry: Registry,
 ) -> Pushed:
     """Copy one variant's index with everything below it, then read back what the registry holds.
 
-    ``gated`` says which manifest each gate looked at; another than the one that ships is refused.
+    ``gated`` says which manifest each gate looked at, and ``base`` is what was looked at below it; another
+    than what ships is refused.
     """
     looks = Looks("push", variant)
     for (station, platform), digest in gated.items():
@@ -33,6 +35,8 @@ def push(
             f"what {station} looked at, {platform}", expected=built.platforms[platform].digest, got=digest
         )
     looks.done(means="what would ship is not what passed the gates", next_step="run the release again")
+    looks.equal("the base that was looked at", expected=built.base_digest, got=base)
+    looks.done(means="what would ship stands on a base that nobody looked at", next_step="sealift base")
     if lost := missing(target, built.digest, registry):
         registry.copy(layout.at(built.digest), target.at(built.digest))
         lost = missing(target, built.digest, registry)

@@ -56,6 +56,9 @@ def held(*, but: Digest | None = None, never: Digest | None = None) -> Held:
     )
 
 
+BASE = built("static").base_digest
+
+
 def image() -> Built:
     platforms = {
         p: BuiltPlatform(digest=d, binary_sha256="0" * 64, compressed_bytes=1)
@@ -64,8 +67,8 @@ def image() -> Built:
     return msgspec.structs.replace(built("static"), digest=INDEX, platforms=platforms)
 
 
-def run(shelves: Shelves, gated: dict[tuple[str, Platform], Digest]) -> Pushed:
-    return push("static", image(), gated, layout=LAYOUT, target=REPOSITORY, registry=shelves)
+def run(shelves: Shelves, gated: dict[tuple[str, Platform], Digest], base: Digest = BASE) -> Pushed:
+    return push("static", image(), gated, base=base, layout=LAYOUT, target=REPOSITORY, registry=shelves)
 
 
 GATED = {(station, p): d for station in ("smoke", "scan") for p, d in ((AMD64, ONE), (ARM64, TWO))}
@@ -101,6 +104,13 @@ def test_what_is_lost_also_after_a_copy_is_refused(lost: Digest, words: str) -> 
     with pytest.raises(GateRefusedError, match=f"not in the registry: {words}"):
         run(shelves, GATED)
     assert shelves.copied == COPIED
+
+
+def test_a_base_that_nobody_looked_at_stops_it() -> None:
+    shelves = Shelves()
+    with pytest.raises(GateRefusedError, match="the base that was looked at: expected"):
+        run(shelves, GATED, base=INDEX)
+    assert shelves.copied == []
 
 
 @pytest.mark.parametrize("wrong", GATED)
