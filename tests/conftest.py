@@ -6,12 +6,18 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sealift.provision.cache import cache_folder
 from sealift.provision.everything import Provided, provide_all
 from sealift.provision.recipe import all_names
 
 ROOT = Path(__file__).parents[1]
+
+# Its parent is what is active: in CI Hypothesis' own profile, whose draws are the same ones each time. How
+# long one example takes says nothing on a machine that does other things too.
+settings.register_profile("without-deadline", deadline=None)
+settings.load_profile("without-deadline")
 
 
 @pytest.fixture(scope="session")
