@@ -77,7 +77,7 @@ def test_one_that_answers_nothing_good_is_refused(
     line: Line, plan: Plan, forged: Forge, service: bytes
 ) -> None:
     """Each address is asked, even after the time was used up by the first."""
-    assert refusals(line, within(plan, 6), image_of(forged, service, FAILS="1")) == [
+    assert refusals(line, within(plan, 20), image_of(forged, service, FAILS="1")) == [
         "/healthz: expected 200, got 503",
         "/readyz: expected 200, got 503",
         "/metrics: expected 200, got 503",

@@ -118,17 +118,19 @@ def _end_containers(host: str) -> None:
 def _nothing_left(folder: Path) -> None:
     """Fail if the engine has left a mount or a program; then remove its files."""
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(folder) in line]
-    programs = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if _mentions(p, folder)]
+    words = (_words(cmdline) for cmdline in Path("/proc").glob("[0-9]*/cmdline"))
+    programs = [argv for argv in words if str(folder).encode() in argv]
     assert mounts == []
     assert programs == []
     _root("rm", "-rf", "--one-file-system", str(folder))
 
 
-def _mentions(cmdline: Path, folder: Path) -> bool:
+def _words(cmdline: Path) -> bytes:
+    """Read it once: a program may be gone the next moment."""
     try:
-        return str(folder).encode() in cmdline.read_bytes()
+        return cmdline.read_bytes()
     except OSError:
-        return False
+        return b""
 
 
 def _root(*argv: str, check: bool = True) -> None:

@@ -17,7 +17,7 @@ from sealift.commands import docker_build as building
 from sealift.errors import UsageError
 from sealift.model import config as configuration
 from sealift.provision.everything import Provided
-from tests.docker.conftest import DOCKERFILES, PLATFORMS, ROOT, golang_name
+from tests.docker.conftest import DOCKERFILES, PLATFORMS, ROOT, StandIns, golang_name
 from tests.docker.looking import eventually
 from tests.docker.test_make import which
 
@@ -85,9 +85,10 @@ def test_a_push_names_registry_repository_and_tag(text: str) -> None:
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_build_that_is_interrupted_leaves_nothing(
-    sign: signal.Signals, clone: Path, programs: Provided, tmp_path: Path
+    sign: signal.Signals, clone: Path, stand_ins: StandIns, tmp_path: Path
 ) -> None:
-    assert programs.programs
+    # What the build begins with, or it would be made first.
+    assert stand_ins.layouts
     words = [
         which("sealift"),
         "docker",
@@ -100,9 +101,14 @@ def test_a_build_that_is_interrupted_leaves_nothing(
     ]
     with (tmp_path / "log").open("w") as log:
         running = subprocess.Popen(words, cwd=clone, stderr=log, start_new_session=True)
-        assert eventually(lambda: _builds(clone) != [], 60)
-        os.kill(running.pid, sign)
-        assert running.wait(timeout=20) == 130
+        try:
+            assert eventually(lambda: _builds(clone) != [] or running.poll() is not None, 300)
+            os.kill(running.pid, sign)
+            assert running.wait(timeout=60) == 130, (tmp_path / "log").read_text()
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
     assert _builds(clone) == []
     assert list((clone / "build" / "docker").glob(".*")) == []
 

@@ -19,7 +19,7 @@ CHOSEN = (
     Moment(number=0, lines=0, delay=1.0, how=How.RELEASE),
     Moment(number=1, lines=14, delay=0.5, how=How.RELEASE),
     Moment(number=2, lines=22, delay=0.3, how=How.SERVICE, service="fulcio"),
-    Moment(number=3, lines=26, delay=1.0, how=How.BOTH, service="registry", world=World.OTHER),
+    Moment(number=3, lines=26, delay=0.1, how=How.BOTH, service="registry", world=World.OTHER),
     Moment(number=4, lines=18, delay=0.2, how=How.INTERRUPT),
 )
 

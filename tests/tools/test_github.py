@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.services.ports import free_ports
 from sealift.stations.draft import DraftState, draft, publish
 from sealift.tools import github as github_client
 from sealift.tools.github import AT_ONCE, Asset, GitHub, Release
@@ -42,9 +43,7 @@ class StandIn:
         self.start()
 
     def start(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        (self.port,) = free_ports(1).release()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command(self, self.port), stderr=log)
         deadline = time.monotonic() + 30

@@ -80,9 +80,8 @@ def commands() -> Iterator[list[Command]]:
     made: list[Command] = []
     yield made
     for one in made:
-        if one.process.poll() is None:
+        with one.process:
             one.process.kill()
-            one.process.wait()
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
