@@ -97,7 +97,8 @@ def _bridge() -> Iterator[str]:
         for at, table, chain, *rule in rules:
             _root("iptables", at, table, "-D", chain, *rule, check=False)
         _root("ip", "link", "delete", name)
-        if FORWARD.read_text() != forwarded:
+        # Another run's containers may still need it.
+        if FORWARD.read_text() != forwarded and not list(Path("/sys/class/net").glob("sealift*")):
             run([*_prefix(), "tee", FORWARD], stdin=forwarded.encode())
 
 
