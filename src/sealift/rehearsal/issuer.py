@@ -88,11 +88,11 @@ def fetch_token(issuer: str, request_token: str, audience: str = AUDIENCE) -> st
     headers = {"Authorization": f"bearer {request_token}"}
     try:
         connection.request("GET", f"/token?{urlencode({'audience': audience})}", headers=headers)
-        answer = connection.getresponse()
-        if answer.status != HTTPStatus.OK:
-            raise OutsideError(f"the issuer {issuer} answered {answer.status}")
-        return str(json.loads(answer.read())["value"])
-    except (OSError, ValueError) as error:
+        with connection.getresponse() as answer:
+            if answer.status != HTTPStatus.OK:
+                raise OutsideError(f"the issuer {issuer} answered {answer.status}")
+            return str(json.loads(answer.read())["value"])
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
         raise OutsideError(f"the issuer {issuer} does not answer: {error}") from error
     finally:
         connection.close()

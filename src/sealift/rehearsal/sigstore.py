@@ -177,23 +177,24 @@ def fulcio_config(issuer: str, email_issuer: str) -> dict[str, Any]:
 def _log_nothing(port: int) -> None:
     """Log a signature by a key that nobody trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
-    said = b"the first entry"
+    signed = b"the first entry"
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     verifier = {
         "publicKey": {"rawBytes": base64.b64encode(public).decode()},
         "keyDetails": "PKIX_ECDSA_P256_SHA_256",
     }
-    signature = base64.b64encode(key.sign(said, ec.ECDSA(hashes.SHA256()))).decode()
-    digest = base64.b64encode(hashlib.sha256(said).digest()).decode()
+    signature = base64.b64encode(key.sign(signed, ec.ECDSA(hashes.SHA256()))).decode()
+    digest = base64.b64encode(hashlib.sha256(signed).digest()).decode()
     entry = {"digest": digest, "signature": {"content": signature, "verifier": verifier}}
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=30)
     try:
         body = json.dumps({"hashedRekordRequestV002": entry})
         connection.request("POST", "/api/v2/log/entries", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
+        with connection.getresponse() as answer:
+            said = answer.read().decode(errors="replace")
         if answer.status != HTTPStatus.CREATED:
-            raise OutsideError(f"Rekor took no first entry: {answer.status} {answer.read().decode()[:300]}")
-    except OSError as error:
+            raise OutsideError(f"Rekor took no first entry: {answer.status} {said[:300]}")
+    except (OSError, http.client.HTTPException) as error:
         raise OutsideError(f"Rekor took no first entry: {error}") from error
     finally:
         connection.close()

@@ -132,7 +132,8 @@ def _asked(port: int, path: str) -> int | str:
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status
+        with connection.getresponse() as answer:
+            return answer.status
     except OSError as error:
         return str(error)
     except http.client.HTTPException as error:

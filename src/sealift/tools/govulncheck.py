@@ -8,12 +8,15 @@ The database is a folder; nothing is fetched.
 
 from __future__ import annotations
 
+import http.client
 import io
 import os
 import shutil
 import tempfile
+import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +26,11 @@ import msgspec
 
 from sealift import process
 from sealift.errors import OutsideError
+from sealift.patience import passes, retry_after
 
 WHOLE_DATABASE = "https://vuln.go.dev/vulndb.zip"
+# An archive that came cut off or changed on the way.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +74,40 @@ def download_database(folder: Path) -> None:
 
     https://go.dev/doc/security/vuln/database
     """
-    fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
+    packed, fresh = _fetched(), folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        with urllib.request.urlopen(WHOLE_DATABASE, timeout=60) as answer:
-            packed = zipfile.ZipFile(io.BytesIO(answer.read()))
+        # An OSError is from here on the disk's, and no word of whoever was asked.
         packed.extractall(fresh)
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
-    except (OSError, zipfile.BadZipFile) as err:
-        raise OutsideError(
-            f"the Go advisory database could not be fetched: {err}",
-            means="nothing newer can be looked up than what the cache has",
-            next_step="run again when it answers",
-        ) from err
+    except _DAMAGED as err:
+        raise _not_fetched(err) from err
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _fetched() -> zipfile.ZipFile:
+    try:
+        with urllib.request.urlopen(WHOLE_DATABASE, timeout=60) as answer:
+            return zipfile.ZipFile(io.BytesIO(answer.read()))
+    except urllib.error.HTTPError as err:
+        with err:
+            wait = retry_after(dict(err.headers.items()))
+        raise _not_fetched(err, again=passes(err.code), retry_after=wait) from err
+    except (OSError, http.client.HTTPException, *_DAMAGED) as err:
+        raise _not_fetched(err) from err
+
+
+def _not_fetched(err: Exception, *, again: bool = True, retry_after: float | None = None) -> OutsideError:
+    return OutsideError(
+        f"the Go advisory database could not be fetched: {err}",
+        means="nothing newer can be looked up than what the cache has",
+        next_step="run again when it answers"
+        if again
+        else f"look whether {WHOLE_DATABASE} is still its place",
+        again=again,
+        retry_after=retry_after,
+    )
 
 
 @contextmanager
