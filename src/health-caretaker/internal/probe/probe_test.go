@@ -63,7 +63,7 @@ func TestResults(t *testing.T) {
 	s := server(t)
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	quick := func(e *config.Endpoint) { e.Timeout = 100 * time.Millisecond }
+	quick := func(e *config.Endpoint) { e.Timeout = time.Second }
 	text := func(want string) func(*config.Endpoint) {
 		return func(e *config.Endpoint) { e.ExpectText = want }
 	}
@@ -83,9 +83,9 @@ func TestResults(t *testing.T) {
 		{s.URL + "/round", nil, HTTP, "stopped after 10 redirects", 0},
 		{s.URL + "/cut", nil, HTTP, "the server closed the connection without a full answer", 0},
 		{s.URL + "/half", text("whole"), HTTP, "the server closed the connection without a full answer", 200},
-		{s.URL + "/slow", quick, Timeout, "no answer within 100ms (waiting for: the first byte)", 0},
+		{s.URL + "/slow", quick, Timeout, "no answer within 1s (waiting for: the first byte)", 0},
 		{s.URL + "/dribble", func(e *config.Endpoint) { quick(e); text("x")(e) }, Timeout,
-			"no answer within 100ms (waiting for: the rest of the answer)", 200},
+			"no answer within 1s (waiting for: the rest of the answer)", 200},
 		{strings.Replace(s.URL, "http:", "https:", 1), nil, TLS, "the server does not speak TLS on this port", 0},
 		{closed.URL, nil, Connect, "connection refused by 127.0.0.1:", 0},
 		{"http://no..such..name/?token=secret", nil, DNS, "no such host: no..such..name", 0},
@@ -182,9 +182,12 @@ func TestAServerThatNeverSpeaksHoldsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
+	if err := silent.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	for _, scheme := range []string{"http", "https"} {
 		e := endpoint(scheme + "://" + silent.Addr().String())
-		e.Timeout = 100 * time.Millisecond
+		e.Timeout = time.Second
 		if r := New("agent/1", nil).Check(t.Context(), e); r.Kind != Timeout {
 			t.Errorf("%s: %+v", scheme, r)
 		}

@@ -136,7 +136,7 @@ func TestAHundredClientsGetAChangeAndTwoThatDoNotReadAreDropped(t *testing.T) {
 	}
 	all.Wait()
 	// A Hub that writes to one after the other waits for the two until they are given up.
-	if took := time.Since(begun); took > writeTimeout/2 {
+	if took := time.Since(begun); took > writeTimeout*4/5 {
 		t.Errorf("the change took %v", took)
 	}
 	// Whoever had no place for the change is dropped; for the other one only its own goroutine waits.
@@ -177,7 +177,7 @@ func TestTheEndIsToldAndWaitsForNobody(t *testing.T) {
 		t.Errorf("the reader was told %v", err)
 	}
 	<-s.ended
-	if took := time.Since(begun); took > goodbye+500*time.Millisecond {
+	if took := time.Since(begun); took > goodbye+3*time.Second { // below writeTimeout, which would end it too
 		t.Errorf("the end took %v", took)
 	}
 	late, _, err := s.connect(t, "")
