@@ -15,7 +15,8 @@ from tests.conftest import ROOT
 from tests.service.running import Caretaker
 
 SHOTS = ROOT / "build" / "screenshots"
-# A check a second, a jitter, and the fifth of a second in which changes are gathered: the rest is patience.
+# A check in three seconds, a jitter, and the fifth of a second in which changes are gathered: the rest is
+# patience.
 NEWS_MS = 15_000
 DESK: ViewportSize = {"width": 1200, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}

@@ -74,6 +74,12 @@ class Caretaker:
         """The address of the page, with its last slash."""
         return f"http://{LOOPBACK}:{self.port}/"
 
+    def configure(self, config: JSON) -> None:
+        """Replace the file in one step: one that is written in place may be read when it is half there."""
+        new = self.folder / "config.json.new"
+        new.write_text(json.dumps(config), encoding="utf-8")
+        new.replace(self.folder / "config.json")
+
     def ask(self, path: str) -> JSON:
         """Ask the API."""
         with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as answer:  # noqa: S310

@@ -15,12 +15,17 @@ from typing import Self
 from sealift.services.ports import LOOPBACK
 
 
+class _Server(ThreadingHTTPServer):
+    # A thousand endpoints may ask at once; whom there is no room for is heard a second later.
+    request_queue_size = 1024
+
+
 class Target:
     """The server, and which of its paths are broken now."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), _handler(self.broken))
+        self._server = _Server((LOOPBACK, 0), _handler(self.broken))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property

@@ -181,7 +181,7 @@ def test_an_address_that_hides_a_secret_is_text_and_any_other_a_link(
     secret = f"{target.url}/secret?token=abc"
     config = json.loads((caretaker.folder / "config.json").read_text())
     config["endpoints"].append({"name": "zoo", "url": secret, "interval": "1h"})
-    (caretaker.folder / "config.json").write_text(json.dumps(config))
+    caretaker.configure(config)
     address = page.locator("#one-address")
     for name, text, leads in (
         ("zoo", f"{target.url}/secret?token=xxxxx", False),

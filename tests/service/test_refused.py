@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.service.browsing import NEWS_MS, shoot_all
 from tests.service.conftest import WATCHED, watching
-from tests.service.running import JSON, Caretaker
+from tests.service.running import Caretaker
 from tests.service.target import Target
 
 pytestmark = pytest.mark.programs
-
-
-def write(caretaker: Caretaker, config: JSON) -> None:
-    """Replace the file in one step: one that is written in place may be read when it is half there."""
-    new = caretaker.folder / "config.json.new"
-    new.write_text(json.dumps(config), encoding="utf-8")
-    new.replace(caretaker.folder / "config.json")
 
 
 def test_a_bad_file_is_told_with_its_fields_until_a_good_one_comes(
@@ -34,7 +25,7 @@ def test_a_bad_file_is_told_with_its_fields_until_a_good_one_comes(
     bad["endpoints"][0]["interval"] = "0.5s"
     bad["endpoints"][3] |= {"url": "ftp://archive.example/", "timeout": "2h"}
     bad["endpoints"][5]["name"] = bad["endpoints"][4]["name"]
-    write(caretaker, bad)
+    caretaker.configure(bad)
     expect(notice).to_be_visible(timeout=NEWS_MS)
     expect(notice).to_contain_text("The new configuration is refused; the old one stays")
     problems = page.locator("#problems").inner_text().splitlines()
@@ -54,7 +45,7 @@ def test_a_bad_file_is_told_with_its_fields_until_a_good_one_comes(
 
     good = watching(target)
     del good["endpoints"][-1]
-    write(caretaker, good)
+    caretaker.configure(good)
     expect(notice).to_be_hidden(timeout=NEWS_MS)
     expect(page.locator(".row .name")).to_have_text(["mail", "shop", "archive", "library", "payroll"])
     assert page.evaluate("window.since") == "the first load"
