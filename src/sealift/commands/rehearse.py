@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +11,8 @@ import typer
 
 from sealift import console
 from sealift.commands.opening import JsonOption, checkout
-from sealift.errors import UsageError
-from sealift.rehearsal.world import ENVIRONMENT, KEPT, kept_worlds, worlds
+from sealift.errors import ManyErrors, OutsideError, SealiftError, UsageError
+from sealift.rehearsal.worlds import ENVIRONMENT, KEPT, forget, kept_worlds, worlds
 from sealift.services.supervised import stop_kept
 
 app = typer.Typer(
@@ -52,10 +51,15 @@ def stop(*, world_name: NameOption = None) -> None:
 @app.command()
 def reset(*, world_name: NameOption = None) -> None:
     """Forget the worlds that were played in: registries, keys, logs, GitHub's releases."""
-    stop(world_name=world_name)
+    refused: list[SealiftError] = []
     for world in [w for w in worlds(checkout()) if world_name in (None, w.name)]:
-        shutil.rmtree(world)
-        console.say(f"forgot {world.name}")
+        try:
+            forget(world)
+            console.say(f"forgot {world.name}")
+        except OutsideError as error:
+            refused.append(error)
+    if refused:
+        raise ManyErrors(refused)
 
 
 def _kept(name: str | None) -> Path:

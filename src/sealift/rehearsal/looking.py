@@ -20,7 +20,7 @@ from sealift.model.plan import Plan
 from sealift.model.world import World
 from sealift.rehearsal.outside import client_environment, github_service, outside
 from sealift.rehearsal.sigstore_trust import url
-from sealift.rehearsal.world import KEPT, alone
+from sealift.rehearsal.worlds import KEPT, alone
 from sealift.services.registry import public_registry
 from sealift.services.supervised import Supervised, is_kept
 

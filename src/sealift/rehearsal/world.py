@@ -14,10 +14,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,7 +25,6 @@ from pathlib import Path
 from sealift.console import say
 from sealift.errors import UsageError
 from sealift.model.codec import publish
-from sealift.model.lock import one_at_a_time
 from sealift.model.plan import Plan
 from sealift.model.world import Base, World
 from sealift.rehearsal import advisories
@@ -38,18 +36,16 @@ from sealift.rehearsal.sigstore import LocalSigstore, prepare_sigstore
 from sealift.rehearsal.sigstore_services import sigstore_services
 from sealift.rehearsal.sigstore_trust import Profile
 from sealift.rehearsal.stand_ins import sign_bases, world_bases
+from sealift.rehearsal.worlds import ENVIRONMENT, KEPT, alone, prune
 from sealift.services.buildkit import create_builder
 from sealift.services.ports import lasting_ports
 from sealift.services.registry import layouts_registry, public_registry
 from sealift.services.service import Service
-from sealift.services.supervised import Supervised, is_kept, stop_kept
+from sealift.services.supervised import Supervised, stop_kept
 from sealift.tools import git
 from sealift.tools.registry import Registry
 
 PORTS = ("registry", "layouts", "github")
-KEPT = "kept.json"
-ENVIRONMENT = "environment.json"
-WORLDS_KEPT = 3
 # Somebody is waiting, and what answers is on this machine.
 PATIENCE_SECONDS = 20.0
 
@@ -200,10 +196,10 @@ def rehearsal(
     ``fingerprint`` names the tree that is played: the commit, or the hash of a changed tree.
     """
     folder = root / "build" / "rehearsal" / (wanted.name or fingerprint)
-    folder.mkdir(parents=True, exist_ok=True)
     with alone(folder), builder_slot(cache) as builder:
+        folder.mkdir(exist_ok=True)
         os.utime(folder)
-        _prune(folder.parent)
+        prune(root)
         if stop_kept(folder / KEPT):
             say("ended the services that an earlier --keep left")
         stage = _prepare(
@@ -259,41 +255,8 @@ def _prepare(
     )
 
 
-def worlds(root: Path) -> tuple[Path, ...]:
-    """Return every world's folder, the newest first."""
-    found = [p for p in (root / "build" / "rehearsal").glob("*") if p.is_dir()]
-    return tuple(sorted(found, key=lambda p: -p.stat().st_mtime))
-
-
-def kept_worlds(root: Path) -> tuple[Path, ...]:
-    """Return the worlds whose services an earlier run has left up, the newest first."""
-    return tuple(world for world in worlds(root) if is_kept(world / KEPT))
-
-
-def alone(folder: Path) -> AbstractContextManager[None]:
-    """Keep every other run out of a world."""
-    return one_at_a_time(
-        folder.parent / f".{folder.name}.lock",
-        happened=f"another run is playing in the world {folder.name}",
-        means="two releases of one version at once would undo each other",
-        next_step="wait for it, or play in another world: --world-name NAME",
-    )
-
-
-def _prune(folder: Path) -> None:
-    """Keep the newest worlds of commits; a named one stays until ``rehearse reset``."""
-    unnamed = [w for w in worlds(folder.parents[1]) if _is_fingerprint(w.name) and not is_kept(w / KEPT)]
-    for old in unnamed[WORLDS_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
-        (folder / f".{old.name}.lock").unlink(missing_ok=True)
-
-
 def _with(there: bool) -> str:
     return "with" if there else "without"
-
-
-def _is_fingerprint(name: str) -> bool:
-    return len(name) in (40, 64) and set(name) <= set("0123456789abcdef")
 
 
 def _private(path: Path, text: str) -> None:
