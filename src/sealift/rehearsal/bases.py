@@ -14,7 +14,7 @@ import contextvars
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +49,8 @@ T = TypeVar("T")
 RECIPE = 1
 # How Debian spells the architectures that Go spells otherwise.
 DEBIAN_ARCH = {"arm": "armhf", "ppc64le": "ppc64el", "386": "i386"}
+# How it shows that a layout is damaged, or none at all.
+_NOT_WHOLE = (SealiftError, OSError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,24 +157,40 @@ def _key(suite: Suite, debs: Debs) -> str:
     return Digest.of(msgspec.json.encode(made_from, order="sorted")).hex
 
 
+def whole(folder: Path) -> Digest | None:
+    """Return the digest of a layout that holds everything it names, each with its hash; else None."""
+    layout = Layout(folder)
+    try:
+        (folder / "oci-layout").read_bytes()
+        for _ in _blobs(layout):
+            pass
+        return layout.index()
+    except _NOT_WHOLE:
+        return None
+
+
 def _take(source: Path, to: Path) -> Digest | None:
     """Copy a layout, hashing every blob on the way; one that is not whole is not taken."""
     layout = Layout(source)
     try:
-        digest = layout.index()
-        blobs = {digest: layout.read(digest)}
-        for manifest in layout.platforms(digest).values():
-            described = layout.manifest(manifest)
-            named = [Digest(d["digest"]) for d in (described["config"], *described["layers"])]
-            blobs.update({d: layout.read(d) for d in (manifest, *named)})
         with writing(to) as new:
-            for data in blobs.values():
+            for data in _blobs(layout):
                 new.blob(data, "")
             for name in ("oci-layout", "index.json"):
                 shutil.copyfile(source / name, new.root / name)
-    except (SealiftError, OSError, KeyError, TypeError):
+        return layout.index()
+    except _NOT_WHOLE:
         return None
-    return digest
+
+
+def _blobs(layout: Layout) -> Iterator[bytes]:
+    """Read what a layout names, hashing it: its index, then each platform's manifest and what that names."""
+    index = layout.index()
+    yield layout.read(index)
+    for manifest in layout.platforms(index).values():
+        described = layout.manifest(manifest)
+        named = [Digest(d["digest"]) for d in (described["config"], *described["layers"])]
+        yield from map(layout.read, (manifest, *named))
 
 
 def _write(

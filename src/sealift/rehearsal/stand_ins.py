@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from sealift.console import say
-from sealift.errors import OutsideError, RefusedError
+from sealift.errors import OutsideError, RefusedError, UsageError
 from sealift.model.bases import TAG, UPSTREAM, load
-from sealift.model.codec import publish
+from sealift.model.codec import from_json, publish, to_json
 from sealift.model.names import Digest, Platform, Repository
 from sealift.model.plan import Plan
 from sealift.model.statements import Identity, PredicateType, Subject, signature
 from sealift.model.world import Base
-from sealift.rehearsal.bases import assemble_all
+from sealift.rehearsal.bases import assemble_all, whole
 from sealift.rehearsal.sigstore import LocalSigstore
 from sealift.tools.cosign import ANY_SIGNATURE, Cosign
 from sealift.tools.registry import Registry
@@ -24,6 +26,20 @@ from sealift.tools.upstream import fetch, locked_bases
 
 # What a world was made with, in a file of its folder.
 CHOICE, LOCKED, EQUAL = "bases.chosen", b"locked\n", b"equal\n"
+# Which equals those are, and the folder that they lie in.
+EQUALS, LAYOUTS = "equals.json", "bases"
+
+
+class _Equals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a world's equals were assembled for, and the digest of each by its kind."""
+
+    suite: str
+    platforms: tuple[Platform, ...]
+    digests: dict[str, Digest]
+
+    def are_in(self, layouts: Path) -> bool:
+        """Tell whether all of them are there and whole."""
+        return all(whole(layouts / kind) == digest for kind, digest in self.digests.items())
 
 
 def world_bases(
@@ -47,7 +63,7 @@ def world_bases(
     if locked and chosen.read_bytes() == LOCKED:
         fetch(locked.values(), registry)
         return locked
-    return assemble_bases(plan, cache, folder / "registry", host, sigstore)
+    return assemble_bases(plan, cache, folder, host, sigstore)
 
 
 def _locked(plan: Plan, ci: Path, cache: Path) -> dict[str, Base]:
@@ -81,24 +97,44 @@ def _look_at_signature(base: Base, env: Mapping[str, str]) -> None:
 
 
 def assemble_bases(
-    plan: Plan, cache: Path, registry: Path, host: str, sigstore: LocalSigstore
+    plan: Plan, cache: Path, folder: Path, host: str, sigstore: LocalSigstore
 ) -> dict[str, Base]:
-    """Assemble every base of the plan's suite where the world's registry will find it."""
-    suite, platforms = plan.config.suite, [Platform(p) for p in plan.config.platforms]
-    made = assemble_all(suite, platforms, cache, registry.parent / "bases")
+    """Assemble every base of the plan's suite, or take those of the world; its registry will find them."""
     bases = {}
-    for kind, assembled in made.items():
-        name = f"{kind}-{suite}"
-        _offer(assembled.layout, assembled.digest, registry / "distroless" / name)
-        bases[str(kind)] = Base(
+    for kind, digest in _equals(plan, cache, folder).items():
+        name, layout = f"{kind}-{plan.config.suite}", folder / LAYOUTS / kind
+        _offer(layout, digest, folder / "registry" / "distroless" / name)
+        bases[kind] = Base(
             name=f"{UPSTREAM}/{name}:{TAG}",
-            digest=assembled.digest,
-            layout=assembled.layout,
+            digest=digest,
+            layout=layout,
             source=Repository(f"{host}/distroless/{name}"),
             signer=Identity(san=sigstore.email, issuer=sigstore.email_issuer),
             trusted_root=sigstore.trusted_root,
         )
     return bases
+
+
+def _equals(plan: Plan, cache: Path, folder: Path) -> dict[str, Digest]:
+    """Return each equal's digest: those that the world was made with, while they are whole.
+
+    Debian's packages change while a world lasts, and other bases are other digests.
+    """
+    wanted = (plan.config.suite, tuple(sorted({Platform(p) for p in plan.config.platforms})))
+    known = _remembered(folder / EQUALS)
+    if known and (known.suite, known.platforms) == wanted and known.are_in(folder / LAYOUTS):
+        return known.digests
+    made = assemble_all(*wanted, cache, folder / LAYOUTS)
+    digests = {str(kind): base.digest for kind, base in made.items()}
+    publish(folder / EQUALS, to_json(_Equals(suite=wanted[0], platforms=wanted[1], digests=digests)))
+    return digests
+
+
+def _remembered(file: Path) -> _Equals | None:
+    try:
+        return from_json(file.read_bytes(), _Equals, source=str(file))
+    except (OSError, UsageError):
+        return None
 
 
 def sign_bases(bases: Iterable[Base], sigstore: LocalSigstore, registry: Registry) -> None:
