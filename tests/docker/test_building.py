@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import subprocess
@@ -70,6 +71,14 @@ def test_a_registry_is_there_when_it_answers_as_one(
     monkeypatch.setattr("urllib.request.urlopen", answer)
     assert building.reachable(image) == there
     assert asked == [f"https://{host}/v2/"]
+
+
+def test_what_speaks_no_http_is_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(*_: object, **__: object) -> None:
+        raise http.client.BadStatusLine("SSH-2.0")
+
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    assert not building.reachable("gcr.io/distroless/static-debian13:nonroot")
 
 
 def test_an_image_that_nothing_can_stand_in_for_is_refused(programs: Provided, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ and for several platforms, which an engine's own store often cannot hold.
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
@@ -231,7 +232,7 @@ def reachable(image: str) -> bool:
             return answer.status in THERE
     except urllib.error.HTTPError as error:
         return error.code in THERE
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
