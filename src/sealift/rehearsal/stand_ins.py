@@ -18,6 +18,7 @@ from sealift.model.plan import Plan
 from sealift.model.statements import Identity, PredicateType, Subject, signature
 from sealift.model.world import Base
 from sealift.rehearsal.bases import assemble_all, whole
+from sealift.rehearsal.distroless import KINDS
 from sealift.rehearsal.sigstore import LocalSigstore
 from sealift.tools.cosign import ANY_SIGNATURE, Cosign
 from sealift.tools.registry import Registry
@@ -39,7 +40,7 @@ class _Equals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def are_in(self, layouts: Path) -> bool:
         """Tell whether all of them are there and whole."""
-        return all(whole(layouts / kind) == digest for kind, digest in self.digests.items())
+        return {str(kind): whole(layouts / kind) for kind in KINDS} == self.digests
 
 
 def world_bases(
@@ -100,9 +101,9 @@ def assemble_bases(
     plan: Plan, cache: Path, folder: Path, host: str, sigstore: LocalSigstore
 ) -> dict[str, Base]:
     """Assemble every base of the plan's suite, or take those of the world; its registry will find them."""
-    bases = {}
-    for kind, digest in _equals(plan, cache, folder).items():
-        name, layout = f"{kind}-{plan.config.suite}", folder / LAYOUTS / kind
+    bases, digests = {}, _equals(plan, cache, folder)
+    for kind in map(str, KINDS):
+        name, layout, digest = f"{kind}-{plan.config.suite}", folder / LAYOUTS / kind, digests[kind]
         _offer(layout, digest, folder / "registry" / "distroless" / name)
         bases[kind] = Base(
             name=f"{UPSTREAM}/{name}:{TAG}",

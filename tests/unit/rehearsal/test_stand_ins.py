@@ -76,7 +76,8 @@ def test_a_world_that_comes_back_after_an_update_of_debian_has_its_bases(
 ) -> None:
     before, asked = digests(made(tmp_path)), debian.asked
     debian.update()
-    assert digests(made(tmp_path)) == before
+    after = digests(made(tmp_path))
+    assert list(after.items()) == list(before.items())
     assert debian.asked == asked
 
 
