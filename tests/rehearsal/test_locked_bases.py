@@ -14,7 +14,7 @@ import pytest
 from sealift.clients import Clients
 from sealift.commands.opening import Asked, Opened, opened
 from sealift.model import bases as locking
-from sealift.model.evidence import Evidence
+from sealift.model.evidence import BaseLooked
 from sealift.model.names import Digest
 from sealift.model.world import Base
 from sealift.provision.everything import Provided
@@ -63,13 +63,13 @@ def reached(upstream: Opened, made: dict[str, Base], monkeypatch: pytest.MonkeyP
     )
     monkeypatch.setattr(stand_ins, "locked_bases", there)
     monkeypatch.setattr(stand_ins, "Registry", functools.partial(Registry, plain_http=(host,)))
-    own = Clients.registry
+    own = vars(Clients)["registry"].func
 
     def also(clients: Clients) -> Registry:
         plain = own(clients)
         return Registry(plain_http=(*plain.plain_http, host), env=plain.env)
 
-    monkeypatch.setattr(Clients, "registry", also)
+    monkeypatch.setattr(Clients, "registry", property(also))
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_locked_bases_that_are_reached_are_the_ones_that_are_built_on(
         assert {n: (b.source, b.digest) for n, b in line.world.bases.items()} == {
             n: (b.source, b.digest) for n, b in made.items()
         }
-        said = " ".join(g.detail for n in made for g in line.run.read("base", n, Evidence).gates)
+        said = " ".join(g.detail for n in made for g in line.run.read("base", n, BaseLooked).gates)
         for base in made.values():
             assert f"{base.source}@{base.digest} is signed by {base.signer.san}" in said
         assert not any("distroless" in one for one in line.world.stand_ins)
