@@ -27,14 +27,17 @@ def kept_worlds(root: Path) -> tuple[Path, ...]:
 
 
 def alone(
-    folder: Path, *, next_step: str = "wait for it, or play in another world: --world-name NAME"
+    folder: Path,
+    *,
+    means: str = "two releases of one version at once would undo each other",
+    next_step: str = "wait for it, or play in another world: --world-name NAME",
 ) -> AbstractContextManager[None]:
     """Keep every other run out of a world, or raise OutsideError where one is in it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     return one_at_a_time(
         _lock(folder),
         happened=f"another run is playing in the world {folder.name}",
-        means="two releases of one version at once would undo each other",
+        means=means,
         next_step=next_step,
     )
 
@@ -42,7 +45,7 @@ def alone(
 def forget(folder: Path) -> None:
     """End the services that are up in a world and remove it, or raise OutsideError where a run is in it."""
     again = f"wait for it, then: sealift rehearse reset --world-name {folder.name}"
-    with alone(folder, next_step=again):
+    with alone(folder, means="nothing of it was removed", next_step=again):
         stop_kept(folder / KEPT)
         shutil.rmtree(folder)
         _lock(folder).unlink()

@@ -59,6 +59,7 @@ def test_reset_removes_nothing_of_a_world_that_is_played_in(
         with pytest.raises(OutsideError), alone(one):
             pass
     assert caught.value.exit_code == OutsideError.exit_code
+    assert "what it means: nothing of it was removed" in str(caught.value)
     assert "next: wait for it, then: sealift rehearse reset --world-name one" in str(caught.value)
     assert (names(root), capsys.readouterr().err) == (["one"], "forgot two\n")
     rehearse.reset()
