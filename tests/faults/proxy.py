@@ -128,7 +128,11 @@ class Proxy:
         """Open a connection to the service behind."""
         if isinstance(self.behind, Path):
             there = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            there.connect(str(self.behind))
+            try:
+                there.connect(str(self.behind))
+            except OSError:
+                there.close()
+                raise
             return there
         return socket.create_connection((LOOPBACK, self.behind), timeout=60)
 

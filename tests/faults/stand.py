@@ -40,7 +40,7 @@ from tests.faults.proxy import Proxy
 BEFORE_PUSH = ("base", "compile", "prove", "image", *GATES_BEFORE_PUSH)
 WORKERS = 2 * (os.cpu_count() or 2)
 # Long enough for every fault that passes, and for what one asks for with Retry-After.
-ENOUGH = 15.0
+ENOUGH = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -248,7 +248,7 @@ def test_what_is_slow_comes_whole_and_late(proxy: Proxy, kind: Kind) -> None:
     began = time.monotonic()
     with proxy.failing(Fault(kind=kind, seconds=0.5)):
         assert ask(proxy)[1] == SAID
-    assert 0.4 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.4
 
 
 def test_the_end_of_a_fault_lets_go_of_what_is_slow(proxy: Proxy) -> None:
