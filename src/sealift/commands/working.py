@@ -18,7 +18,7 @@ from sealift.report.timeline import add_to_timeline, write_timeline
 from sealift.schedule import Schedule
 
 # Nodes wait for programs and servers more than they compute. With two for each core the longest chain waited
-# for workers, an eighth of its time; with three it does not, and the whole takes as long: docs/performance.md.
+# for workers, an eighth of its time; with three it does not, and the whole takes as long.
 WORKERS = 3 * (os.cpu_count() or 2)
 # From <malloc.h>. Measured with two services: 192 MB at the most with it, 304 MB without.
 _M_MMAP_THRESHOLD, _BYTES = -3, 1 << 18
