@@ -304,6 +304,17 @@ def test_an_api_that_fails_is_not_absent(start: Start, status: int) -> None:
     assert "not the same as unsigned" in caught.value.means
 
 
+@pytest.mark.parametrize("status", [400, 404, 406])
+def test_an_api_that_has_answered_before_is_not_absent(start: Start, status: int) -> None:
+    answers = {API: index(listed(OTHER))}
+    registry, at, _ = start(by_path(answers))
+    assert [r.digest for r in registry.referrers(at, DIGEST)] == [OTHER]
+    answers[API] = Reply(status=status)
+    with pytest.raises(OutsideError, match=f"answered {status}, and had answered") as caught:
+        registry.referrers(at, DIGEST)
+    assert caught.value.again
+
+
 @pytest.mark.parametrize("kind", ["text/html", "application/json", ""])
 def test_what_is_not_called_a_list_is_none(start: Start, kind: str) -> None:
     registry, at, _ = start(by_path({API: index(kind=kind)}))

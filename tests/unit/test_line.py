@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from sealift import process
-from sealift.errors import OutsideError, RefusedError, SealiftError
-from sealift.line import Line
-from sealift.model.evidence import Evidence, Gate
+from sealift import process, resume
+from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
+from sealift.line import STATIONS, Line
+from sealift.model.evidence import Built, Evidence, Gate
 from sealift.model.run import RunFolder
 from sealift.stations.gate import NotCheckedError
 from tests.unit.stations import things
@@ -107,6 +107,26 @@ def test_a_refusal_is_written_at_once(tmp_path: Path, pauses: list[float]) -> No
     with pytest.raises(RefusedError):
         play(made, work)
     assert (work.tries, pauses, written(made, refused=True)) == (1, [], [("refused", "no")])
+
+
+def test_several_refusals_are_a_refusal(tmp_path: Path) -> None:
+    made = line(tmp_path, patience=60)
+    with pytest.raises(ManyErrors):
+        play(made, Work(ManyErrors([OutsideError("away"), RefusedError("no")])))
+    assert [verdict for verdict, _ in written(made, refused=True)] == ["refused"]
+
+
+@pytest.mark.parametrize("gone", [FileNotFoundError("sbom"), msgspec.DecodeError("cut off")])
+def test_where_a_file_of_the_run_is_gone_everything_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: Exception
+) -> None:
+    def built(_: str) -> Built:
+        raise gone
+
+    made = line(tmp_path, patience=0)
+    monkeypatch.setattr(resume, "may_be_out", lambda _: True)
+    monkeypatch.setattr(made, "built", built)
+    assert resume.remaining(made) == STATIONS
 
 
 def test_where_one_node_has_failed_no_other_waits(tmp_path: Path, pauses: list[float]) -> None:
