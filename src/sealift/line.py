@@ -283,7 +283,7 @@ class Line:
             {c: self.run.read("scan", str(c), ev.Scanned) for c in plan.cells},
             {c: self.run.read("sbom", str(c), ev.Listed) for c in plan.cells},
             world=self.world,
-            folder=self.run.root,
+            run=self.run,
         )
 
     def _verify(self) -> ev.VerifiedAll:

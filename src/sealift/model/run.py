@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sealift.errors import UsageError
 from sealift.model.codec import from_json, publish, to_json
@@ -110,6 +110,11 @@ class RunFolder:
         """Read one station's evidence, or say which station makes it."""
         path = self.evidence_file(station, subject)
         return from_json(self._bytes(path, f"sealift {station}"), kind, source=str(path))
+
+    def part(self, name: str, maker: str) -> dict[str, Any]:
+        """Read JSON that evidence names by its path in this folder, or say which command makes it."""
+        path = self.root / name
+        return from_json(self._bytes(path, maker), dict[str, Any], source=str(path))
 
     def has(self, station: str, subject: str) -> bool:
         """Tell whether a station has passed."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-
-import msgspec
 
 from sealift.model.evidence import Built, Listed, Scanned
 from sealift.model.plan import Cell, Plan
+from sealift.model.run import RunFolder
 from sealift.model.statements import PredicateType, Statement, Subject, provenance, signature
 from sealift.model.world import World
 
@@ -45,13 +43,13 @@ def statements(
     lists: Mapping[Cell, Listed],
     *,
     world: World,
-    folder: Path,
+    run: RunFolder,
 ) -> tuple[Statement, ...]:
-    """Gather what is said about every index and platform; ``folder`` holds the lists and reports."""
+    """Gather what is said about every index and platform; ``run`` holds the lists and reports."""
     return tuple(
         statement
         for variant, built in images.items()
-        for statement in _of_variant(variant, plan, built, scans, lists, world, folder)
+        for statement in _of_variant(variant, plan, built, scans, lists, world, run)
     )
 
 
@@ -62,7 +60,7 @@ def _of_variant(
     scans: Mapping[Cell, Scanned],
     lists: Mapping[Cell, Listed],
     world: World,
-    folder: Path,
+    run: RunFolder,
 ) -> Iterator[Statement]:
     index, _ = subjects(variant, plan, built, world)
     made = provenance_of(variant, plan, built, world)
@@ -72,10 +70,10 @@ def _of_variant(
         subject = Subject(repository=index.repository, digest=built.platforms[str(cell.platform)].digest)
         yield signature(subject)
         yield Statement(subject=subject, predicate_type=PredicateType.PROVENANCE, predicate=made)
-        for kind, path in (
-            (PredicateType.SPDX, lists[cell].spdx),
-            (PredicateType.CYCLONEDX, lists[cell].cyclonedx),
-            (PredicateType.VULNERABILITIES, scans[cell].predicate),
+        for kind, path, station in (
+            (PredicateType.SPDX, lists[cell].spdx, "sbom"),
+            (PredicateType.CYCLONEDX, lists[cell].cyclonedx, "sbom"),
+            (PredicateType.VULNERABILITIES, scans[cell].predicate, "scan"),
         ):
-            predicate = msgspec.json.decode((folder / path).read_bytes())
+            predicate = run.part(path, f"sealift {station}")
             yield Statement(subject=subject, predicate_type=kind, predicate=predicate)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from sealift.errors import UsageError
 from sealift.model.evidence import Listed, Scanned
 from sealift.model.names import Repository
 from sealift.model.plan import Cell
@@ -62,7 +64,7 @@ def scans() -> dict[Cell, Scanned]:
 
 def test_what_sign_says_is_what_verify_wants(run: RunFolder, tmp_path: Path) -> None:
     images = {v: built(v) for v in VARIANTS}
-    said = statements(plan(), images, scans(), lists(), world=world(tmp_path), folder=run.root)
+    said = statements(plan(), images, scans(), lists(), world=world(tmp_path), run=run)
     wanted = [e for v in VARIANTS for e in expected(*subjects(v, plan(), images[v], world(tmp_path)))]
     assert len(said) == 2 * (len(ON_INDEX) + 2 * len(ON_PLATFORM)) == 24
     assert {(s.subject, s.predicate_type) for s in said} == {(w.subject, w.predicate_type) for w in wanted}
@@ -70,7 +72,7 @@ def test_what_sign_says_is_what_verify_wants(run: RunFolder, tmp_path: Path) -> 
 
 def test_each_list_is_about_its_own_platform(run: RunFolder, tmp_path: Path) -> None:
     images = {v: built(v) for v in VARIANTS}
-    said = statements(plan(), images, scans(), lists(), world=world(tmp_path), folder=run.root)
+    said = statements(plan(), images, scans(), lists(), world=world(tmp_path), run=run)
     for cell in plan().cells:
         digest = images[cell.variant].platforms[str(cell.platform)].digest
         named = {
@@ -83,6 +85,24 @@ def test_each_list_is_about_its_own_platform(run: RunFolder, tmp_path: Path) -> 
             PredicateType.CYCLONEDX: f"sbom/{cell.slug}.cdx.json",
             PredicateType.VULNERABILITIES: f"scan/{cell.slug}.vuln.json",
         }
+
+
+@pytest.mark.parametrize(
+    ("part", "command"),
+    [("sbom/{}.spdx.json", "sbom"), ("sbom/{}.cdx.json", "sbom"), ("scan/{}.vuln.json", "scan")],
+)
+@pytest.mark.parametrize("left", [None, b'{"name": '], ids=["gone", "cut off"])
+def test_a_file_that_is_not_whole_is_named(
+    run: RunFolder, tmp_path: Path, part: str, command: str, left: bytes | None
+) -> None:
+    file = run.root / part.format(plan().cells[0].slug)
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left)
+    images = {v: built(v) for v in VARIANTS}
+    with pytest.raises(UsageError, match=re.escape(str(file))) as caught:
+        statements(plan(), images, scans(), lists(), world=world(tmp_path), run=run)
+    assert caught.value.next_step == ("" if left else f"sealift {command}")
 
 
 def test_each_variant_has_a_repository_of_its_own(tmp_path: Path) -> None:
