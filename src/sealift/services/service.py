@@ -30,16 +30,10 @@ class HttpReady:
         return urlsplit(self.url).port or 80
 
     def answers(self) -> bool:
-        """Ask once. No proxy is asked: the service is on loopback."""
+        """Ask once."""
         parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=_PROBE_SECONDS)
-        try:
-            connection.request("GET", parts.path or "/", headers={"Host": parts.netloc})
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        said = status_of(self.port, parts.path or "/", seconds=_PROBE_SECONDS, host=parts.netloc)
+        return said == http.HTTPStatus.OK
 
 
 @dataclass(frozen=True)
@@ -120,6 +114,24 @@ class ServiceError(OutsideError):
             means="another program listens on its port" if taken else "",
             next_step="ss -ltnp shows who it is; end it and try again" if taken else f"read {service.log}",
         )
+
+
+def status_of(port: int, path: str, *, seconds: float, host: str = "") -> int | str:
+    """Ask a port on loopback once, and no proxy; return the status, or in words why there is none.
+
+    ``host`` is the name that it is asked by, where that is not the address.
+    """
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=seconds)
+    try:
+        connection.request("GET", path, headers={"Host": host} if host else {})
+        with connection.getresponse() as answer:
+            return answer.status
+    except OSError as error:
+        return str(error)
+    except http.client.HTTPException as error:
+        return f"no HTTP: {error!r:.100}"
+    finally:
+        connection.close()
 
 
 def privileged(argv: Sequence[str]) -> tuple[str, ...]:

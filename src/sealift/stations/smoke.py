@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
+import http
 import math
 import secrets
 import time
@@ -13,7 +13,8 @@ from sealift.model.evidence import Built, Smoked
 from sealift.model.names import Digest, Platform
 from sealift.model.plan import Cell, Plan
 from sealift.model.world import Base
-from sealift.services.ports import LOOPBACK, free_ports
+from sealift.services.ports import free_ports
+from sealift.services.service import status_of
 from sealift.services.supervised import Supervised
 from sealift.stations.gate import Looks
 from sealift.tools.engine import Engine
@@ -122,21 +123,6 @@ def _look_stop(looks: Looks, engine: Engine, name: str, limit: int) -> None:
 
 def ask(port: int, path: str, deadline: float) -> int | str:
     """Ask until 200 or the deadline (monotonic seconds), at least once; return the last status or trouble."""
-    while (last := _asked(port, path)) != http.HTTPStatus.OK and time.monotonic() <= deadline:
+    while (last := status_of(port, path, seconds=2)) != http.HTTPStatus.OK and time.monotonic() <= deadline:
         time.sleep(0.05)
     return last
-
-
-def _asked(port: int, path: str) -> int | str:
-    """Ask once. No proxy is asked: the container is on loopback."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
-    try:
-        connection.request("GET", path)
-        with connection.getresponse() as answer:
-            return answer.status
-    except OSError as error:
-        return str(error)
-    except http.client.HTTPException as error:
-        return f"no HTTP: {error!r:.100}"
-    finally:
-        connection.close()
