@@ -27,6 +27,7 @@ SETPRIV = "/usr/bin/setpriv"
 TAIL = 4000
 # Milliseconds between two looks at a running program's memory.
 SHORTEST_LOOK, LONGEST_LOOK = 2, 64
+# Seconds of a wait after which it is asked whether it is in vain.
 _ASK_EVERY = 1.0
 KILL_AFTER = 3.0
 

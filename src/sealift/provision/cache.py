@@ -80,6 +80,7 @@ def _take(path: Path, timeout: float = -1) -> filelock.BaseFileLock:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except filelock.Timeout:
+        # An OSError as well, but no trouble with the folder.
         raise
     except OSError as error:
         raise UsageError(

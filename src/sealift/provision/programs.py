@@ -24,7 +24,7 @@ from sealift.provision.go import Go, find_go, go_environment
 from sealift.provision.lock import Lock
 from sealift.provision.recipe import CI, FLAGS, Recipe, read_recipe
 
-# Such a build (Trivy's) takes 6 GB of caches for itself: no other beside it.
+# Such a build (Trivy's) takes 7 GB of caches for itself: no other beside it.
 ALONE_SECONDS = 400
 TOGETHER = 2
 # The caches of all others come to 10 GB when they share them; with less room each has its own, for a while.

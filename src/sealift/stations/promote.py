@@ -44,7 +44,7 @@ def decide(
 ) -> tuple[Move, ...]:
     """Look at every tag of one variant and decide which are put; what must not move is refused."""
     version_tag, tags = plan.version.version_tag, registry.tags(repository)
-    named = named_by(repository, version_tag, tags, registry)
+    named = digest_under(repository, version_tag, tags, registry)
     if named is not None and named != digest:
         looks.refused(f"{repository.tagged(version_tag)} already names {named}, not {digest}")
         return ()
@@ -54,12 +54,14 @@ def decide(
         if newest is not None and plan.version < newest:
             looks.passed(f"{repository.tagged(tag)} stays at {newest}: {plan.version} is older")
             continue
-        before = named_by(repository, tag, tags, registry)
+        before = digest_under(repository, tag, tags, registry)
         moves.append(Move(repository=repository, tag=tag, digest=digest, before=before))
     return tuple(moves)
 
 
-def named_by(repository: Repository, tag: Tag, tags: tuple[Tag, ...], registry: Registry) -> Digest | None:
+def digest_under(
+    repository: Repository, tag: Tag, tags: tuple[Tag, ...], registry: Registry
+) -> Digest | None:
     """Ask what a tag names; where the list of tags lacks one that is there, the list is no answer."""
     digest = registry.head(repository.tagged(tag))
     if digest is not None and tag not in tags:

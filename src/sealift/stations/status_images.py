@@ -12,7 +12,7 @@ from sealift.model.names import Digest, Platform, Repository, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
 from sealift.model.status import Finding, compared
-from sealift.stations.promote import named_by, newest_with
+from sealift.stations.promote import digest_under, newest_with
 from sealift.stations.push import missing
 from sealift.stations.status_release import answer
 from sealift.tools.registry import Registry
@@ -129,7 +129,7 @@ def _moving(plan: Plan, repository: Repository, registry: Registry) -> Iterator[
 
 def _named_by(tag: Tag, repository: Repository, registry: Registry, tags: tuple[Tag, ...]) -> str | None:
     """Name the version whose image a moving tag names, else the image."""
-    digest = named_by(repository, tag, tags, registry)
+    digest = digest_under(repository, tag, tags, registry)
     if digest is None:
         return None
     likely = sorted(_versions(tags), key=lambda v: (tag in v.moving_tags, v), reverse=True)

@@ -69,14 +69,14 @@ class Referrers:
         # No filter: a registry that does not know it could answer 400, which would be taken for its absence.
         pages = self._objects.api.pages(repository, f"referrers/{digest}", headers={"Accept": INDEX})
         for page in pages:
-            if page.status in _NO_REFERRERS_API and repository.host in self._having:
+            if page.status in _NO_REFERRERS_API:
+                if repository.host not in self._having:
+                    return None
                 raise OutsideError(
                     f"{what}: {page.host} answered {page.status}, and had answered this question before",
                     means="nothing was said, neither yes nor no",
                     next_step="run again",
                 )
-            if page.status in _NO_REFERRERS_API:
-                return None
             if page.status != OK:
                 raise refusal(page, what)
             kind = page.headers.get("Content-Type", "").partition(";")[0].strip().lower()
