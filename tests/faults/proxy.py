@@ -104,10 +104,11 @@ class Proxy:
         with self._lock:
             if met.over.is_set():
                 return
-            met.over.set()
             self._met = None
             if met.fault.kind is Kind.REFUSED:
                 self._listen()
+            # Last: whoever waits for it connects at once.
+            met.over.set()
 
     def close(self) -> None:
         """Stop listening and cut every connection."""
