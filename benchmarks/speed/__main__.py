@@ -18,7 +18,7 @@ from benchmarks.speed import first, many, page, services
 from benchmarks.speed.catalog import FIGURES, NOT_UNASKED
 from benchmarks.speed.desk import Argv, timed
 from benchmarks.speed.machine import RESULTS, ROOT, measured
-from benchmarks.speed.rounds import PARTS, Rounds, parts_of
+from benchmarks.speed.rounds import PARTS, Rounds, lists_of
 from benchmarks.speed.values import Figure, Measured
 from sealift.console import result, say
 from sealift.errors import ManyErrors, SealiftError
@@ -42,7 +42,7 @@ def measure_rounds(figures: Sequence[str], count: int) -> Measured:
     made = rounds.figures_of()
     if not made:
         raise ManyErrors(rounds.failures)
-    return measured(made, parts_of(rounds.rounds) if "chain" in figures else ())
+    return measured(made, lists_of(figures, rounds.rounds))
 
 
 def makers(figures: Sequence[str], count: int) -> Iterator[tuple[str, Maker]]:

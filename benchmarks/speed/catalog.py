@@ -49,6 +49,8 @@ ROWS: Mapping[str, Row] = {
     "help": Row("help", "`sealift --help`", "s", 0.25),
     "first": Row("first", "the first run, with nothing cached", "s"),
 }
+# Where the seconds went, below the table: each has a place of its own in the page.
+LISTS = ("chain", "script", "first")
 FIGURES = tuple(dict.fromkeys(row.figure for row in ROWS.values()))
 # Half an hour and more of both cores: only when it is asked for by name.
 NOT_UNASKED = frozenset({"first"})

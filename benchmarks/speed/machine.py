@@ -6,7 +6,9 @@ import datetime as dt
 import os
 import platform
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.speed.values import Figure, Machine, Measured, Part
 from sealift.process import run
@@ -34,25 +36,31 @@ def machine() -> Machine:
 
 
 def versions() -> dict[str, str]:
-    """Say which sealift and which programs worked."""
-    commit = run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+    """Say which programs worked."""
     return {
-        "sealift": commit,
         "Python": platform.python_version(),
         "Go": find_go(cache=cache_folder()).version,
         **{name: read_recipe(name).version for name in PROGRAMS},
     }
 
 
-def measured(figures: tuple[Figure, ...], parts: tuple[Part, ...] = ()) -> Measured:
-    """Put figures together with the circumstances."""
+def commit() -> str:
+    """Say which sealift was measured."""
+    return run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+
+
+def measured(
+    figures: tuple[Figure, ...], lists: Mapping[str, tuple[Part, ...]] = MappingProxyType({})
+) -> Measured:
+    """Put figures and lists together with the circumstances."""
     return Measured(
         date=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
         machine=machine(),
+        commit=commit(),
         versions=versions(),
         load_average=round(os.getloadavg()[2], 2),
         figures=figures,
-        parts=parts,
+        lists=dict(lists),
     )
 
 

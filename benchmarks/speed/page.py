@@ -22,9 +22,8 @@ def update(path: Path, measured: Measured) -> None:
     kept = _kept(_between(text, "table"), measured.machine)
     rows = kept | {f.name: row_of(f, measured) for f in measured.figures}
     text = _put(text, "table", table(rows, measured))
-    figures = {f.row.figure for f in measured.figures}
-    for name in figures & {"chain", "first"}:
-        text = _put(text, name, listed(measured.parts))
+    for name, parts in measured.lists.items():
+        text = _put(text, name, listed(parts))
     publish(path, text.encode())
 
 
@@ -41,7 +40,7 @@ def row_of(figure: Figure, measured: Measured) -> str:
     row, say = figure.row, _FORMS[figure.row.unit].format
     mark = {None: "", True: " (met)", False: " (**missed**)"}[figure.met]
     spread = f"{say(min(figure.samples))} to {say(max(figure.samples))}" if len(figure.samples) > 1 else "-"
-    when = f"{measured.date}, {len(figure.samples)} x, load {measured.load_average:g}"
+    when = f"{measured.date}, {len(figure.samples)} x, load {measured.load_average:g}, {measured.commit}"
     median = f"**{say(figure.median)}**{mark}"
     cells = (f"`{figure.name}`", row.what, _asked(figure.name), median, spread, figure.made_of, when)
     return f"| {' | '.join(cells)} |"

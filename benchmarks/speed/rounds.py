@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +13,7 @@ from benchmarks.speed.desk import Desk, Ran, Released
 from benchmarks.speed.values import Figure, Part, middle, ratio
 from sealift.console import say
 from sealift.errors import SealiftError
+from sealift.line import STATIONS
 
 # What each figure takes out of a round, beside the release that all of them begin with: fields of Round.
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -90,10 +92,25 @@ class Rounds:
         return attempt(make, self.failures)
 
 
-def parts_of(rounds: Sequence[Round]) -> tuple[Part, ...]:
-    """Name what is on the longest chain of the round in the middle."""
-    in_the_middle = sorted(rounds, key=lambda r: r.first.wall)[len(rounds) // 2]
-    return tuple(map(_part, in_the_middle.first.longest))
+def lists_of(figures: Collection[str], rounds: Sequence[Round]) -> dict[str, tuple[Part, ...]]:
+    """Say where the seconds went: of the line's longest chain, and of the script."""
+    lists: dict[str, tuple[Part, ...]] = {}
+    if "chain" in figures:
+        in_the_middle = sorted(rounds, key=lambda r: r.first.wall)[len(rounds) // 2]
+        lists["chain"] = tuple(map(_part, in_the_middle.first.longest))
+    if "script" in figures and (scripted := [r for r in rounds if r.script]):
+        lists["script"] = tuple(_stages(scripted))
+    return lists
+
+
+def _stages(rounds: Sequence[Round]) -> Iterator[Part]:
+    """Yield each stage of the script with its seconds, beside those of the line's station, as medians."""
+    scripts = [r.script for r in rounds if r.script]
+    for name in scripts[0].stages:
+        if name in STATIONS:
+            line = statistics.median(chain.station_seconds(r.first.nodes, name) for r in rounds)
+            script = statistics.median(s.stages[name] for s in scripts)
+            yield Part(name=name, seconds=script, note=f"the line {line:.2f} s")
 
 
 def _part(node: chain.Timed) -> Part:

@@ -54,14 +54,15 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One measurement's file: its figures, its list, and under which circumstances they were taken."""
+    """One measurement's file: figures, lists by name, and the circumstances under which they were taken."""
 
     date: str
     machine: Machine
+    commit: str
     versions: dict[str, str]
     load_average: float
     figures: tuple[Figure, ...]
-    parts: tuple[Part, ...] = ()
+    lists: dict[str, tuple[Part, ...]] = {}
 
 
 def middle(values: Iterable[float]) -> str:
@@ -70,7 +71,8 @@ def middle(values: Iterable[float]) -> str:
 
 
 def ratio(name: str, over: Iterable[float], under: Iterable[float]) -> Figure:
-    """Divide sample by sample: what is compared was measured side by side."""
+    """Divide sample by sample: what is compared was measured side by side; show that in the middle."""
     top, bottom = tuple(over), tuple(under)
     samples = tuple(a / b for a, b in zip(top, bottom, strict=True))
-    return Figure(name=name, samples=samples, made_of=f"{middle(top)} ÷ {middle(bottom)}")
+    shown = samples.index(statistics.median_low(samples))
+    return Figure(name=name, samples=samples, made_of=f"{top[shown]:.2f} s ÷ {bottom[shown]:.2f} s")
