@@ -12,7 +12,7 @@ from sealift.compare.values import Measured, Verdict
 MEGA = 1_000_000
 # "About" is a quarter up or down.
 ABOUT = 0.25
-# Two runs of one image differ by as much.
+# Two runs of one image differ by as much, of the greatest.
 SAME_MEMORY = 0.02
 
 
@@ -93,13 +93,19 @@ def _in_order(found: list[Measured]) -> Iterator[Verdict]:
     if starts and max(starts) - min(starts) <= noise:
         words += f"; the difference is within the spread of the starts ({milliseconds(noise)})"
     yield Verdict(claim=f"start-up: {names}", verdict=_rising(starts, within=noise), measured=words)
-    rss = [kind.rss for kind in found]
-    words = ", ".join(f"{k.kind} {megabytes(k.rss)} RSS, {megabytes(k.cgroup)} cgroup" for k in found)
-    yield Verdict(
-        claim=f"memory at rest: {names}",
-        verdict=_rising(rss, within=max(rss, default=0) * SAME_MEMORY),
-        measured=words,
-    )
+    yield _memory(f"memory at rest: {names}", found)
+
+
+def _memory(claim: str, found: list[Measured]) -> Verdict:
+    """Judge by RSS; who is as good as equal is named."""
+    within = max((kind.rss for kind in found), default=0) * SAME_MEMORY
+    words = [f"{k.kind} {megabytes(k.rss)} RSS, {megabytes(k.cgroup)} cgroup" for k in found]
+    same = [f"{a.kind} and {b.kind}" for a, b in pairwise(found) if abs(b.rss - a.rss) <= within]
+    if same:
+        bound = f"{SAME_MEMORY:.0%}".replace("%", " %")
+        words.append(f"the RSS of {', of '.join(same)} differ by less than {bound}, which counts as the same")
+    verdict = _rising([kind.rss for kind in found], within=within)
+    return Verdict(claim=claim, verdict=verdict, measured="; ".join(words))
 
 
 def _rising(values: Iterable[float], *, within: float) -> Literal["supported", "corrected", "not measured"]:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from sealift.compare.claims import claimed, megabytes, milliseconds
 from sealift.compare.values import SEVERITIES, Comparison, Machine, Measured, NotMeasured
 
+FINDINGS = "findings"
+NOT_HERE = "not measured here"
+
 
 def findings(measured: Measured) -> str:
     """Write how many weaknesses were found, the worst first."""
@@ -25,7 +28,7 @@ ROWS: tuple[tuple[str, Callable[[Measured], str]], ...] = (
     ("setuid files", lambda m: str(m.contents.setuid)),
     ("shell", lambda m: ", ".join(m.contents.shells) or "none"),
     ("package manager", lambda m: ", ".join(m.contents.package_managers) or "none"),
-    ("findings", findings),
+    (FINDINGS, findings),
     ("start to first good /healthz, median", lambda m: milliseconds(m.start)),
     ("middle half of the starts within", lambda m: milliseconds(m.spread)),
     ("memory at rest, cgroup", lambda m: megabytes(m.cgroup)),
@@ -46,7 +49,7 @@ def markdown(comparison: Comparison) -> str:
             "",
             *_table(
                 ["", *(kind.title for kind in comparison.kinds)],
-                [[name, *(_cell(kind, name, read) for kind in comparison.kinds)] for name, read in ROWS],
+                [[name, *_cells(comparison, name, read)] for name, read in ROWS],
             ),
             "",
             *_notes(comparison),
@@ -82,18 +85,35 @@ def _where(comparison: Comparison) -> Iterator[str]:
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:
-    yield f"Findings are Trivy's, with {comparison.advisories}."
+    known = comparison.advisories
+    if known.stand_in is None:
+        yield f"Findings are Trivy's, with {known.source} of {known.date}."
+    else:
+        yield (
+            f"Findings were not measured here: in place of its own database Trivy had the {known.stand_in} "
+            f"advisories of {known.source}, checked on {known.date}, too few to say anything of an image."
+        )
     for kind in comparison.kinds:
         if isinstance(kind, NotMeasured):
             yield f"{kind.title} was not measured here: {kind.why}. Its sizes are what people say of it."
     yield ""
 
 
+def _cells(comparison: Comparison, name: str, read: Callable[[Measured], str]) -> Iterator[str]:
+    """Write a row's cells; findings out of a stand-in's few advisories are none."""
+    known = comparison.advisories.stand_in
+    for kind in comparison.kinds:
+        if name == FINDINGS and known is not None and isinstance(kind, Measured):
+            yield f"{NOT_HERE} (stand-in database of {known} advisories)"
+        else:
+            yield _cell(kind, name, read)
+
+
 def _cell(kind: Measured | NotMeasured, name: str, read: Callable[[Measured], str]) -> str:
     if isinstance(kind, Measured):
         return read(kind)
     said = claimed(kind.kind, CLAIMED[name]) if name in CLAIMED else None
-    return "not measured here" if said is None else f"not measured here (said: {said:g} MB)"
+    return NOT_HERE if said is None else f"{NOT_HERE} (said: {said:g} MB)"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -117,6 +117,18 @@ class Machine(Strict, frozen=True, kw_only=True):
     load: float
 
 
+class Advisories(Strict, frozen=True, kw_only=True):
+    """What findings were looked for in: where it is from, and as of which day.
+
+    ``stand_in`` counts the advisories of a database that stands in for Trivy's own: what is found in so few
+    says nothing of an image.
+    """
+
+    source: str
+    date: str
+    stand_in: int | None = None
+
+
 class Comparison(Strict, frozen=True, kw_only=True):
     """One run over every kind."""
 
@@ -125,7 +137,7 @@ class Comparison(Strict, frozen=True, kw_only=True):
     commit: str
     platform: Platform
     machine: Machine
-    advisories: str
+    advisories: Advisories
     kinds: tuple[Measured | NotMeasured, ...]
     verdicts: tuple[Verdict, ...] = ()
 

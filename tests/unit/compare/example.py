@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sealift.compare.claims import MEGA, judge
-from sealift.compare.values import Comparison, Contents, Machine, Measured, NotMeasured, Running, Size
+from sealift.compare.values import (
+    Advisories,
+    Comparison,
+    Contents,
+    Machine,
+    Measured,
+    NotMeasured,
+    Running,
+    Size,
+)
 from sealift.model.names import Digest, Platform
 
 SIZES = {"static": (2, 14), "base": (20, 34), "debian": (100, 114)}
@@ -44,7 +53,10 @@ def kind(
     )
 
 
-def comparison(*kinds: Measured) -> Comparison:
+TRIVYS = Advisories(source="Trivy's database", date="2026-11-23")
+
+
+def comparison(*kinds: Measured, known: Advisories = TRIVYS) -> Comparison:
     found = kinds or tuple(kind(name) for name in SIZES)
     return Comparison(
         date="2026-11-24",
@@ -54,7 +66,7 @@ def comparison(*kinds: Measured) -> Comparison:
         machine=Machine(
             processor="A & B", cores=2, memory=8 * 2**30, kernel="6.1", engine="podman 4.3", load=1.5
         ),
-        advisories="3 advisories",
+        advisories=known,
         kinds=(*found, NotMeasured(kind="alpine", title="Alpine", why="it could not be fetched")),
         verdicts=judge({k.kind: k for k in found}),
     )

@@ -56,7 +56,10 @@ def test_memory_is_judged_by_the_process() -> None:
     rising = [kind("static", rss=9), kind("base", rss=10), kind("debian", rss=11)]
     assert verdict("memory", *rising).verdict == "supported"
     assert verdict("memory", kind("static", rss=12), *rising[1:]).verdict == "corrected"
-    assert verdict("memory", *rising[:2], kind("debian", rss=10)).verdict == "supported"
+    level = verdict("memory", *rising[:2], kind("debian", rss=10))
+    assert level.verdict == "supported"
+    assert "RSS of base and debian differ by less than 2 %, which counts as the same" in level.measured
+    assert "the same" not in verdict("memory", *rising).measured
     assert verdict("memory", *(kind(name, rss=10) for name in ORDER)).verdict == "corrected"
 
 

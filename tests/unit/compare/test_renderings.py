@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from sealift.compare.claims import ABOUT, SAME_MEMORY
+from sealift.compare.measure import with_claims_judged
 from sealift.compare.picture import LEFT, WIDTH, svg
 from sealift.compare.table import BEGIN, END, into_page, markdown
-from sealift.compare.values import Comparison
+from sealift.compare.values import Advisories, Comparison
 from sealift.model.codec import from_json, to_json
 from tests.unit.compare.example import comparison, kind
 
@@ -31,6 +33,31 @@ def test_the_table_has_a_column_for_each_kind() -> None:
     assert row(text, "findings")[:3] == ["none", "none", "1 high, 2 low"]
     assert row(text, "files")[0] == "1,234"
     assert row(text, "start to first good /healthz, median")[0] == "200 ms"
+
+
+def test_findings_of_a_stand_in_are_no_findings() -> None:
+    known = Advisories(source="ci/advisories.yaml", date="2026-11-24", stand_in=18)
+    text = markdown(comparison(known=known))
+    said = "not measured here (stand-in database of 18 advisories)"
+    assert row(text, "findings") == [said, said, said, "not measured here"]
+    assert "Findings were not measured here" in text
+    assert "Findings are Trivy's, with Trivy's database of 2026-11-23." in markdown(comparison())
+
+
+def test_what_is_committed_is_what_the_program_writes_of_its_json() -> None:
+    folder = DOCS / "compare"
+    written = from_json((folder / "comparison.json").read_bytes(), Comparison, source="docs")
+    assert with_claims_judged(written) == written
+    assert (folder / "comparison.md").read_text(encoding="utf-8") == markdown(written)
+    assert (folder / "comparison.svg").read_text(encoding="utf-8") == svg(written)
+
+
+def test_the_guide_names_both_tolerances() -> None:
+    page = (DOCS / "distroless.md").read_text(encoding="utf-8")
+    counted = page.partition("How it is counted:")[2].partition("## ")[0]
+    for tolerance in (ABOUT, SAME_MEMORY):
+        assert f"{tolerance * 100:.0f} %" in counted
+    assert "RSS decides" in counted
 
 
 def test_the_guide_shows_the_comparison_that_lies_beside_it() -> None:
