@@ -1,8 +1,9 @@
 """``nox -s bench``: measure every figure, or those that are named, and write them down.
 
-python -m benchmarks.speed                  everything but the first run
+python -m benchmarks.speed                  everything but what is named below
 python -m benchmarks.speed chain sign       these figures
 python -m benchmarks.speed first            the first run: half an hour and more
+python -m benchmarks.speed endpoints endpoints-full --rounds 3     the service: twenty minutes
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.speed import first, many, page, services
+from benchmarks.speed import endpoints, first, many, page, services
 from benchmarks.speed.catalog import FIGURES, NOT_UNASKED
 from benchmarks.speed.desk import Argv, timed
 from benchmarks.speed.machine import RESULTS, ROOT, measured
@@ -52,6 +53,8 @@ def makers(figures: Sequence[str], count: int) -> Iterator[tuple[str, Maker]]:
         "many": lambda: measured(many.measure(count)),
         "help": lambda: measured(measure_help(count)),
         "first": lambda: measured(*first.measure()),
+        "endpoints": lambda: measured(endpoints.measure(count)),
+        "endpoints-full": lambda: measured(endpoints.measure_full(count)),
     }
     together = [f for f in figures if f in PARTS]
     if together:

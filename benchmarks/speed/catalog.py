@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Unit = Literal["ratio", "s", "MB"]
+Unit = Literal["ratio", "s", "MB", "%"]
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -48,9 +48,23 @@ ROWS: Mapping[str, Row] = {
     "memory": Row("many", "peak memory of the `sealift` process with 8 services", "MB", 250.0),
     "help": Row("help", "`sealift --help`", "s", 0.25),
     "first": Row("first", "the first run, with nothing cached", "s"),
+    "endpoints-http-cpu": Row(
+        "endpoints", "health-caretaker watching 1,000 endpoints every 10 s by HTTP: of one core", "%", 15.0
+    ),
+    "endpoints-http-memory": Row("endpoints", "the same: its peak memory", "MB", 100.0),
+    "endpoints-https-cpu": Row(
+        "endpoints", "the same by HTTPS, a full handshake for each check: of one core", "%", 15.0
+    ),
+    "endpoints-https-memory": Row("endpoints", "the same by HTTPS: its peak memory", "MB", 100.0),
+    "endpoints-full-cpu": Row(
+        "endpoints-full", "the same by HTTP, every ring of 100 results full: of one core", "%", 15.0
+    ),
+    "endpoints-full-memory": Row(
+        "endpoints-full", "the same: its peak memory, filled at one check a second", "MB", 100.0
+    ),
 }
 # Where the seconds went, below the table: each has a place of its own in the page.
 LISTS = ("chain", "script", "first")
 FIGURES = tuple(dict.fromkeys(row.figure for row in ROWS.values()))
-# Half an hour and more of both cores: only when it is asked for by name.
-NOT_UNASKED = frozenset({"first"})
+# Only when it is asked for by name: half an hour and more of both cores, or a machine that does nothing else.
+NOT_UNASKED = frozenset({"first", "endpoints", "endpoints-full"})

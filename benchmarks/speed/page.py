@@ -13,7 +13,7 @@ from sealift.model.codec import publish
 
 HEAD = "| figure | what is measured | asked for | median | least to greatest | made of | measured |"
 _ROW = re.compile(r"\| `([a-z0-9-]+)` \|")
-_FORMS: Mapping[Unit, str] = {"ratio": "{:.2f}", "s": "{:.2f} s", "MB": "{:.0f} MB"}
+_FORMS: Mapping[Unit, str] = {"ratio": "{:.2f}", "s": "{:.2f} s", "MB": "{:.0f} MB", "%": "{:.1f} %"}
 
 
 def update(path: Path, measured: Measured) -> None:
