@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain, cycle
 
+from tests.kills.stages import Stage, When
+
 # What a release of this repository says: a line at its start, and one as each node ends.
 LINES = 31
 OPENING_SECONDS = 4.0
@@ -48,13 +50,29 @@ class How(StrEnum):
     INTERRUPT = "SIGINT twice"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Moment:
-    """``delay`` seconds after the release has said so many ``lines``; ``service`` where one is killed."""
+@dataclass(frozen=True)
+class AfterLines:
+    """``delay`` seconds after the release has said so many ``lines``."""
 
-    number: int
     lines: int
     delay: float
+
+    def __str__(self) -> str:
+        since = f"line {self.lines} of {LINES}" if self.lines else "the start"
+        return f"{self.delay:.2f} s after {since}"
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the release may be over by then."""
+        return self.lines >= LINES - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """``when`` it comes, and ``how``; ``service`` where one is killed."""
+
+    number: int
+    when: AfterLines | When
     how: How
     service: str = ""
     world: World = World.USUAL
@@ -64,11 +82,44 @@ class Moment:
         """What the tables call it."""
         return f"{self.how}{f', {self.service}' if self.service else ''}"
 
-    @property
-    def at(self) -> str:
-        """When it comes."""
-        since = f"line {self.lines} of {LINES}" if self.lines else "the start"
-        return f"{self.delay:.2f} s after {since}"
+
+@dataclass(frozen=True)
+class Window:
+    """Where something is half out: between ``first`` and ``last`` of it, who is killed there, and where."""
+
+    stage: Stage
+    first: int
+    last: int
+    how: How
+    service: str = ""
+    world: World = World.USUAL
+
+
+# Each is open for less than a second, or for hundredths of one: moments that are spread over everything
+# that a release says do not meet them. With both images pushed, the draft and the signatures begin.
+WINDOWS = (
+    Window(Stage.IMAGES, 1, 1, How.RELEASE),
+    *(Window(Stage.IMAGES, 2, 2, How.SERVICE, name) for name in ("ctlog", "tsa", "issuer", "rekor1")),
+    Window(Stage.ASSETS, 1, 1, How.RELEASE),
+    Window(Stage.ASSETS, 1, 6, How.SERVICE, "github"),
+    Window(Stage.ASSETS, 5, 8, How.BOTH, "github", World.OTHER),
+    Window(Stage.SIGNATURES, 1, 1, How.RELEASE),
+    Window(Stage.SIGNATURES, 4, 12, How.RELEASE),
+    Window(Stage.SIGNATURES, 4, 12, How.SERVICE, "registry"),
+    # Without the Referrers API each of them writes a list again, which the next one reads.
+    Window(Stage.SIGNATURES, 4, 12, How.BOTH, "registry", World.OTHER),
+    Window(Stage.SIGNATURES, 16, 20, How.RELEASE),
+    Window(Stage.VERSION_TAGS, 1, 1, How.RELEASE, world=World.OTHER),
+    Window(Stage.VERSION_TAGS, 1, 1, How.SERVICE, "registry"),
+    Window(Stage.PUBLISHED, 1, 1, How.RELEASE),
+)
+
+
+def every_moment(count: int, seed: int) -> Sequence[Moment]:
+    """Return what is spread over the timeline, and after it what waits for something to be outside."""
+    # Before the world is up, its bases are signed by an identity that nobody asks later.
+    first = Moment(number=count, when=AfterLines(0, 0.0), how=How.SERVICE, service="email-issuer")
+    return (*moments(count, seed), first, *windows(count + 1, seed))
 
 
 def moments(count: int, seed: int) -> Sequence[Moment]:
@@ -89,6 +140,21 @@ def moments(count: int, seed: int) -> Sequence[Moment]:
     ]
 
 
+def windows(first: int, seed: int) -> Sequence[Moment]:
+    """Draw where in each window it comes; they are numbered from ``first``."""
+    draw = random.Random(f"windows {seed}")  # noqa: S311 - it must be repeatable
+    return [
+        Moment(
+            number=number,
+            when=When(window.stage, draw.randint(window.first, window.last)),
+            how=window.how,
+            service=window.service,
+            world=window.world,
+        )
+        for number, window in enumerate(WINDOWS, first)
+    ]
+
+
 def _moment(number: int, count: int, draw: random.Random) -> Moment:
     # The opening, before the first line, is as long as several nodes.
     place = (number + draw.random()) / count * (LINES + 2) - 2
@@ -98,7 +164,7 @@ def _moment(number: int, count: int, draw: random.Random) -> Moment:
     # Nothing but a supervisor is there to be killed before everything is up.
     if lines == 0 and how in (How.SERVICE, How.BOTH):
         how = How.RELEASE
-    return Moment(number=number, lines=lines, delay=round(delay, 2), how=how)
+    return Moment(number=number, when=AfterLines(lines, round(delay, 2)), how=how)
 
 
 def _longest(lines: int) -> float:

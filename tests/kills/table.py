@@ -30,8 +30,8 @@ def markdown(results: Sequence[Result], seed: int) -> str:
 
 def _row(result: Result) -> str:
     moment = result.moment
-    held = "held" if result.met else "not met: it was over"
+    held = "held" if result.met else "not met"
     verdict = "; ".join(line.splitlines()[0] for line in result.wrong) or held
-    met = (moment.number, moment.world, moment.at, moment.name)
+    met = (moment.number, moment.world, moment.when, moment.name)
     came = (result.ended, result.stood, result.again, result.made)
     return f"| {' | '.join(map(str, (*met, *came)))} | {verdict} |"
