@@ -138,7 +138,8 @@ def run(
                 start_new_session=True,
             )
             _running[child.pid] = child
-        late = threading.Timer(timeout, kill_group, (child.pid, signal.SIGKILL))
+        too_late = threading.Event()
+        late = threading.Timer(timeout, _end_late, (child.pid, too_late))
         late.daemon = True
         late.start()
         try:
@@ -147,7 +148,6 @@ def run(
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
         finally:
-            timed_out = not late.is_alive() and late.finished.is_set()
             late.cancel()
             with _lock:
                 _running.pop(child.pid, None)
@@ -170,11 +170,17 @@ def run(
             stdout=out.read().decode(errors="replace"),
             stderr=err.read().decode(errors="replace"),
         )
-    if timed_out and done.returncode < 0:
+    if too_late.is_set() and done.returncode < 0:
         raise ProgramFailedError(done, f"{Path(words[0]).name} did not end within {timeout:g} seconds")
     if check and done.returncode != 0:
         raise ProgramFailedError(done)
     return done
+
+
+def _end_late(pid: int, too_late: threading.Event) -> None:
+    # Said before it is done: whoever waits for the program wakes up at once.
+    too_late.set()
+    kill_group(pid, signal.SIGKILL)
 
 
 def _watch(pid: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
@@ -79,3 +80,13 @@ def test_a_port_can_be_had_again_at_once() -> None:
         assert not port_is_taken(port)
         with socket.socket() as plain:
             plain.bind((ports.LOOPBACK, port))
+
+
+def test_what_was_let_go_last_is_chosen_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was given it may still be on the way to bind it."""
+    lowest = ports._first_ephemeral() - 4
+    monkeypatch.setattr(ports, "_LOWEST", lowest)
+    given = free_ports(2).release()
+    # As chance may have it, what was given comes first.
+    monkeypatch.setattr(random, "shuffle", lambda ports: ports.sort(key=lambda port: port not in given))
+    assert set(given).isdisjoint(free_ports(2).release())

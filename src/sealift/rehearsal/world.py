@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -73,6 +73,7 @@ class Stage:
     bases: dict[str, Base]
     ci: Path
     supervised: Supervised | None = field(default=None, init=False)
+    _begun: Future[None] | None = field(default=None, init=False)
 
     @cached_property
     def world(self) -> World:
@@ -110,9 +111,18 @@ class Stage:
     def begin(self) -> Callable[[], None]:
         """Start beside us, and return what waits until all is up, or raises what went wrong."""
         pool = ThreadPoolExecutor(1, thread_name_prefix="stage")
-        started = pool.submit(self.start)
+        self._begun = pool.submit(self.start)
         pool.shutdown(wait=False)
-        return started.result
+        return self._begun.result
+
+    def close(self) -> None:
+        """End every service, also those that are still on their way up, unless they are kept."""
+        if self.supervised is not None:
+            self.supervised.close()
+        if self._begun is not None and not self._begun.done():
+            wait([self._begun])
+            if self.supervised is not None:
+                self.supervised.close()
 
     def exports(self) -> dict[str, str]:
         """Return what ``rehearse env`` prints: all that a stranger needs to look at the release."""
@@ -208,8 +218,7 @@ def rehearsal(
         try:
             yield stage
         finally:
-            if stage.supervised is not None:
-                stage.supervised.close()
+            stage.close()
 
 
 def _ci(plan: Plan, root: Path, folder: Path) -> Path:

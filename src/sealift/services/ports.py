@@ -7,6 +7,7 @@ import json
 import random
 import socket
 import struct
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,8 @@ from sealift.model.codec import publish
 LOOPBACK = "127.0.0.1"
 _LOWEST = 20000
 _REACH_SECONDS = 1.0
+# When this process let go of a port, in monotonic seconds: whoever got it may not have bound it yet.
+_let_go: dict[int, float] = {}
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -32,6 +35,7 @@ class HeldPorts:
 
     def release(self) -> tuple[int, ...]:
         """Let go of them, right before the services start, and return their numbers."""
+        _let_go.update(dict.fromkeys(self.numbers, time.monotonic()))
         while self._sockets:
             self._sockets.pop().close()
         return self.numbers
@@ -54,6 +58,8 @@ def free_ports(count: int, *, avoid: Iterable[int] = ()) -> HeldPorts:
     held: list[socket.socket] = []
     candidates = list(set(range(_LOWEST, _first_ephemeral())).difference(avoid))
     random.shuffle(candidates)
+    # Who was given one binds it later, and others ask beside him: what was let go last comes last.
+    candidates.sort(key=lambda port: _let_go.get(port, 0.0))
     for port in candidates:
         if len(held) == count:
             break
