@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tests.faults.fault import ON_A_SOCKET, Fault, Kind, Match, Request, everything, writes
+from tests.faults.fault import Fault, Kind, Match, Request, everything, writes
 from tests.faults.outside import OUTSIDE, Outside
 
 RETRY_AFTER = 2
@@ -51,7 +51,6 @@ class Case:
     station: str
     fault: Fault
     hits: str
-    applicable: bool = True
 
     @property
     def name(self) -> str:
@@ -66,7 +65,7 @@ class Case:
 
 
 def cases() -> tuple[Case, ...]:
-    """Return every cell, the ones that cannot be as well."""
+    """Return every cell."""
     return tuple(
         case for outside in OUTSIDE for station in outside.stations for case in _row(outside, station)
     )
@@ -75,14 +74,13 @@ def cases() -> tuple[Case, ...]:
 def sample(everything: Sequence[Case], count: int, seed: int) -> tuple[Case, ...]:
     """Choose some: one of each station of each service first, the same ones for the same seed."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    possible = [case for case in everything if case.applicable]
     rows: dict[tuple[str, str], list[Case]] = {}
-    for case in possible:
+    for case in everything:
         rows.setdefault((case.outside.name, case.station), []).append(case)
     chosen = [chance.choice(row) for row in rows.values()]
-    rest = [case for case in possible if case not in chosen]
+    rest = [case for case in everything if case not in chosen]
     chosen += chance.sample(rest, max(0, min(count - len(chosen), len(rest))))
-    return tuple(case for case in possible if case in chosen)
+    return tuple(case for case in everything if case in chosen)
 
 
 def _row(outside: Outside, station: str) -> Iterator[Case]:
@@ -101,7 +99,7 @@ def _row(outside: Outside, station: str) -> Iterator[Case]:
     yield from _midway(outside, station)
     first, match = ("the first write", writes) if writing else ("the first request", everything)
     yield from (_case(outside, station, replace(f, match=match, times=1), first) for f in PASSING)
-    yield _case(outside, station, replace(REFUSED, lasts=1.0), "for 1 s")
+    yield _case(outside, station, replace(REFUSED, lasts=3.0), "for 3 s")
     if (outside.name, station) not in IMPATIENT:
         yield _case(outside, station, SILENT, "the first request")
 
@@ -116,8 +114,7 @@ def _midway(outside: Outside, station: str) -> Iterator[Case]:
 def _case(outside: Outside, station: str, fault: Fault, hits: str) -> Case:
     if fault.kind is Kind.WRONG:
         fault = replace(fault, match=_named_by_digest(outside))
-    applicable = outside.speaks_http or fault.kind in ON_A_SOCKET
-    return Case(outside=outside, station=station, fault=fault, hits=hits, applicable=applicable)
+    return Case(outside=outside, station=station, fault=fault, hits=hits)
 
 
 def _named_by_digest(outside: Outside) -> Match:

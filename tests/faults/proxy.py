@@ -5,8 +5,8 @@
             ...
         assert met.count == 1
 
-What it stands before is a port on loopback that speaks HTTP, or a Unix socket that speaks anything
-(``dialect=None``): there bytes are relayed, and a fault is about a connection.
+What it stands before is a port on loopback that speaks HTTP, or a Unix socket: there bytes are relayed, and a
+fault is about a connection. A status there is said in HTTP/2, which is what gRPC speaks.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Met:
 class Proxy:
     """Listens on ``front`` and passes everything on to ``behind``, but for what a fault says."""
 
-    def __init__(self, *, front: Address, behind: Address, dialect: Dialect | None) -> None:
+    def __init__(self, *, front: Address, behind: Address, dialect: Dialect) -> None:
         self.front = front
         self.behind = behind
         self.dialect = dialect
@@ -115,6 +115,12 @@ class Proxy:
         self._stop_listening()
         self._cut()
 
+    @property
+    def fails_by(self) -> Kind | None:
+        """How it fails at the moment, if it does."""
+        with self._lock:
+            return self._met.fault.kind if self._met is not None else None
+
     def meet(self, request: Request) -> Met | None:
         """Write a request down, and tell which fault hits it."""
         with self._lock:
@@ -157,13 +163,14 @@ class Proxy:
                 client, _ = listener.accept()
             except OSError:
                 return
+            # Known before its thread runs: a fault that begins now cuts it.
+            with self._lock:
+                self._clients.add(client)
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with self._lock:
-            self._clients.add(client)
         try:
-            if self.dialect is None:
+            if isinstance(self.front, Path):
                 relay.serve(self, client)
             else:
                 http1.serve(self, client, self.dialect)

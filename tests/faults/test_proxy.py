@@ -111,10 +111,11 @@ def test_without_a_fault_nothing_is_changed(proxy: Proxy, service: Service) -> N
     status, body, headers = ask(proxy)
     assert (status, body) == (200, SAID)
     assert headers["x-host"] == f"{LOOPBACK}:{proxy.front}"
-    assert ask(proxy, "HEAD")[1:] == (b"", {**headers, "date": ask(proxy, "HEAD")[2]["date"]})
+    _, nothing, of_head = ask(proxy, "HEAD")
+    assert (nothing, {**of_head, "date": ""}) == (b"", {**headers, "date": ""})
     assert ask(proxy, "POST", b"written")[0] == 201
     assert service.taken == [b"written"]
-    assert [s.fault for s in proxy.seen] == [None] * 4
+    assert [s.fault for s in proxy.seen] == [None] * 3
 
 
 def test_a_connection_serves_many_requests(proxy: Proxy) -> None:
@@ -171,7 +172,7 @@ def test_nobody_listens_and_then_somebody_does(proxy: Proxy) -> None:
 
 
 def test_somebody_listens_again_after_a_while(proxy: Proxy) -> None:
-    with proxy.failing(Fault(kind=Kind.REFUSED, lasts=0.3)) as met:
+    with proxy.failing(Fault(kind=Kind.REFUSED, lasts=3)) as met:
         with pytest.raises(ConnectionRefusedError):
             ask(proxy)
         assert met.over.wait(10)
@@ -257,11 +258,11 @@ def test_the_end_of_a_fault_lets_go_of_what_is_slow(proxy: Proxy) -> None:
     began = time.monotonic()
     with proxy.failing(Fault(kind=Kind.SLOW_FIRST, seconds=60)) as met:
         asking.start()
-        while not met.count:
+        while not met.count and time.monotonic() < began + 30:
             time.sleep(0.01)
-    asking.join()
+    asking.join(30)
     assert answers == [200]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
 
 
 @pytest.fixture
@@ -282,7 +283,7 @@ def on_a_socket(tmp_path: Path) -> Iterator[Proxy]:
 
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
-    with Proxy(front=tmp_path / "front", behind=tmp_path / "behind", dialect=None) as proxy:
+    with Proxy(front=tmp_path / "front", behind=tmp_path / "behind", dialect=says_no) as proxy:
         yield proxy
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()

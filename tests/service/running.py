@@ -18,7 +18,7 @@ from sealift.process import run
 from sealift.services.ports import LOOPBACK, free_ports
 
 SOURCE = Path(__file__).parents[2] / "src" / "health-caretaker"
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 # It ends within two seconds; the rest is for a busy machine.
 END_SECONDS = 10.0
 JSON = dict[str, Any]

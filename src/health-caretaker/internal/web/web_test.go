@@ -58,7 +58,9 @@ func serve(t *testing.T, content string) service {
 	}
 	checks := monitor.New(s.checker, 100, log)
 	s.Server = New(checks, keeper, version.Info{Version: "1.2.3", Commit: "abc"}, log)
-	checks.OnChange(s.Hub.Changed)
+	// A round is ready before its last change is told.
+	var told atomic.Int64
+	checks.OnChange(func(name string) { s.Hub.Changed(name); told.Add(1) })
 	keeper.OnReload(func(c config.Config) { checks.Apply(c); s.Hub.Reset() })
 	checks.Apply(keeper.Config())
 	var ctx context.Context
@@ -67,7 +69,8 @@ func serve(t *testing.T, content string) service {
 	listening := httptest.NewServer(s.Handler())
 	s.url = listening.URL
 	t.Cleanup(func() { s.end(); <-s.ended; listening.Close(); checks.Stop() })
-	for deadline := time.Now().Add(5 * time.Second); !checks.Ready(); time.Sleep(time.Millisecond) {
+	all := int64(len(keeper.Config().Endpoints))
+	for deadline := time.Now().Add(5 * time.Second); !checks.Ready() || told.Load() < all; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no first round within 5 s")
 		}
