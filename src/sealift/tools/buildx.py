@@ -16,6 +16,10 @@ _UNREACHED = re.compile(
     r"code = Unavailable|\bUnavailable:|dial (?:unix|tcp)|connection re(?:fused|set)|broken pipe"
     r"|transport is closing|error reading (?:from server|server preface)|\bEOF$|context deadline exceeded"
 )
+# The same when the builder, or what stands before it, had no answer this time. Other statuses are a no.
+_NO_ANSWER = re.compile(
+    r"\b(?:ResourceExhausted|Internal):|code = (?:ResourceExhausted|Internal)\b|unexpected HTTP status code"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,8 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
     """Build into the folder ``output``, which must not exist: BuildKit would add to it.
 
     No attestation goes into the index: its time stamps would make each build a new digest. Raises
-    ProgramFailedError where the build fails, and another OutsideError where the builder is not reached.
+    ProgramFailedError where the build fails, and another OutsideError where the builder is not reached or
+    cannot answer now.
     """
     options = [f"--build-context={name}={place}" for name, place in sorted(request.contexts.items())]
     options += [f"--build-arg={key}={value}" for key, value in sorted(request.arguments.items())]
@@ -62,18 +67,31 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
 
 
 def _failure(done: process.Completed, builder: str) -> OutsideError:
-    failed = process.ProgramFailedError(done)
-    # A step's own words may hold the same; the last line is buildx's.
-    last = done.stderr.strip().rpartition("\n")[2]
-    if not (last.startswith("ERROR:") and _UNREACHED.search(last)):
+    failed, last = process.ProgramFailedError(done), _last_word(done.stderr)
+    if not last.startswith("ERROR:"):
         return failed
-    lost = OutsideError(
-        f"the builder {builder or 'that is selected'} cannot be reached: {last.removeprefix('ERROR: ')}",
-        means="BuildKit is not there, or went away during the build",
+    if _UNREACHED.search(last):
+        happened, means = "cannot be reached", "BuildKit is not there, or went away during the build"
+    elif _NO_ANSWER.search(last):
+        happened, means = "did not answer", "BuildKit, or what stands before it, is not able to at the moment"
+    else:
+        return failed
+    outside = OutsideError(
+        f"the builder {builder or 'that is selected'} {happened}: {last.removeprefix('ERROR: ')}",
+        means=means,
         next_step="run again when it answers",
     )
-    lost.__cause__ = failed
-    return lost
+    outside.__cause__ = failed
+    return outside
+
+
+def _last_word(stderr: str) -> str:
+    """Return buildx's own last line: a step's words may hold the same, but come before it.
+
+    Of an answer that was not gRPC's, its body follows.
+    """
+    *before, last = stderr.strip().splitlines() or [""]
+    return before[-1] if before and last.startswith('data: "') else last
 
 
 def _builder(name: str) -> tuple[str, ...]:

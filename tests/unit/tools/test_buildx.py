@@ -36,6 +36,34 @@ def test_a_builder_that_is_not_reached_is_tried_again(last: str) -> None:
 @pytest.mark.parametrize(
     "lines",
     [
+        ("failed to build: ResourceExhausted: too many requests",),
+        ("failed to build: Internal: internal server error",),
+        (
+            "failed to build: unexpected HTTP status code received from server: 200 (OK); transport: ...",
+            'data: "<!doctype html>"',
+        ),
+    ],
+)
+def test_a_builder_that_has_no_answer_this_time_is_tried_again(lines: tuple[str, ...]) -> None:
+    error = failure("#1 [internal] waiting for connection", f"ERROR: {lines[0]}", *lines[1:])
+    assert not isinstance(error, ProgramFailedError)
+    assert (error.exit_code, error.again) == (4, True)
+    assert error.happened == f"the builder ours did not answer: {lines[0]}"
+
+
+@pytest.mark.parametrize(
+    "status", ["Unauthenticated", "PermissionDenied", "NotFound", "AlreadyExists", "InvalidArgument"]
+)
+def test_a_builder_that_says_no_is_not_asked_again(status: str) -> None:
+    error = failure(f"ERROR: failed to build: {status}: no")
+    assert isinstance(error, ProgramFailedError)
+    assert (error.exit_code, error.again) == (4, False)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("ERROR: dial tcp: connection refused", 'data: "of a step"', "its last word"),
         ('ERROR: failed to solve: process "go build" did not complete successfully: exit code: 1',),
         ("#7 dial tcp: connection refused", "ERROR: failed to solve: exit code: 1"),
         ("ERROR: dial tcp: connection refused", "the last word of a step"),
