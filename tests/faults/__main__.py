@@ -75,7 +75,7 @@ def _keep(asked: argparse.Namespace, what: Result | machine.Row) -> None:
 
 def _chosen(asked: argparse.Namespace, everything: Sequence[Case]) -> Sequence[Case]:
     part, _, parts = asked.part.partition("/")
-    chosen = [c for c in everything if c.applicable and all(word in c.name for word in asked.only)]
+    chosen = [c for c in everything if all(word in c.name for word in asked.only)]
     chosen = chosen[int(part) - 1 :: int(parts)]
     return sample(chosen, asked.sample, asked.seed) if asked.sample else chosen
 

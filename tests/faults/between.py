@@ -30,7 +30,7 @@ KNOWN_AS: Mapping[str, tuple[str, str]] = {
 
 
 class Between(Supervised):
-    """Starts services elsewhere, and before each one that has a dialect or a socket a proxy."""
+    """Starts services elsewhere, and before each one that has a dialect a proxy."""
 
     proxies: Mapping[str, Proxy] = {}
 
@@ -49,7 +49,7 @@ class Between(Supervised):
         super().start(moved, deadline=deadline)
         for service in moved:
             if isinstance(service.ready, SocketReady):
-                self._stand(service.name, *_renamed(service.ready.path), None)
+                self._stand(service.name, *_renamed(service.ready.path), DIALECTS[service.name])
 
     def close(self) -> None:
         """End the proxies and the services."""
@@ -57,7 +57,7 @@ class Between(Supervised):
             proxy.close()
         super().close()
 
-    def _stand(self, name: str, front: int | Path, behind: int | Path, dialect: Dialect | None) -> None:
+    def _stand(self, name: str, front: int | Path, behind: int | Path, dialect: Dialect) -> None:
         self.proxies = {**self.proxies, name: Proxy(front=front, behind=behind, dialect=dialect)}
 
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 class Request:
     """One request, as the proxy saw it: headers have lower-case names, a path its query.
 
-    Behind a socket that speaks no HTTP it is one connection.
+    Behind a Unix socket it is one connection.
     """
 
     method: str
@@ -52,12 +52,6 @@ class Kind(StrEnum):
     WRONG = "wrong bytes"
     GARBAGE = "garbage"
     PAGE = "a page of HTML with 200"
-
-
-# What is left of them where bytes are relayed and nobody knows where an answer ends.
-ON_A_SOCKET = frozenset(
-    {Kind.REFUSED, Kind.RESET, Kind.SLOW_FIRST, Kind.SLOW_BODY, Kind.TRUNCATED, Kind.GARBAGE}
-)
 
 
 @dataclass(frozen=True, kw_only=True)

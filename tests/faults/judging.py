@@ -136,7 +136,7 @@ def _met(case: Case, met: Met, told: str, seconds: float) -> int:
     if case.fault.kind is not Kind.REFUSED:
         return met.count
     # buildx says nothing, but builds nothing without its builder either.
-    outlasted = not case.outside.speaks_http and 0 < (case.fault.lasts or 0) < seconds
+    outlasted = case.outside.on_a_socket and 0 < (case.fault.lasts or 0) < seconds
     return int(
         outlasted or any(words in told for words in ("refused", "NewConnectionError", "cannot be reached"))
     )
@@ -155,7 +155,7 @@ def _ended(case: Case, ran: Ran, line: Line) -> Iterator[str]:
         allowed = {RefusedError.exit_code, OutsideError.exit_code}
     if ran.code not in allowed:
         yield f"exit {ran.code}, expected {' or '.join(map(str, sorted(allowed)))}"
-    if ran.seconds > (LIMIT if case.outside.speaks_http else LIMIT_BUILDX):
+    if ran.seconds > (LIMIT_BUILDX if case.outside.on_a_socket else LIMIT):
         yield f"took {ran.seconds:.0f} s with a budget of {line.world.patience_seconds:g} s"
     for error in _each(ran.error):
         yield from _next_step(error)
@@ -181,7 +181,7 @@ def _waited(case: Case, ran: Ran, met: Met, proxy: Proxy) -> Iterator[str]:
 
     What other threads had begun is brought to its end first.
     """
-    if by_itself(met) or not case.outside.speaks_http:
+    if by_itself(met) or case.outside.on_a_socket:
         return
     slow = case.fault.kind in (Kind.SLOW_FIRST, Kind.SLOW_BODY)
     if case.passes and not slow and ran.code == 0 and "again in" not in ran.told:

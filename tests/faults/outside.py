@@ -11,8 +11,8 @@ from typing import Any
 from sealift.commands.opening import Asked
 from tests.faults.fault import Dialect, Reply
 
-# gRPC's codes, as Fulcio's gateway writes them.
-_GRPC = {401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 502: 14}
+# https://grpc.io/docs/guides/status-codes/: which of them says what HTTP says with these.
+_GRPC = {401: 16, 403: 7, 404: 5, 409: 6, 422: 3, 429: 8, 500: 13, 502: 14}
 _OCI = {
     401: "UNAUTHORIZED",
     403: "DENIED",
@@ -45,6 +45,15 @@ def fulcio(code: int) -> Reply:
     return _json(code, {"code": _GRPC.get(code, 2), "message": _phrase(code).lower(), "details": []})
 
 
+def builder(code: int) -> Reply:
+    """Say no as a gRPC server does, in trailers alone.
+
+    See https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses.
+    """
+    headers = (("grpc-status", str(_GRPC.get(code, 2))), ("grpc-message", _phrase(code).lower()))
+    return Reply(status=HTTPStatus.OK, headers=(("Content-Type", "application/grpc"), *headers))
+
+
 def plain(code: int) -> Reply:
     """Say no in one line, as the certificate log does."""
     return Reply(
@@ -73,6 +82,7 @@ def issuer(code: int) -> Reply:
 # By the name that each has as a service of a rehearsal.
 DIALECTS: Mapping[str, Dialect] = {
     "registry": registry,
+    "buildkitd": builder,
     "fulcio": fulcio,
     "ctlog": plain,
     "rekor1": coded,
@@ -94,14 +104,14 @@ class Outside:
     """One service outside: its name in the table, as a service, and the stations that meet it.
 
     ``writing`` are those that change what it holds and read it too: there a fault that hits only what is
-    written comes later than one that hits every request.
+    written comes later than one that hits every request. ``on_a_socket`` a fault is about a connection.
     """
 
     name: str
     service: str
     stations: tuple[str, ...]
     writing: tuple[str, ...] = ()
-    speaks_http: bool = True
+    on_a_socket: bool = False
     world: Asked = USUAL
 
 
@@ -112,7 +122,7 @@ OUTSIDE = (
         stations=("base", "push", "sign", "verify", "promote"),
         writing=("push", "sign", "promote"),
     ),
-    Outside(name="builder", service="buildkitd", stations=("image",), speaks_http=False),
+    Outside(name="builder", service="buildkitd", stations=("image",), on_a_socket=True),
     Outside(name="Fulcio", service="fulcio", stations=("sign",)),
     Outside(name="CT log", service="ctlog", stations=("sign",)),
     Outside(name="Rekor", service="rekor1", stations=("sign",)),

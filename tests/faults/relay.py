@@ -1,4 +1,4 @@
-"""The proxy's way with a protocol that it does not read: bytes there, bytes back."""
+"""The proxy's way with a Unix socket: bytes there, bytes back; where HTTP/2 is spoken, a status as well."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from tests.faults import wire
+from tests.faults import http2, wire
 from tests.faults.fault import Kind, Request
 
 if TYPE_CHECKING:
@@ -15,16 +15,27 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 # How much of the service's words passes before a connection breaks: more than a greeting.
 BEFORE_THE_BREAK = 200
+# A piece so large carries content, which has a digest; calls and their answers are smaller.
+CONTENT = 1 << 14
+# These are answers, for which the service is not asked.
+_ANSWERS = frozenset({Kind.STATUS, Kind.PAGE})
 
 
 def serve(proxy: Proxy, client: socket.socket) -> None:
     """Relay one connection to its end."""
-    met = proxy.meet(Request(method="", path=str(proxy.front)))
+    # Wrong bytes hit a piece of content, when it comes; everything else hits the connection.
+    spoils = proxy.fails_by is Kind.WRONG
+    met = None if spoils else proxy.meet(_request(proxy))
+    if met is not None and met.fault.kind in _ANSWERS:
+        http2.answer(client, http2.reply_of(met.fault, proxy.dialect))
+        return
     with proxy.connect() as service:
         forth = threading.Thread(target=_pump, args=(client, service), daemon=True)
         forth.start()
         try:
-            if met is None:
+            if spoils:
+                _spoil(service, client, proxy)
+            elif met is None:
                 _pump(service, client)
             else:
                 _pump_back(service, client, met)
@@ -65,6 +76,20 @@ def _crawl(service: socket.socket, client: socket.socket, met: Met) -> None:
     while data := service.recv(CHUNK):
         met.over.wait(met.fault.seconds / wire.PIECES)
         client.sendall(data)
+
+
+def _spoil(service: socket.socket, client: socket.socket, proxy: Proxy) -> None:
+    """Change one bit of the first content that the service sends."""
+    while data := service.recv(CHUNK):
+        if len(data) >= CONTENT and proxy.meet(_request(proxy)) is not None:
+            client.sendall(wire.flipped(data))
+            break
+        client.sendall(data)
+    _pump(service, client)
+
+
+def _request(proxy: Proxy) -> Request:
+    return Request(method="", path=str(proxy.front))
 
 
 def _break(service: socket.socket, client: socket.socket) -> None:

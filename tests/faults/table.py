@@ -14,16 +14,14 @@ from tests.faults.matrix import Case
 
 BEGIN = "<!-- the matrix: nox -s faults -- --write -->"
 END = "<!-- the end of the matrix -->"
-NOT_APPLICABLE = "n/a"
 
 
 def markdown(cases: Sequence[Case], results: Sequence[Result], machine: Sequence[Row]) -> str:
     """Write everything: when and where, the square, the rows, and what is about this machine."""
     by_case = {result.case.name: result for result in results}
     held = sum(result.verdict == "held" for result in results)
-    left_out = sum(not case.applicable for case in cases)
     here = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
-    counted = f"{len(results)} cells, {held} held, {left_out} not applicable"
+    counted = f"{len(results)} cells, {held} held"
     head = f"{datetime.now(UTC).date()}, {here}; {counted}."
     tables = (_square(cases, by_case), _machine(machine), _rows(cases, by_case))
     return "\n\n".join([head, *("\n".join(rows) for rows in tables)])
@@ -58,8 +56,6 @@ def _square(cases: Sequence[Case], by_case: dict[str, Result]) -> list[str]:
 
 
 def _codes(case: Case, by_case: dict[str, Result]) -> str:
-    if not case.applicable:
-        return NOT_APPLICABLE
     result = by_case.get(case.name)
     if result is None:
         return "not run"
