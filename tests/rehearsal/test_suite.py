@@ -95,6 +95,24 @@ def test_the_provenance_names_the_base_by_its_digest(moved: Played) -> None:
         assert base_of(moved, variant).endswith(f" sha256:{base['digest']['sha256']}")
 
 
+def test_its_status_agrees(moved: Played) -> None:
+    said = moved.desk.sealift("status", "--json")
+    assert said.status == 0, said.stdout + said.stderr
+    told = json.loads(said.stdout)
+    assert {finding["verdict"] for finding in told["findings"]} == {"agrees"}
+
+
+def test_released_again_nothing_is_made_and_all_is_the_same(moved: Played) -> None:
+    before = moved.report
+    said = moved.desk.sealift("release", "--keep", "--json")
+    assert said.status == 0, said.stderr
+    after = json.loads(said.stdout)
+    assert [entry for entry in after["signatures"] if entry["made"]] == []
+    for name in ("images", "release_url", "exceptions"):
+        assert after[name] == before[name]
+    assert len(after["signatures"]) == len(before["signatures"])
+
+
 def test_moving_back_is_one_command_that_leaves_no_trace(moved: Played) -> None:
     try:
         said = moved.desk.sealift("suite", USUAL)
