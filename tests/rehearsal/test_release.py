@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from sealift.line import STATIONS
+from tests.conftest import ROOT
 from tests.rehearsal.playing import Played
 
 pytestmark = pytest.mark.programs
@@ -107,6 +108,17 @@ def test_doctor_knows_every_program(public: Played) -> None:
     built = [row for row in rows if row["origin"] == "built here"]
     assert {row["state"] for row in built} == {"locked"}
     assert all(row["sha256"] and row["version"] for row in built)
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"), [("static", "it would start."), ("base", "no such file or directory")]
+)
+def test_explain_takes_the_image_that_the_readme_names(public: Played, variant: str, words: str) -> None:
+    binary = public.desk.latest / "dist" / variant / "linux" / "amd64" / "health-caretaker"
+    (base,) = re.findall(r"sealift explain BINARY --base (\S+)`", (ROOT / "README.md").read_text("utf-8"))
+    said = public.desk.sealift("explain", str(binary), f"--base={base}")
+    assert said.status == (0 if variant == "static" else 3), said.stderr
+    assert words in said.stdout
 
 
 def test_bases_are_locked_only_when_their_maker_signed_them(public: Played) -> None:
