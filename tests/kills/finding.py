@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from tests.kills.left import OwnDesk
 from tests.kills.stages import Out, Stage
 
 _NAME = "org.opencontainers.image.ref.name"
+# How a registry's folder names the list of what refers to a manifest: with the Referrers API, and without it.
+_SUBJECT = "org.olareg.referrer.subject"
 _REFERRERS = "sha256-"
 
 
@@ -38,7 +39,7 @@ class Traces:
         """Count one thing. What a service is just writing may raise ValueError or FileNotFoundError."""
         match stage:
             case Stage.IMAGES:
-                return sum(self._holds(digest) for digest in digests)
+                return len(digests & {digest for _, digest, _ in self._listed()})
             case Stage.SIGNATURES:
                 return self.bundles()
             case Stage.ASSETS:
@@ -54,17 +55,21 @@ class Traces:
     def tags(self) -> dict[str, set[str]]:
         """Return each public repository's tags, as its folder has them, without the lists of referrers."""
         found: dict[str, set[str]] = {index.parent.name: set() for index in self._indexes()}
-        for folder, name, _ in self._named():
-            if not name.startswith(_REFERRERS):
+        for folder, _, notes in self._listed():
+            if (name := notes.get(_NAME, "")) and not name.startswith(_REFERRERS):
                 found[folder.name].add(name)
         return found
 
     def bundles(self) -> int:
-        """Count what is attached to the release's images."""
-        lists = [(folder, digest) for folder, name, digest in self._named() if name.startswith(_REFERRERS)]
-        if lists:
-            return sum(len(_bundles_of(folder, digest)) for folder, digest in lists)
-        return sum(map(_is_bundle, self.folder.glob("registry/health-caretaker*/blobs/sha256/*")))
+        """Count what is attached to the release's images.
+
+        A bundle that is there and in no list is one whose writing broke off: the registry tells nobody of it.
+        """
+        return sum(
+            len(_bundles_of(folder, digest))
+            for folder, digest, notes in self._listed()
+            if _SUBJECT in notes or notes.get(_NAME, "").startswith(_REFERRERS)
+        )
 
     def published(self) -> list[str]:
         """Return the tags of the GitHub releases that everybody sees."""
@@ -74,18 +79,14 @@ class Traces:
         # Past the service's own reader, which clears away what is unfinished.
         return (json.loads(path.read_bytes()) for path in self.folder.glob(f"github/{records}.json"))
 
-    def _holds(self, digest: str) -> bool:
-        return any(self.folder.glob(f"registry/health-caretaker*/blobs/sha256/{Digest(digest).hex}"))
-
     def _indexes(self) -> Iterator[Path]:
         return self.folder.glob("registry/health-caretaker*/index.json")
 
-    def _named(self) -> Iterator[tuple[Path, str, Digest]]:
-        """Yield each repository's folder with each of its tags and what that names."""
+    def _listed(self) -> Iterator[tuple[Path, Digest, dict[str, str]]]:
+        """Yield each repository's folder with each manifest that it lists, and what it notes of it."""
         for index in self._indexes():
             for found in json.loads(index.read_bytes()).get("manifests") or []:
-                if name := (found.get("annotations") or {}).get(_NAME):
-                    yield index.parent, name, Digest(found["digest"])
+                yield index.parent, Digest(found["digest"]), found.get("annotations") or {}
 
 
 def _moves(tag: str) -> bool:
@@ -93,22 +94,8 @@ def _moves(tag: str) -> bool:
 
 
 def _bundles_of(folder: Path, digest: Digest) -> set[str]:
-    """Return what a list of referrers names and is there, as a registry without the Referrers API has it."""
+    """Return what a list of referrers names and is there."""
     blobs = folder / "blobs" / "sha256"
     listed = json.loads((blobs / digest.hex).read_bytes())["manifests"]
     named = {Digest(m["digest"]).hex for m in listed if m.get("artifactType") == BUNDLE_TYPE}
     return {name for name in named if (blobs / name).is_file()}
-
-
-@functools.cache
-def _is_bundle(blob: Path) -> bool:
-    """Tell of a blob, which has its name once it is whole: what it holds never changes."""
-    if blob.stat().st_size > 1 << 14:
-        return False
-    try:
-        manifest = json.loads(blob.read_bytes())
-    except (ValueError, UnicodeDecodeError):
-        return False
-    return (
-        isinstance(manifest, dict) and manifest.get("artifactType") == BUNDLE_TYPE and "subject" in manifest
-    )

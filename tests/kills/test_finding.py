@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,8 @@ from tests.kills.finding import Traces
 from tests.kills.left import OwnDesk
 from tests.kills.stages import Stage
 
+JSON = dict[str, Any]
+IMAGE = b"an index"
 BUNDLE = json.dumps({"artifactType": BUNDLE_TYPE, "subject": {}}).encode()
 UNLISTED = json.dumps({"artifactType": BUNDLE_TYPE, "subject": {"digest": "another"}}).encode()
 
@@ -22,46 +26,53 @@ def traces(tmp_path: Path) -> Traces:
     return Traces(OwnDesk(tmp_path), "some")
 
 
-def repository(traces: Traces, name: str, *blobs: bytes, tags: dict[str, bytes]) -> None:
+def listed(name: str, digest: Digest, key: str = "org.opencontainers.image.ref.name") -> JSON:
+    return {"digest": digest, "annotations": {key: name} if name else {}}
+
+
+def repository(traces: Traces, name: str, *blobs: bytes, manifests: Sequence[JSON]) -> None:
     folder = traces.folder / "registry" / name
     (folder / "blobs" / "sha256").mkdir(parents=True)
-    for blob in (*blobs, *tags.values()):
+    for blob in blobs:
         (folder / "blobs" / "sha256" / Digest.of(blob).hex).write_bytes(blob)
-    named = [
-        {"digest": Digest.of(blob), "annotations": {"org.opencontainers.image.ref.name": tag}}
-        for tag, blob in tags.items()
-    ]
-    (folder / "index.json").write_text(json.dumps({"manifests": named}))
+    (folder / "index.json").write_text(json.dumps({"manifests": manifests}))
+
+
+def referrers(*digests: Digest) -> bytes:
+    return json.dumps({"manifests": [{"digest": d, "artifactType": BUNDLE_TYPE} for d in digests]}).encode()
 
 
 def test_a_list_of_referrers_is_no_tag_and_a_repository_without_tags_is_told_of(traces: Traces) -> None:
-    referrers = json.dumps({"manifests": []}).encode()
-    repository(traces, "health-caretaker", tags={"1.0.0": b"{}", "sha256-abc": referrers})
-    repository(traces, "health-caretaker-base", tags={})
-    repository(traces, "distroless/static", tags={"latest": b"{}"})
+    nobody = referrers()
+    tags = [listed("1.0.0", Digest.of(IMAGE)), listed("sha256-abc", Digest.of(nobody))]
+    repository(traces, "health-caretaker", IMAGE, nobody, manifests=tags)
+    repository(traces, "health-caretaker-base", manifests=[listed("", Digest.of(IMAGE))])
+    repository(traces, "distroless/static", IMAGE, manifests=[listed("latest", Digest.of(IMAGE))])
     assert traces.tags() == {"health-caretaker": {"1.0.0"}, "health-caretaker-base": set()}
 
 
-def test_with_the_referrers_api_every_bundle_is_attached(traces: Traces) -> None:
-    repository(traces, "health-caretaker", BUNDLE, UNLISTED, b"a layer", tags={})
-    assert traces.bundles() == 2
-
-
-def test_without_it_a_bundle_is_attached_that_is_listed_and_there(traces: Traces) -> None:
-    digests = (Digest.of(BUNDLE), Digest.of(b"never pushed"))
-    listed = [{"digest": digest, "artifactType": BUNDLE_TYPE} for digest in digests]
-    referrers = json.dumps({"manifests": listed}).encode()
-    repository(traces, "health-caretaker", BUNDLE, UNLISTED, tags={"sha256-abc": referrers})
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("sha256-abc", "org.opencontainers.image.ref.name"),
+        (f"sha256:{'0' * 64}", "org.olareg.referrer.subject"),
+    ],
+)
+def test_a_bundle_is_attached_that_is_listed_and_there(traces: Traces, name: str, key: str) -> None:
+    some = referrers(Digest.of(BUNDLE), Digest.of(b"never pushed"))
+    lists = [listed(name, Digest.of(some), key)]
+    repository(traces, "health-caretaker", BUNDLE, UNLISTED, some, manifests=lists)
     assert traces.bundles() == 1
 
 
 def test_everything_of_a_release_is_counted_for_itself(traces: Traces) -> None:
-    image, other = b"an index", b"another index"
-    repository(traces, "health-caretaker", image, BUNDLE, tags={"1.0.0": b"{}", "1.0": b"{}", "1": b"{}"})
-    repository(traces, "health-caretaker-base", tags={"1.0.0": b"{}"})
+    image, some = Digest.of(IMAGE), referrers(Digest.of(BUNDLE))
+    tags = [listed(tag, image) for tag in ("1.0.0", "1.0", "1", "")]
+    attached = listed(image, Digest.of(some), "org.olareg.referrer.subject")
+    repository(traces, "health-caretaker", IMAGE, BUNDLE, some, manifests=[*tags, attached])
+    repository(traces, "health-caretaker-base", manifests=[listed("1.0.0", Digest.of(b"a third one"))])
     github(traces, draft=False, states=("uploaded", "uploaded", "starter"))
-    out = traces.out(frozenset({Digest.of(image), Digest.of(other)}))
-    assert out == {
+    assert traces.out(frozenset({image, Digest.of(b"another")})) == {
         Stage.IMAGES: 1,
         Stage.SIGNATURES: 1,
         Stage.ASSETS: 2,
@@ -81,7 +92,7 @@ def test_a_draft_is_not_published_and_what_is_being_uploaded_stays(traces: Trace
 
 
 def test_of_a_world_that_is_not_there_yet_nothing_is_out(traces: Traces) -> None:
-    assert traces.out(frozenset({Digest.of(b"an index")})) == dict.fromkeys(Stage, 0)
+    assert traces.out(frozenset({Digest.of(IMAGE)})) == dict.fromkeys(Stage, 0)
 
 
 def github(traces: Traces, *, draft: bool, states: tuple[str, ...]) -> None:
