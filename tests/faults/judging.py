@@ -24,6 +24,7 @@ from tests.faults.fault import Kind, Request
 from tests.faults.matrix import Case
 from tests.faults.proxy import Met, Proxy
 from tests.faults.stand import ENOUGH, Ran, Stand, play
+from tests.faults.words import few, plain
 
 PATIENCE = 1.5
 TIMEOUT = 5
@@ -108,27 +109,6 @@ def _hurried() -> Iterator[None]:
         patch.setattr(sigstore_token, "SECONDS", TIMEOUT)
         patch.setattr(github, "TIMEOUT", TIMEOUT)
         yield
-
-
-def few(error: SealiftError) -> str:
-    """Say an error in few words, the same ones in every run."""
-    if isinstance(error, ManyErrors):
-        return few(error.errors[0])
-    lines = [line.strip() for line in error.happened.splitlines()]
-    said = [line for line in lines if not line.startswith(("what it means:", "next:"))]
-    return plain(" ".join(said[:2]))
-
-
-def plain(text: str) -> str:
-    """Leave out what differs from run to run: digests, ports, names of cases, seconds."""
-    text = re.sub(r"sha256:[0-9a-f]{64}", "sha256:…", text)
-    text = re.sub(r"(?:localhost|127\.0\.0\.1):\d+|HTTPConnection\w*\(host='\S+', port=\d+\)", "HOST", text)
-    text = re.sub(r"\d+ bytes read, \d+ more", "N bytes read, N more", text)
-    text = re.sub(r"[^ -~…]+", "?", text)
-    text = re.sub(r"case-\d+/", "", text)
-    text = re.sub(r"\b\d+(?:\.\d+)? s\b", "N s", text)
-    text = re.sub(r"0x[0-9a-f]+", "0x…", text)
-    return text if len(text) <= 150 else f"{text[:149]}…"
 
 
 def _met(case: Case, met: Met, told: str, seconds: float) -> int:

@@ -17,8 +17,8 @@ from sealift.services.ports import free_ports
 from sealift.services.registry import public_registry
 from sealift.services.service import privileged
 from sealift.services.supervised import Supervised
-from tests.faults.judging import few, plain
 from tests.faults.stand import ENOUGH, Stand, play, with_patience
+from tests.faults.words import few, plain
 from tests.rehearsal.playing import Desk, Said
 from tests.whole import half_files
 
