@@ -192,6 +192,33 @@ def on_other_suite(upstream: Docker, clone: Path) -> dict[str, str]:
     return made
 
 
+@pytest.fixture(params=[SUITE, OTHER], ids=lambda suite: suite.name)
+def suite(request: pytest.FixtureRequest) -> Suite:
+    """Each suite."""
+    found: Suite = request.param
+    return found
+
+
+def chosen(suite: Suite) -> dict[str, str]:
+    """What is typed after a make target to have it on a suite."""
+    return {} if suite is SUITE else {"SUITE": suite.name}
+
+
+@pytest.fixture
+def latest(suite: Suite, docker: Docker, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Both images on each suite, under the names that people know; afterwards these are the usual ones'."""
+    usual: dict[str, str] = request.getfixturevalue("by_hand")
+    images = usual if suite is SUITE else request.getfixturevalue("on_other_suite")
+    _name(docker, images)
+    yield images
+    _name(docker, usual)
+
+
+def _name(docker: Docker, images: dict[str, str]) -> None:
+    for variant, image in images.items():
+        docker("tag", image, f"{IMAGES[variant]}:latest")
+
+
 @pytest.fixture(params=[(v, s) for s in (SUITE, OTHER) for v in IMAGES], ids=lambda p: f"{p[0]}-{p[1].name}")
 def made(request: pytest.FixtureRequest) -> Made:
     """Each image: both variants, on both suites."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -83,3 +85,8 @@ def read_file(docker: Docker, image: str, path: str, to: Path) -> bytes | None:
         return to.read_bytes() if done.returncode == 0 else None
     finally:
         docker("rm", container)
+
+
+def which(name: str) -> str:
+    beside = Path(sys.executable).with_name(name)
+    return str(beside if beside.exists() else shutil.which(name))

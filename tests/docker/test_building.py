@@ -19,8 +19,7 @@ from sealift.errors import UsageError
 from sealift.model import config as configuration
 from sealift.provision.everything import Provided
 from tests.docker.conftest import DOCKERFILES, PLATFORMS, ROOT, StandIns, golang_name
-from tests.docker.looking import eventually
-from tests.docker.test_make import which
+from tests.docker.looking import eventually, which
 
 pytestmark = pytest.mark.programs
 

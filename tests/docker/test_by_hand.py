@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from sealift.commands import docker_build as building
 from sealift.elf.facts import read_elf
 from sealift.elf.rootfs import Rootfs
 from sealift.process import run
+from sealift.provision.cache import cache_folder
 from sealift.provision.everything import Provided
 from sealift.provision.recipe import this_platform
 from sealift.rehearsal import advisories
@@ -22,10 +25,8 @@ from sealift.tools.trivy import OFFLINE
 from tests.docker.conftest import (
     DOCKERFILES,
     IMAGES,
-    OTHER,
     PLATFORMS,
     ROOT,
-    SUITE,
     Docker,
     Made,
     StandIns,
@@ -100,7 +101,6 @@ def test_there_is_no_shell(shell: str, made: Made, docker: Docker) -> None:
     assert "not found" in done.stderr or "no such file" in done.stderr
 
 
-@pytest.mark.parametrize("suite", [SUITE, OTHER], ids=lambda suite: suite.name)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_buildx_builds_both_platforms_by_hand(
     variant: str, suite: Suite, docker: Docker, stand_ins: StandIns, clone: Path, tmp_path: Path
@@ -138,14 +138,26 @@ def test_buildx_builds_both_platforms_by_hand(
         assert version.encode() in binary.read_bytes()
 
 
-def test_trivy_looks_at_an_image_of_the_engine(
-    by_hand: dict[str, str], docker: Docker, tmp_path: Path
+def test_the_buildx_that_was_built_is_linked_where_docker_looks(
+    programs: Provided, docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert by_hand
+    """By the very lines of the README, for a docker that has none of its own."""
+    lines = [line[2:] for line in (ROOT / "README.md").read_text().splitlines() if "cli-plugins" in line]
+    assert [line.split()[0] for line in lines] == ["mkdir", "ln"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SEALIFT_CACHE", str(cache_folder()))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("DOCKER_CONFIG")
+    run(["sh", "-ec", "\n".join(lines)])
+    linked = tmp_path / ".docker" / "cli-plugins" / "docker-buildx"
+    assert linked.resolve() == programs.programs["docker-buildx"].path.resolve()
+    assert "buildx" in docker("buildx", "version").stdout
+
+
+def test_trivy_looks_at_an_image_of_the_engine(made: Made, tmp_path: Path) -> None:
     facts = advisories.load(ROOT / "ci" / "advisories.yaml")
     advisories.write_trivy_database(facts, tmp_path, datetime.now(UTC))
-    image = "health-caretaker:latest"
-    said = run(["trivy", "image", "--cache-dir", tmp_path, "--image-src", "docker", *OFFLINE, image]).stdout
-    assert f"{image} (debian {SUITE.number}" in said
+    options = ("--cache-dir", str(tmp_path), "--image-src", "docker", *OFFLINE)
+    said = run(["trivy", "image", *options, made.name]).stdout
+    assert f"{made.name} (debian {made.suite.number}" in said
     assert "gobinary" in said
-    assert docker("image", "inspect", image).returncode == 0

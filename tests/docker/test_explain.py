@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sealift.provision.recipe import this_platform
 from tests.docker.conftest import IMAGES, Docker
-from tests.docker.looking import read_file
-from tests.docker.test_make import which
+from tests.docker.looking import read_file, which
 
 pytestmark = pytest.mark.programs
 
@@ -26,9 +26,9 @@ def start(docker: Docker, binary: Path, image: str) -> subprocess.CompletedProce
 
 
 @pytest.fixture
-def dynamic(by_hand: dict[str, str], docker: Docker, tmp_path: Path) -> Path:
-    """The base variant's binary."""
-    assert read_file(docker, by_hand["base"], "/health-caretaker", tmp_path / "health-caretaker")
+def dynamic(latest: dict[str, str], docker: Docker, tmp_path: Path) -> Path:
+    """The base variant's binary, on each suite."""
+    assert read_file(docker, latest["base"], "/health-caretaker", tmp_path / "health-caretaker")
     return tmp_path / "health-caretaker"
 
 
@@ -66,8 +66,8 @@ def test_a_foreign_binary_gives_the_error_that_is_said(dynamic: Path, docker: Do
     assert "exec format error" in done.stdout + done.stderr
 
 
-def test_an_image_that_the_engine_has_not_is_said_so(dynamic: Path, docker: Docker) -> None:
+def test_an_image_that_the_engine_has_not_is_said_so(docker: Docker) -> None:
     assert docker("version").returncode == 0
-    told = explain(dynamic, "nothing-of-this-name:latest")
+    told = explain(Path(sys.executable), "nothing-of-this-name:latest")
     assert told.returncode == 2
     assert "nor an image that an engine has here" in told.stderr

@@ -13,8 +13,9 @@ from sealift.process import run
 from sealift.provision import debian
 from sealift.provision.cache import cache_folder
 from sealift.provision.root import root_prefix
+from sealift.rehearsal.distroless import Suite
 from sealift.tools import engine as engines
-from tests.docker.conftest import Make
+from tests.docker.conftest import Make, chosen
 
 pytestmark = pytest.mark.programs
 NAMES = ("health-caretaker:latest", "health-caretaker:debug")
@@ -40,9 +41,10 @@ def podman(monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.Engine]:
     run([*(root_prefix() or ()), "rm", "-rf", "--one-file-system", folder])
 
 
-def test_podman_gets_the_image_and_its_health_check(podman: engines.Engine, make: Make) -> None:
+def test_podman_gets_the_image_and_its_health_check(suite: Suite, podman: engines.Engine, make: Make) -> None:
     assert podman.name == "podman"
-    done = make("docker-debug", STAND_INS="1", VERSION="1.2.3")
+    done = make("docker-debug", STAND_INS="1", VERSION="1.2.3", **chosen(suite))
+    assert f"static-{suite.name}:nonroot" in done.stderr
     assert "loaded into podman" in done.stderr
     found = json.loads(podman.call("image", "inspect", NAMES[1]).stdout)[0]
     assert found["Config"]["User"] == "65532:65532"
