@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from sealift.errors import UsageError
 from sealift.model.names import Text, Version
 
 T = TypeVar("T")
+_preparing = threading.Lock()
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def enc_hook(value: Any) -> Any:
@@ -48,10 +51,27 @@ def to_json(value: Any) -> bytes:
     )
 
 
+def decode(raw: bytes | str, kind: type[T]) -> T:
+    """Read JSON as a value of this kind; raise ``msgspec.DecodeError`` or ``UnicodeDecodeError``."""
+    if (decoder := _decoders.get(kind)) is None:
+        # msgspec shows what it has found out of a type to every thread before it is whole: who reads the same
+        # type for the first time beside it crashes (0.22.0; tests/tools/test_codec.py).
+        with _preparing:
+            decoder = _decoders[kind] = msgspec.json.Decoder(kind, dec_hook=dec_hook)
+    value: T = decoder.decode(raw)
+    return value
+
+
+def convert(raw: Any, kind: type[T]) -> T:
+    """Take what YAML holds for a value of this kind; raise ``msgspec.ValidationError``."""
+    with _preparing:
+        return msgspec.convert(raw, kind, dec_hook=dec_hook)
+
+
 def from_json(raw: bytes, kind: type[T], *, source: str) -> T:
     """Read a value; raise UsageError that names where it came from."""
     try:
-        return msgspec.json.decode(raw, type=kind, dec_hook=dec_hook)
+        return decode(raw, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{source} cannot be read as {kind.__name__}: {error}") from error
 

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from sealift.errors import UsageError
-from sealift.model.codec import dec_hook
+from sealift.model.codec import convert
 
 # libyaml's where the package was built with it: ten times as fast, and as strict.
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -45,7 +45,7 @@ def parse_yaml(text: str, path: Path, kind: type[T]) -> T:
 
 
 def _convert(raw: Any, kind: type[T]) -> T:
-    return msgspec.convert(raw, kind, dec_hook=dec_hook)
+    return convert(raw, kind)
 
 
 def _explain(path: Path, text: str, raw: Any, kind: Any, message: str) -> UsageError:

@@ -18,6 +18,7 @@ import msgspec
 import yaml
 
 from sealift.errors import UsageError
+from sealift.model.codec import convert
 from sealift.model.names import Platform
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
@@ -40,7 +41,7 @@ class Lock:
         """Read the file; none is an empty lock."""
         try:
             raw = yaml.safe_load(path.read_text()) or {}
-            return cls(hashes=msgspec.convert(raw, dict[str, dict[str, Sha256]]))
+            return cls(hashes=convert(raw, dict[str, dict[str, Sha256]]))
         except FileNotFoundError:
             return cls()
         except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ import msgspec
 import yaml
 
 from sealift.errors import UsageError
+from sealift.model.codec import convert
 from sealift.model.names import Platform
 from sealift.provision.cache import sha256_of
 
@@ -136,7 +137,7 @@ def read_gomod(path: Path) -> GoMod:
 
 def _read_build(path: Path) -> BuildFile:
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text()) or {}, BuildFile)
+        return convert(yaml.safe_load(path.read_text()) or {}, BuildFile)
     except FileNotFoundError:
         return BuildFile()
     except (yaml.YAMLError, msgspec.ValidationError) as error:

@@ -25,7 +25,7 @@ from filelock import FileLock
 from sealift import process
 from sealift.console import say
 from sealift.errors import OutsideError, UsageError
-from sealift.model.codec import publish
+from sealift.model.codec import decode, publish
 from sealift.provision.debian import ensure_file
 from sealift.rehearsal.debian import Deb, stanzas
 
@@ -197,7 +197,7 @@ def fetch(codename: str, arch: str, names: tuple[str, ...], cache: Path) -> Path
 
 def _known(record: Path, names: tuple[str, ...]) -> _Fetched | None:
     try:
-        known = msgspec.json.decode(record.read_bytes(), type=_Fetched)
+        known = decode(record.read_bytes(), _Fetched)
         folder = record.parent / known.folder
         found = {path.name: _sha256(path) for path in folder.glob("*.deb")}
     except (OSError, msgspec.DecodeError):

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from sealift.errors import UsageError
-from sealift.model.codec import from_json, to_json
+from sealift.model.codec import decode, from_json, to_json
 from sealift.model.config import Strict
 from sealift.model.evidence import Built, BuiltPlatform, Drafted, Gate, Promoted, SignedAll, SignedEntry
 from sealift.model.names import Digest, Repository, Tag, Version
@@ -131,7 +131,7 @@ def _made(signed: SignedAll | None, drafted: Drafted | None, promoted: Promoted 
 def gates(evidence: Path) -> Iterator[Gate]:
     """Yield everything that was looked at, station by station."""
     for path in sorted(evidence.glob("*/*.json")):
-        yield from msgspec.json.decode(path.read_bytes(), type=_WithGates).gates
+        yield from decode(path.read_bytes(), _WithGates).gates
 
 
 def read(path: Path) -> Report:

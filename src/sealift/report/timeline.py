@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from sealift.model.codec import publish, to_json
+from sealift.model.codec import decode, publish, to_json
 from sealift.schedule import Timed
 
 Rows = list[dict[str, Any]]
@@ -23,7 +21,7 @@ def add_to_timeline(path: Path, times: Iterable[Timed], began: float) -> None:
     """Add the nodes of a station that ran alone, after what ran before it."""
     new = list(times)
     names = {timed.node.name for timed in new}
-    before = msgspec.json.decode(path.read_bytes(), type=Rows) if path.exists() else []
+    before = decode(path.read_bytes(), Rows) if path.exists() else []
     kept = [row for row in before if row["node"] not in names]
     offset = max((float(row["end"]) for row in kept), default=0.0)
     publish(path, to_json([*kept, *_rows(new, began, offset=offset)]))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from packageurl import PackageURL
 
 from sealift.elf.rootfs import Rootfs
-from sealift.model.codec import publish
+from sealift.model.codec import decode, publish
 from sealift.model.evidence import Built, Listed, Proven
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
+from sealift.model.statements import JSON
 from sealift.model.world import World
 from sealift.stations.gate import Looks
 from sealift.tools import trivy
@@ -43,8 +43,8 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
         for form in FORMATS
     )
     for name, raw, urls in (
-        ("SPDX", spdx, spdx_purls(msgspec.json.decode(spdx))),
-        ("CycloneDX", cyclonedx, cyclonedx_purls(msgspec.json.decode(cyclonedx))),
+        ("SPDX", spdx, spdx_purls(decode(spdx, JSON))),
+        ("CycloneDX", cyclonedx, cyclonedx_purls(decode(cyclonedx, JSON))),
     ):
         publish(run.root / paths[name.lower()], raw)
         parsed = [PackageURL.from_string(url) for url in urls]

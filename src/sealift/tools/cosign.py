@@ -123,7 +123,7 @@ def clean_env(env: Mapping[str, str] | None) -> dict[str, str]:
 
 def _entries(done: Completed) -> list[Any]:
     try:
-        entries = msgspec.json.decode(done.stdout)
+        entries = msgspec.json.decode(done.stdout)  # noqa: TID251 - of no type
     except msgspec.MsgspecError as err:
         raise OutsideError(f"cosign said something else than JSON: {err}") from ProgramFailedError(done)
     return entries if isinstance(entries, list) else []

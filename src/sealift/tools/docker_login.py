@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from sealift.errors import OutsideError, UsageError
+from sealift.model.codec import decode
 from sealift.process import run
 
 # The user's name that says that the secret is a token to be traded for access, and no password.
@@ -86,7 +87,7 @@ def _folder(env: Mapping[str, str]) -> Path:
 
 def _config(path: Path) -> _Config:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Config)
+        return decode(path.read_bytes(), _Config)
     except FileNotFoundError:
         return _Config()
     except (OSError, msgspec.MsgspecError) as err:
@@ -132,7 +133,7 @@ def _stored(helper: str, name: str, env: Mapping[str, str]) -> Credentials | Non
         return None
     try:
         if done.returncode == 0:
-            found = msgspec.json.decode(done.stdout, type=_Stored)
+            found = decode(done.stdout, _Stored)
             return Credentials(user=found.username, secret=found.secret)
     except msgspec.MsgspecError:
         # What it said may hold the secret.

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from sealift.errors import UsageError
+from sealift.model.codec import decode
 from sealift.process import ProgramFailedError, run
 
 
@@ -101,7 +102,7 @@ def read_build_info(path: Path) -> BuildInfo:
 def parse_build_info(raw: bytes, name: str) -> BuildInfo:
     """Read what ``go version -m -json`` printed for the program called ``name``."""
     try:
-        info = msgspec.json.decode(raw, type=_BuildInfo)
+        info = decode(raw, _BuildInfo)
     except msgspec.DecodeError as err:
         raise UsageError(
             f"go version -m -json printed something else for {name}: {err}", next_step="sealift doctor"

@@ -26,6 +26,7 @@ import msgspec
 
 from sealift import process
 from sealift.errors import OutsideError
+from sealift.model.codec import decode
 from sealift.patience import passes, retry_after
 
 WHOLE_DATABASE = "https://vuln.go.dev/vulndb.zip"
@@ -149,7 +150,7 @@ def _messages(stdout: str) -> Iterator[_Message]:
         if not part.strip():
             continue
         try:
-            yield msgspec.json.decode(part.encode(), type=_Message)
+            yield decode(part.encode(), _Message)
         except msgspec.DecodeError as err:
             raise OutsideError(f"govulncheck wrote something else than expected: {err}", again=False) from err
 

@@ -20,6 +20,7 @@ import msgspec
 
 from sealift import process
 from sealift.errors import OutsideError
+from sealift.model.codec import decode
 from sealift.patience import passes, retry_after
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _broken(err: Exception, url: str) -> OutsideError:
 def _words(answer: Answer) -> str:
     """Return what a registry says to people; it may repeat what we sent, and that is kept out."""
     try:
-        found = msgspec.json.decode(answer.body, type=_Errors).errors
+        found = decode(answer.body, _Errors).errors
     except msgspec.MsgspecError:
         return ""
     said = "; ".join(": ".join(filter(None, (e.code, e.message[:200]))) for e in found[:3])

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from sealift.errors import RefusedError, UsageError
+from sealift.model.codec import decode
 from sealift.model.names import Digest, Platform
 
 T = TypeVar("T")
@@ -156,6 +157,6 @@ class Layout:
 
 def _decode(raw: bytes, kind: type[T], what: str) -> T:
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return decode(raw, kind)
     except msgspec.DecodeError as err:
         raise UsageError(f"{what} is not what an OCI layout holds there: {err}") from err

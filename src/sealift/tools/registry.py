@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from sealift.errors import OutsideError, RefusedError
+from sealift.model.codec import decode
 from sealift.model.names import Digest, Repository, Tag
 from sealift.tools import regctl
 from sealift.tools.http import LIMIT, refusal
@@ -228,14 +229,14 @@ def parsed(reference: str) -> tuple[Repository, str]:
 def _layers(body: bytes, reference: str) -> tuple[_Layer, ...]:
     """Read an artifact's layers; its bytes are what its digest names, so what is wrong stays wrong."""
     try:
-        return msgspec.json.decode(body, type=_Artifact).layers or ()
+        return decode(body, _Artifact).layers or ()
     except msgspec.MsgspecError as err:
         raise RefusedError(f"{reference} is no manifest: {err}") from err
 
 
 def _tags(body: bytes, what: str) -> list[str]:
     try:
-        found = msgspec.json.decode(body, type=_Tags).tags or []
+        found = decode(body, _Tags).tags or []
     except msgspec.MsgspecError as err:
         raise unexpected(what, err) from err
     if strange := [name for name in found if not Tag.accepts(name)]:

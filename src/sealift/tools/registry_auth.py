@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from sealift.errors import OutsideError
+from sealift.model.codec import decode
 from sealift.tools.docker_login import Credentials, credentials
 from sealift.tools.http import Answer, Http, refusal
 
@@ -101,7 +102,7 @@ class Login:
         if answer.status != _OK:
             raise refusal(answer, what)
         try:
-            found = msgspec.json.decode(answer.body, type=_Token)
+            found = decode(answer.body, _Token)
         except msgspec.MsgspecError:
             # The words of the cause might hold a part of the token.
             found = _Token()

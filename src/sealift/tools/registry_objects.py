@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 
 from sealift.errors import OutsideError, RefusedError, SealiftError
+from sealift.model.codec import decode
 from sealift.model.names import Digest, Repository
 from sealift.tools.http import Answer, refusal
 from sealift.tools.registry_http import ACCEPTED, CREATED, NOT_FOUND, OK, Api, NotThereError, told_by
@@ -136,7 +137,7 @@ class Objects:
 def decoded(body: bytes, what: str) -> dict[str, Any]:
     """Read JSON that must be an object, or raise OutsideError."""
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        return decode(body, dict[str, Any])
     except msgspec.MsgspecError as err:
         raise unexpected(what, err) from err
 

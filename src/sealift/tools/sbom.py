@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from sealift.model.codec import decode
 from sealift.model.names import Digest
 
 JSON = dict[str, Any]
@@ -26,7 +27,7 @@ def settled(raw: bytes, *, digest: Digest, time: int, names: Mapping[str, str]) 
 
     ``time`` is the release's, in seconds since 1970; ``names`` says what takes an address' place.
     """
-    document: JSON = msgspec.json.decode(_renamed(raw.decode(), names))
+    document: JSON = decode(_renamed(raw.decode(), names), JSON)
     moment = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if "spdxVersion" in document:
         document["creationInfo"]["created"] = moment
@@ -36,7 +37,7 @@ def settled(raw: bytes, *, digest: Digest, time: int, names: Mapping[str, str]) 
     else:
         document["metadata"]["timestamp"] = moment
         document["components"] = sorted(document.get("components", []), key=_component_order)
-    document = msgspec.json.decode(_renumber(msgspec.json.encode(document).decode(), digest))
+    document = decode(_renumber(msgspec.json.encode(document).decode(), digest), JSON)
     if "dependencies" in document:
         document["dependencies"] = sorted(map(_sorted_needs, document["dependencies"]), key=_ref)
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

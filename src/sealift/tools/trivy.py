@@ -22,7 +22,9 @@ import msgspec
 
 from sealift import process
 from sealift.errors import OutsideError
+from sealift.model.codec import decode
 from sealift.model.names import Digest, Platform
+from sealift.model.statements import JSON
 
 T = TypeVar("T")
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
@@ -115,7 +117,7 @@ def vuln_predicate(raw: bytes, used: DatabaseFacts, *, cache_dir: Path) -> bytes
             *("--format", "cosign-vuln", "--output", wanted, saved),
         ]
         process.run(argv, env=env, cwd=folder)
-        predicate = msgspec.json.decode(wanted.read_bytes())
+        predicate = decode(wanted.read_bytes(), JSON)
     predicate["scanner"]["db"] = {
         "uri": "",
         "version": str(used.sha256),
@@ -232,7 +234,7 @@ def _finding(result: _Result, found: _Vulnerability) -> TrivyFinding:
 
 def _decode(raw: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return decode(raw, kind)
     except msgspec.DecodeError as err:
         raise OutsideError(
             f"Trivy wrote something else than expected: {err}",

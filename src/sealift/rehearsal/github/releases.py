@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from sealift.model.codec import decode
 from sealift.rehearsal.github.answers import ProblemError, invalid
 from sealift.rehearsal.github.store import ReleaseRecord, Store, now
 
@@ -112,7 +113,7 @@ class Releases:
 
 def _read(body: bytes) -> Wish:
     try:
-        return msgspec.json.decode(body, type=Wish)
+        return decode(body, Wish)
     except msgspec.ValidationError as error:
         raise ProblemError(422, f"Invalid request.\n\n{error}") from error
     except msgspec.DecodeError as error:
