@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from sigstore.sign import Signer as LibrarySigner
     from sigstore.verify.policy import VerificationPolicy
 
-THREADS = 16
+# A log of the second version answers with its next checkpoint: entries wait for the same one, not in turn.
+THREADS = 32
 _DSSE_PAYLOAD = "application/vnd.in-toto+json"
 # cosign attest still writes the older one.
 _STATEMENTS = frozenset({"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"})
