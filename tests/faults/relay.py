@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 # How much of the service's words passes before a connection breaks: more than a greeting.
 BEFORE_THE_BREAK = 200
-# A piece so large carries content, which has a digest; calls and their answers are smaller.
-CONTENT = 1 << 14
+# A piece so large that comes after so much is of an image's layers, which have digests.
+CONTENT, BEFORE_CONTENT = 1 << 14, 1 << 20
 # These are answers, for which the service is not asked.
 _ANSWERS = frozenset({Kind.STATUS, Kind.PAGE})
 
@@ -79,12 +79,15 @@ def _crawl(service: socket.socket, client: socket.socket, met: Met) -> None:
 
 
 def _spoil(service: socket.socket, client: socket.socket, proxy: Proxy) -> None:
-    """Change one bit of the first content that the service sends."""
+    """Change one bit of the content that the service sends."""
+    passed = 0
     while data := service.recv(CHUNK):
-        if len(data) >= CONTENT and proxy.meet(_request(proxy)) is not None:
+        is_content = len(data) >= CONTENT and passed >= BEFORE_CONTENT
+        if is_content and proxy.meet(_request(proxy)) is not None:
             client.sendall(wire.flipped(data))
             break
         client.sendall(data)
+        passed += len(data)
     _pump(service, client)
 
 

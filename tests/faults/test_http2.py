@@ -20,7 +20,7 @@ from tests.faults.proxy import Proxy
 pytestmark = pytest.mark.programs
 
 CALL = [(":method", "POST"), (":scheme", "http"), (":path", "/moby.buildkit.v1.Control/Solve")]
-ANSWER, CONTENT = b"a short answer", bytes(range(256)) * (relay.CONTENT // 128)
+ANSWER, CONTENT = b"a short answer", bytes(range(256)) * (relay.BEFORE_CONTENT // 256)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ BUILD = Completed(
     argv=("/home/somebody/docker-buildx", "build", "--file=/home/somebody/Dockerfile"),
     returncode=1,
     stdout="",
-    stderr="#1 waiting for connection\nERROR: failed to build: Unauthenticated: unauthorized\n",
+    stderr="#1 waiting for connection\n\nERROR: failed to build: Unauthenticated: unauthorized\n",
 )
 
 

@@ -6,7 +6,7 @@ import re
 
 from sealift.errors import ManyErrors, SealiftError
 
-_NOT_SHOWN = ("what it means:", "next:", "command:", "| ")
+_NOT_SHOWN = ("what it means:", "next:", "command:", "|")
 
 
 def few(error: SealiftError) -> str:
