@@ -14,12 +14,12 @@ from tests.kills.stages import Stage, When
 
 pytestmark = pytest.mark.programs
 
-# A few that differ in everything; nox -s kills plays many.
+# A few that differ in everything; nox -s kills plays many, also in windows that are often missed.
 CHOSEN = (
     Moment(number=0, when=AfterLines(0, 1.0), how=How.RELEASE),
     Moment(number=1, when=When(Stage.SIGNATURES, 8), how=How.RELEASE),
     Moment(number=2, when=AfterLines(22, 0.3), how=How.SERVICE, service="fulcio"),
-    Moment(number=3, when=When(Stage.VERSION_TAGS, 1), how=How.BOTH, service="registry", world=World.OTHER),
+    Moment(number=3, when=When(Stage.SIGNATURES, 12), how=How.BOTH, service="registry", world=World.OTHER),
     Moment(number=4, when=AfterLines(18, 0.2), how=How.INTERRUPT),
 )
 
