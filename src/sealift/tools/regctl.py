@@ -19,6 +19,8 @@ LAYOUT = "ocidir://"
 TIMEOUT = 300.0
 # regctl hashes what it reads, and says so.
 _OTHER_BYTES = re.compile(r"digest mismatch")
+# Where the answer to an upload was lost it goes on in chunks, of an upload that the registry has ended since.
+_ENDED = re.compile(r"failed to send blob \(chunk\)(?:(?!\[http)[^\n])*\[http 4(?:00|04|16)\]")
 _REFUSED = re.compile(r"\[http 4(?!08|25|29)\d\d\]")
 # It has tried five times, each after the pause that was asked for; how long that was it does not say.
 _IN_VAIN = re.compile(r"\[http 429\]|retry limit exceeded")
@@ -77,7 +79,7 @@ def _failed(done: Completed, what: str) -> NoReturn:
             means=said,
             next_step="run again; if it stays, ask from another network, then whoever runs the registry",
         ) from failed
-    again = _FAILED.search(said) is not None or not _REFUSED.search(said)
+    again = _FAILED.search(said) is not None or not _REFUSED.search(_ENDED.sub("", said))
     raise OutsideError(
         what,
         means=said,

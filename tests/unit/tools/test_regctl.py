@@ -43,6 +43,10 @@ def test_plain_http_is_declared_host_by_host_and_all_below_is_looked_for(
         ("request failed: internal [http 500]", True),
         ("dial tcp 127.0.0.1:1: connect: connection refused", True),
         ("warning: not found [http 404], then: bad gateway [http 502]", True),
+        ("failed to send blob (chunk), ref host/name: http status: Bad Request [http 400]", True),
+        ("failed to send blob (chunk), ref host/name: unauthorized [http 401], then [http 400]", False),
+        ("failed to send blob (chunk), ref host/name: [http 404]\nrequest failed: denied [http 403]", False),
+        ("failed to send blob (put), ref host/name: http status: Bad Request [http 400]", False),
     ],
 )
 def test_a_copy_that_failed_says_whether_asking_again_may_help(
