@@ -144,8 +144,9 @@ def test_the_buildx_that_was_built_is_linked_where_docker_looks(
     """By the very lines of the README, for a docker that has none of its own."""
     lines = [line[2:] for line in (ROOT / "README.md").read_text().splitlines() if "cli-plugins" in line]
     assert [line.split()[0] for line in lines] == ["mkdir", "ln"]
-    monkeypatch.setenv("HOME", str(tmp_path))
+    # Before HOME, where it lies unless it is named.
     monkeypatch.setenv("SEALIFT_CACHE", str(cache_folder()))
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("DOCKER_CONFIG")
     run(["sh", "-ec", "\n".join(lines)])
