@@ -118,7 +118,8 @@ def run(
     """Run one program to its end.
 
     ``env`` replaces the environment; ``timeout`` is in seconds; with ``check`` a status other than
-    zero raises ProgramFailedError, which shows the command, the status and both streams.
+    zero raises ProgramFailedError, which shows the command, the status and both streams. When the run is
+    ending, InterruptedReleaseError, whatever the program's status.
     """
     words = [os.fspath(a) for a in argv]
     words[0] = resolve(words[0], env)
@@ -162,6 +163,8 @@ def run(
                     max_rss_bytes=_peak(usage.ru_maxrss * 1024, seen),
                 )
             )
+        # podman before 5.3 ends with status 0 when SIGTERM ends it: https://github.com/containers/podman/pull/24082
+        go_on()
         out.seek(0)
         err.seek(0)
         done = Completed(
@@ -247,9 +250,9 @@ def pause(seconds: float, *, in_vain: Callable[[], bool] = lambda: False) -> Non
 
 
 def go_on() -> None:
-    """Raise InterruptedReleaseError when this run is ending: whoever would begin something asks first."""
+    """Raise InterruptedReleaseError when this run is ending: asked before something begins or is believed."""
     if _ending.is_set():
-        raise InterruptedReleaseError("not begun: this run is ending")
+        raise InterruptedReleaseError("not begun, or not ended: this run is ending")
 
 
 def end_all() -> None:

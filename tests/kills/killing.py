@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from tests.kills.finding import Traces
 from tests.kills.left import GONE_SECONDS, OwnDesk
-from tests.kills.moments import AfterLines, How, Moment
-from tests.kills.processes import service_pid
+from tests.kills.moments import AfterLines, How, Moment, WhileRuns
+from tests.kills.processes import runs_below, service_pid
 from tests.kills.stages import Out, Stage, When, out_of_order, told
 from tests.kills.watching import Lines, wait_until
 from tests.rehearsal.playing import SEALIFT
@@ -139,7 +139,7 @@ def _killed(moment: Moment, desk: OwnDesk, traces: Traces, digests: frozenset[st
 
 
 def _waited(
-    when: AfterLines | When,
+    when: AfterLines | When | WhileRuns,
     service: str,
     release: subprocess.Popen[str],
     lines: Lines,
@@ -153,7 +153,14 @@ def _waited(
         return _service(service, release)
     # To look for it takes longer than some windows are open.
     victim = _service(service, release)
-    wait_until(lambda: traces.count(when.stage, digests), when.count, over=lambda: release.poll() is not None)
+
+    def over() -> bool:
+        return release.poll() is not None
+
+    if isinstance(when, WhileRuns):
+        wait_until(lambda: runs_below(release.pid, when.words), 1, over=over)
+    else:
+        wait_until(lambda: traces.count(when.stage, digests), when.count, over=over)
     return victim
 
 
@@ -187,7 +194,8 @@ def _was_met(moment: Moment, ended: int, out: Out, whole: Out) -> bool:
     """Tell whether it stood where the moment wanted it; a service that was killed there was needed there."""
     if isinstance(moment.when, AfterLines):
         return True
-    return moment.when.was_met(out, whole) and ended != 0
+    there = isinstance(moment.when, WhileRuns) or moment.when.was_met(out, whole)
+    return there and ended != 0
 
 
 def _ended_badly(moment: Moment, ended: int, said: str, *, met: bool) -> list[str]:

@@ -67,12 +67,26 @@ class AfterLines:
         return self.lines >= LINES - 1
 
 
+@dataclass(frozen=True)
+class WhileRuns:
+    """While the release runs a program whose command line holds all of these ``words``."""
+
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"while {' '.join(self.words)} runs"
+
+
+# What an interrupted release has begun to remove is still to be removed.
+REMOVAL = WhileRuns(("rm", "--force"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Moment:
     """``when`` it comes, and ``how``; ``service`` where one is killed."""
 
     number: int
-    when: AfterLines | When
+    when: AfterLines | When | WhileRuns
     how: How
     service: str = ""
     world: World = World.USUAL
@@ -116,10 +130,11 @@ WINDOWS = (
 
 
 def every_moment(count: int, seed: int) -> Sequence[Moment]:
-    """Return what is spread over the timeline, and after it what waits for something to be outside."""
+    """Return what is spread over the timeline, and after it what waits for something to be seen."""
     # Before the world is up, its bases are signed by an identity that nobody asks later.
     first = Moment(number=count, when=AfterLines(0, 0.0), how=How.SERVICE, service="email-issuer")
-    return (*moments(count, seed), first, *windows(count + 1, seed))
+    drawn = (*moments(count, seed), first, *windows(count + 1, seed))
+    return (*drawn, Moment(number=len(drawn), when=REMOVAL, how=How.INTERRUPT))
 
 
 def moments(count: int, seed: int) -> Sequence[Moment]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +77,11 @@ def below(pid: int) -> list[Process]:
 def service_pid(release: int, service: str) -> int | None:
     """Return the process of a release's service; None when it is not up, or gone already."""
     return next((p.pid for p in below(release) if p.is_service(service)), None)
+
+
+def runs_below(pid: int, words: Collection[str]) -> bool:
+    """Tell whether a descendant of a process has all of these words in its command line."""
+    return any(set(words) <= set(p.words.split()) for p in below(pid))
 
 
 def _text(path: Path) -> str:

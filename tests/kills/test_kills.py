@@ -9,7 +9,7 @@ import pytest
 from sealift.provision.everything import Provided
 from tests.kills.killing import Reference, play, reference
 from tests.kills.left import OwnDesk, own_desk
-from tests.kills.moments import AfterLines, How, Moment, World
+from tests.kills.moments import REMOVAL, AfterLines, How, Moment, World
 from tests.kills.stages import Stage, When
 
 pytestmark = pytest.mark.programs
@@ -21,6 +21,7 @@ CHOSEN = (
     Moment(number=2, when=AfterLines(22, 0.3), how=How.SERVICE, service="fulcio"),
     Moment(number=3, when=When(Stage.SIGNATURES, 12), how=How.BOTH, service="registry", world=World.OTHER),
     Moment(number=4, when=AfterLines(18, 0.2), how=How.INTERRUPT),
+    Moment(number=5, when=REMOVAL, how=How.INTERRUPT),
 )
 
 
@@ -36,7 +37,7 @@ def whole(desk: OwnDesk) -> Reference:
     return reference(desk)
 
 
-@pytest.mark.parametrize("moment", CHOSEN, ids=lambda m: m.name.replace(" ", "-"))
+@pytest.mark.parametrize("moment", CHOSEN, ids=lambda m: f"{m.number} {m.name}".replace(" ", "-"))
 def test_the_next_release_ends_what_a_killed_one_began(
     desk: OwnDesk, whole: Reference, moment: Moment
 ) -> None:

@@ -27,7 +27,7 @@ from sealift.services.ports import LOOPBACK, free_ports, port_is_taken
 from sealift.services.registry import layouts_registry, public_registry
 from sealift.services.service import HttpReady, Service, SocketReady, TcpReady
 from sealift.services.supervised import Supervised, is_kept, stop_kept
-from sealift.services.supervisor import started_at
+from sealift.services.supervisor import DEBT_TRIES, started_at
 
 pytestmark = pytest.mark.programs
 
@@ -153,6 +153,28 @@ def test_a_killed_supervisor_is_told_of_whoever_asks_it(tmp_path: Path) -> None:
         for _ in range(2):
             with pytest.raises(OutsideError, match="something killed it"):
                 services.owe("a debt", ["true"])
+
+
+def test_what_is_owed_is_done_at_the_end_last_first_unless_it_was_paid(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    with Supervised(log=tmp_path / "supervisor.log") as services:
+        for name in ("image", "paid", "container"):
+            services.owe(name, ["sh", "-c", f"echo {name} >> {done}"])
+        services.paid("paid")
+        assert not done.exists()
+    assert done.read_text(encoding="utf-8").split() == ["container", "image"]
+
+
+def test_what_is_owed_is_tried_again_and_no_failure_keeps_the_rest_from_being_done(tmp_path: Path) -> None:
+    tried, done, log = tmp_path / "tried", tmp_path / "done", tmp_path / "supervisor.log"
+    with Supervised(log=log) as services:
+        services.owe("last", ["touch", str(done)])
+        services.owe("never", ["false"])
+        services.owe("second", ["sh", "-c", f"[ -e {tried} ] || {{ touch {tried}; exit 3; }}"])
+    assert done.exists()
+    said = log.read_text(encoding="utf-8")
+    assert said.count("second: ") == 1
+    assert said.count("never: ") == DEBT_TRIES
 
 
 def test_sigterm_ends_the_supervisor(tmp_path: Path, port: int) -> None:

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 GRACE = 3.0
-DEBT_SECONDS = 20.0
+DEBT_SECONDS = 60.0
+DEBT_TRIES, DEBT_PAUSE = 3, 0.3
 SINGLE = "--single"
 
 # From <linux/prctl.h>.
@@ -50,6 +51,17 @@ def _die_with(parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _settled(debt: dict[str, Any]) -> bool:
+    try:
+        subprocess.run(
+            debt["argv"], env=debt["env"], stdin=subprocess.DEVNULL, check=True, timeout=DEBT_SECONDS
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        sys.stderr.write(f"{debt['name']}: {error}\n")
+        return False
+    return True
 
 
 class Supervisor:
@@ -159,12 +171,11 @@ class Supervisor:
     def pay(self) -> None:
         """Run what somebody would have run who did not live to do it: what came last, first."""
         for debt in reversed(self.debts.values()):
-            try:
-                subprocess.run(
-                    debt["argv"], env=debt["env"], stdin=subprocess.DEVNULL, check=False, timeout=DEBT_SECONDS
-                )
-            except (OSError, subprocess.TimeoutExpired) as error:
-                sys.stderr.write(f"{debt['name']}: {error}\n")
+            # podman cannot remove a container that ends by itself just then; a moment later it can.
+            for _ in range(DEBT_TRIES):
+                if _settled(debt):
+                    break
+                time.sleep(DEBT_PAUSE)
 
     def tell(self, event: dict[str, object]) -> None:
         """Report, if anybody still listens."""

@@ -42,8 +42,8 @@ def smoke(
         with container(cell, engine, guard) as name:
             said, started, stopped = _look_service(looks, plan, engine, image, cell.platform, name)
     finally:
-        engine.remove_image(image)
-        guard.paid(image)
+        if engine.remove_image(image):
+            guard.paid(image)
     gates = looks.done(
         means="the image does not run as it would in production",
         next_step=f"{engine.name} run --rm --read-only --cap-drop=ALL {image}",
@@ -66,8 +66,8 @@ def container(cell: Cell, engine: Engine, guard: Supervised) -> Iterator[str]:
     try:
         yield name
     finally:
-        engine.remove(name)
-        guard.paid(name)
+        if engine.remove(name):
+            guard.paid(name)
 
 
 def _look_service(

@@ -138,14 +138,17 @@ class Engine:
         """Return the command that removes an image."""
         return (*self.command, *self.global_options, "rmi", image)
 
-    def remove(self, container: str) -> None:
-        """Remove a container; one that is not there is no error."""
-        process.run(self.removal(container), check=False, timeout=120)
+    def remove(self, container: str) -> bool:
+        """Remove a container, and tell whether that was done; one that is not there is no error.
 
-    def remove_image(self, image: str) -> None:
-        """Remove an image; one that is not there is no error."""
+        It is not where the engine refuses, or was itself ended with a run that is interrupted.
+        """
+        return process.run(self.removal(container), check=False, timeout=120).returncode == 0
+
+    def remove_image(self, image: str) -> bool:
+        """Remove an image, and tell whether that was done; one that is not there is no error."""
         with self._storage(fcntl.LOCK_EX):
-            process.run(self.image_removal(image), check=False, timeout=120)
+            return process.run(self.image_removal(image), check=False, timeout=120).returncode == 0
 
     @contextmanager
     def _storage(self, how: int) -> Iterator[None]:

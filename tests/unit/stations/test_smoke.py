@@ -30,13 +30,14 @@ class Guard:
         del self.owed[name]
 
 
-def removed(_name: str) -> None:
-    """Remove a container, as the engine does: by a program, which is not begun when the run is ending."""
-    process.go_on()
+def engine(*, removes: bool = True) -> Any:
+    """Give one that removes by a program: not begun when the run is ending, and ended with it otherwise."""
 
+    def remove(_name: str) -> bool:
+        process.go_on()
+        return removes
 
-def engine() -> Any:
-    return SimpleNamespace(remove=removed, removal=lambda name: ("podman", "rm", name))
+    return SimpleNamespace(remove=remove, removal=lambda name: ("podman", "rm", name))
 
 
 def test_a_container_that_was_removed_is_nobodys_to_remove() -> None:
@@ -54,3 +55,10 @@ def test_a_container_of_a_run_that_is_ending_is_still_to_be_removed(monkeypatch:
     with pytest.raises(SealiftError), container(CELL, engine(), guard):
         pass
     assert [argv[:2] for argv in guard.owed.values()] == [("podman", "rm")]
+
+
+def test_a_container_whose_removal_was_ended_halfway_is_still_to_be_removed() -> None:
+    guard: Any = Guard()
+    with container(CELL, engine(removes=False), guard) as name:
+        pass
+    assert guard.owed == {name: ("podman", "rm", name)}
