@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,6 +148,10 @@ def run(
             # wait4 gives the child's own CPU time and peak memory; Popen.wait would not.
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
+        except BaseException:
+            # Ctrl-C, in the main thread: what clears away next must not meet a program that still works.
+            _end(child)
+            raise
         finally:
             late.cancel()
             with _lock:
@@ -184,6 +188,15 @@ def _end_late(pid: int, too_late: threading.Event) -> None:
     # Said before it is done: whoever waits for the program wakes up at once.
     too_late.set()
     kill_group(pid, signal.SIGKILL)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        kill_group(child.pid, sign)
+        # One that runs as root cannot be made to.
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(KILL_AFTER)
+            return
 
 
 def _watch(pid: int) -> int:

@@ -37,7 +37,7 @@ def podman(monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.Engine]:
     engine = engines.find(cache_folder() / "locks")
     yield engine
     for name in NAMES:
-        engine.remove_image(name)
+        run(engine.image_removal(name), check=False)
     run([*(root_prefix() or ()), "rm", "-rf", "--one-file-system", folder])
 
 
@@ -57,3 +57,8 @@ def test_podman_gets_the_image_and_its_health_check(suite: Suite, podman: engine
     assert podman.call(*once, NAMES[0], "/health-caretaker", "-version").returncode == 0
     assert podman.call(*once, "--entrypoint=sh", NAMES[0], "-c", "true", check=False).returncode == 127
     assert podman.call(*once, "--entrypoint=sh", NAMES[1], "-c", "id -u").stdout.strip() == "65532"
+
+
+def test_what_is_not_there_is_removed_without_an_error(podman: engines.Engine) -> None:
+    run(podman.removal("nothing-of-this-name"))
+    run(podman.image_removal("localhost/nothing:1"))

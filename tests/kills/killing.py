@@ -130,8 +130,8 @@ def _killed(moment: Moment, desk: OwnDesk, traces: Traces, digests: frozenset[st
         assert release.stderr is not None
         lines = Lines(release.stderr)
         try:
-            victim = _waited(moment.when, moment.service, release, lines, traces, digests)
-            met = _strike(moment, release, victim)
+            victim, came = _waited(moment.when, moment.service, release, lines, traces, digests)
+            met = _strike(moment, release, victim) and came
             status = release.wait(GONE_SECONDS * 3)
         finally:
             release.kill()
@@ -145,12 +145,12 @@ def _waited(
     lines: Lines,
     traces: Traces,
     digests: frozenset[str],
-) -> int | None:
-    """Wait for the moment; return the process of the service, if one is to be killed and is there."""
+) -> tuple[int | None, bool]:
+    """Wait for the moment; return the process of the service that is to be killed, and whether it came."""
     if isinstance(when, AfterLines):
         lines.wait(when.lines)
         time.sleep(when.delay)
-        return _service(service, release)
+        return _service(service, release), True
     # To look for it takes longer than some windows are open.
     victim = _service(service, release)
 
@@ -158,10 +158,10 @@ def _waited(
         return release.poll() is not None
 
     if isinstance(when, WhileRuns):
-        wait_until(lambda: runs_below(release.pid, when.words), 1, over=over)
+        came = wait_until(lambda: runs_below(release.pid, when.words), 1, over=over)
     else:
-        wait_until(lambda: traces.count(when.stage, digests), when.count, over=over)
-    return victim
+        came = wait_until(lambda: traces.count(when.stage, digests), when.count, over=over)
+    return victim, came
 
 
 def _service(name: str, release: subprocess.Popen[str]) -> int | None:

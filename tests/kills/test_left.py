@@ -113,13 +113,13 @@ def container(desk: OwnDesk) -> Iterator[str]:
         found.call("create", f"--name={name}", image, "/program")
         yield name
     finally:
-        found.remove(name)
-        found.remove_image(image)
+        run(found.removal(name))
+        run(found.image_removal(image))
 
 
 def test_a_container_is_seen_that_does_not_run(desk: OwnDesk, container: str) -> None:
     assert stray(desk) == f"container {container}"
-    engine.find(desk.cache / "locks", store=desk.cache.resolve() / "podman").remove(container)
+    run(engine.find(desk.cache / "locks", store=desk.cache.resolve() / "podman").removal(container))
     assert strays(desk) == []
 
 

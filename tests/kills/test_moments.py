@@ -124,12 +124,12 @@ def test_who_waits_looks_until_it_is_there_and_past_what_is_just_being_written()
             raise look
         return look
 
-    wait_until(count, 2, over=lambda: False)
+    assert wait_until(count, 2, over=lambda: False)
     assert seen[-1] == 3
 
 
 def test_who_waits_for_what_never_comes_stops_at_the_end() -> None:
     over = threading.Event()
     threading.Timer(0.05, over.set).start()
-    wait_until(lambda: 0, 1, over=over.is_set)
+    assert not wait_until(lambda: 0, 1, over=over.is_set)
     assert over.is_set()

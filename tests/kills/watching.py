@@ -45,11 +45,12 @@ class Lines:
             self._changed.notify_all()
 
 
-def wait_until(count: Callable[[], int], at_least: int, over: Callable[[], bool]) -> None:
-    """Wait until so many are counted, or for the end; what is just being written is counted later."""
+def wait_until(count: Callable[[], int], at_least: int, over: Callable[[], bool]) -> bool:
+    """Wait until so many are counted, or for the end, and tell which; what is half written counts later."""
     deadline = time.monotonic() + _LONGEST
     while not over() and time.monotonic() < deadline:
         with suppress(ValueError, FileNotFoundError):
             if count() >= at_least:
-                return
+                return True
         time.sleep(_LOOK_EVERY)
+    return False

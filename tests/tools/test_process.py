@@ -42,8 +42,30 @@ def test_a_program_that_was_ended_with_the_run_is_not_believed(
     obeys = f"trap 'exit 0' TERM; touch {begun}; while :; do sleep 0.05; done"
     with ThreadPoolExecutor() as pool:
         running = pool.submit(process.run, ["sh", "-c", obeys], check=check)
-        while not begun.exists():
+        while not begun.exists() and not running.done():
             time.sleep(0.01)
         process.end_all()
         with pytest.raises(InterruptedReleaseError):
             running.result(60)
+
+
+class Told(BaseException):
+    """Ctrl-C, where whoever waits hears of it."""
+
+
+def test_a_program_whose_waiter_is_interrupted_has_ended_before_anything_is_cleared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    obeys = tmp_path / "obeys"
+    begun = tmp_path / "begun"
+
+    def interrupted(_pid: int) -> int:
+        while not begun.exists():
+            time.sleep(0.01)
+        raise Told
+
+    monkeypatch.setattr(process, "_watch", interrupted)
+    ends = f"trap 'sleep 0.3; touch {obeys}; exit 0' TERM; touch {begun}; while :; do sleep 0.05; done"
+    with pytest.raises(Told):
+        process.run(["sh", "-c", ends])
+    assert obeys.exists()

@@ -17,7 +17,7 @@ ROWS = (
     ("model",),
     ("console",),
     ("process",),
-    ("patience",),
+    ("patience", "threads"),
     ("tools",),
     ("elf",),
     ("provision",),

@@ -7,7 +7,7 @@ import platform as machine_of
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,7 +109,7 @@ def prepare(
 def measure(kinds: Sequence[Kind], bench: Bench) -> dict[str, Measured]:
     """Count, scan and run kinds that are there."""
     counted = {kind.name: contents(kind.base, kind.image) for kind in kinds}
-    with _served(kinds, bench) as references:
+    with _served(kinds, bench) as (references, guard):
         found = {
             name: Counter(
                 finding.severity
@@ -117,7 +117,9 @@ def measure(kinds: Sequence[Kind], bench: Bench) -> dict[str, Measured]:
             )
             for name, reference in references.items()
         }
-        ran = run_in_turn(bench.engine, references, bench.platform, starts=bench.starts, looks=bench.looks)
+        ran = run_in_turn(
+            bench.engine, references, bench.platform, guard=guard, starts=bench.starts, looks=bench.looks
+        )
     return {
         kind.name: Measured(
             kind=kind.name,
@@ -132,20 +134,19 @@ def measure(kinds: Sequence[Kind], bench: Bench) -> dict[str, Measured]:
 
 
 @contextmanager
-def _served(kinds: Sequence[Kind], bench: Bench) -> Iterator[Mapping[str, str]]:
+def _served(kinds: Sequence[Kind], bench: Bench) -> Iterator[tuple[Mapping[str, str], Supervised]]:
     """Serve the images to Trivy and the engine, and take them out of the engine afterwards."""
     logs = bench.folder / "logs"
-    with free_ports(1) as held, Supervised(log=logs / "supervisor.log") as services:
+    with ExitStack() as stack:
+        held = stack.enter_context(free_ports(1))
+        services = stack.enter_context(Supervised(log=logs / "supervisor.log"))
         (port,) = held.release()
         services.start([layouts_registry(bench.folder / "images", port, log=logs / "registry.log")])
         images = {kind.name: f"localhost:{port}/{kind.name}@{kind.image[1]}" for kind in kinds}
-        try:
-            for image in images.values():
-                bench.engine.pull(image, bench.platform)
-            yield images
-        finally:
-            for image in images.values():
-                bench.engine.remove_image(image)
+        for image in images.values():
+            stack.enter_context(services.owing(image, bench.engine.image_removal(image)))
+            bench.engine.pull(image, bench.platform)
+        yield images, services
 
 
 def _need(images: Path, plan: Plan, platform: Platform) -> None:

@@ -17,6 +17,7 @@ from sealift.console import say
 from sealift.errors import OutsideError
 from sealift.model.names import Platform
 from sealift.services.ports import LOOPBACK, free_ports
+from sealift.services.supervised import Supervised
 from sealift.tools.engine import Engine
 
 HEALTH_PORT = 8080
@@ -45,18 +46,25 @@ class _Seen:
 
 
 def run_in_turn(
-    engine: Engine, images: Mapping[str, str], platform: Platform, *, starts: int, looks: int
+    engine: Engine,
+    images: Mapping[str, str],
+    platform: Platform,
+    *,
+    guard: Supervised,
+    starts: int,
+    looks: int,
 ) -> dict[str, Running]:
     """Start every kind, then every kind again: what the machine does meanwhile meets all of them.
 
     The first round fills the machine's caches and is not counted. In the last ``looks`` rounds each
     container is left alone for a moment, its memory read, and then asked as fast as one client can.
+    ``guard`` removes what we cannot when we are killed.
     """
     seen: dict[str, _Seen] = defaultdict(_Seen)
     for number in range(starts + 1):
         say(f"compare: round {number} of {starts}")
         for kind, image in images.items():
-            with _started(engine, image, platform) as container:
+            with _started(engine, image, platform, guard) as container:
                 if number == 0:
                     continue
                 seen[kind].starts.append(container.seconds)
@@ -74,7 +82,7 @@ def run_in_turn(
 
 
 @contextmanager
-def _started(engine: Engine, image: str, platform: Platform) -> Iterator[Started]:
+def _started(engine: Engine, image: str, platform: Platform, guard: Supervised) -> Iterator[Started]:
     name = f"sealift-compare-{secrets.token_hex(4)}"
     with free_ports(1) as held:
         (port,) = held.release()
@@ -82,7 +90,7 @@ def _started(engine: Engine, image: str, platform: Platform) -> Iterator[Started
     answered: list[float] = []
     # The service answers before the engine's command returns, so it is asked meanwhile.
     asking = threading.Thread(target=_wait, args=(port, begin + DEADLINE, answered), daemon=True)
-    try:
+    with guard.owing(name, engine.removal(name)):
         asking.start()
         engine.start(image, platform, name, {HEALTH_PORT: port})
         asking.join()
@@ -92,8 +100,6 @@ def _started(engine: Engine, image: str, platform: Platform) -> Iterator[Started
                 next_step="sealift smoke",
             )
         yield Started(name, port, answered[0] - begin)
-    finally:
-        engine.remove(name)
 
 
 def _wait(port: int, deadline: float, answered: list[float]) -> None:

@@ -1,6 +1,7 @@
 """The folder for what is made once: hashes, locks between processes, and clean-up.
 
-A killed run leaves files only in ``work/NAME``, which its next user empties first.
+A killed run leaves files in ``work/NAME``, which its next user empties first, or beside what it was writing
+under a name that nobody reads.
 """
 
 from __future__ import annotations

@@ -18,11 +18,12 @@ from typing import Literal
 
 from sealift import console
 from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
-from sealift.process import ProgramFailedError, end_all, run
+from sealift.process import ProgramFailedError, run
 from sealift.provision.cache import sha256_of, workspace, workspace_if_free
 from sealift.provision.go import Go, find_go, go_environment
 from sealift.provision.lock import Lock
 from sealift.provision.recipe import CI, FLAGS, Recipe, read_recipe
+from sealift.threads import threads_of
 
 # Such a build (Trivy's) takes 7 GB of caches for itself: no other beside it.
 ALONE_SECONDS = 400
@@ -142,7 +143,7 @@ def _build_all(absent: list[Absent], go: Go, cache: Path) -> dict[str, Program]:
     env = go_environment(go)
     built: dict[str, Program] = {}
     for batch, together in ((alone, 1), (rest, TOGETHER)):
-        with _shared_caches(cache) as shared, _threads(together) as threads:
+        with _shared_caches(cache) as shared, threads_of(together) as threads:
             done = _gather([threads.submit(_build, a, go, env, cache, shared, progress) for a in batch])
         built |= {p.name: p for p in done}
     return built
@@ -176,22 +177,6 @@ class _Progress:
             f"[{self.begun}/{self.total}] building {recipe.name} {recipe.version}"
             f" (may take {recipe.seconds} s{why})"
         )
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Give threads, and wait for them at the end: nobody may write any more into what is removed next.
-
-    What they run is ended by an interrupt.
-    """
-    with ThreadPoolExecutor(count) as threads:
-        try:
-            yield threads
-        except BaseException as error:
-            if not isinstance(error, Exception):
-                end_all()
-            threads.shutdown(cancel_futures=True)
-            raise
 
 
 def _gather(futures: list[Future[Program]]) -> list[Program]:

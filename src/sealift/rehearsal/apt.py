@@ -208,7 +208,10 @@ def _known(record: Path, names: tuple[str, ...]) -> _Fetched | None:
 def _fetch(record: Path, codename: str, arch: str, names: tuple[str, ...]) -> Path:
     cache = record.parent
     say(f"fetching {len(names)} packages of Debian {codename} for {arch}; about ten seconds")
-    with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as temporary:
+    prefix = f"fetching-{codename}-{arch}-"
+    for left_by_a_killed_run in cache.glob(f"{prefix}*"):
+        shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=prefix) as temporary:
         new = Path(temporary) / "debs"
         new.mkdir()
         env = _private_root(Path(temporary) / "root", mirror().sources(codename), arch)

@@ -15,7 +15,6 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +40,7 @@ from sealift.rehearsal.distroless import (
     trees,
 )
 from sealift.rehearsal.oci_writer import Packed, writing
+from sealift.threads import threads_of
 from sealift.tools.layout import Layout
 
 T = TypeVar("T")
@@ -128,7 +128,7 @@ def assemble_all(
 def _at_once(jobs: Iterable[Callable[[], T]]) -> list[T]:
     """Run jobs in threads, each in this context, so that its programs are recorded where they belong."""
     # Decompressing, compressing and hashing let other threads run.
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+    with threads_of(os.cpu_count() or 2) as pool:
         running = [pool.submit(contextvars.copy_context().run, job) for job in jobs]
         return [job.result() for job in running]
 

@@ -10,19 +10,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sealift.errors import DefectError, ManyErrors, OutsideError, SealiftError
-from sealift.process import resolve
+from sealift.process import resolve, run
 from sealift.services import supervisor
 from sealift.services.ports import port_is_taken
 from sealift.services.service import Service, ServiceError, SocketReady, privileged
 
 DEADLINE = 60.0
+CLEARING_SECONDS = 120.0
 _ASK_EVERY = 0.02
 _STOP_SECONDS = supervisor.GRACE + 7
 _WAY_SECONDS = supervisor.GRACE + 2
@@ -71,6 +72,19 @@ class Supervised:
             for service in services:
                 self._send({"start": _order(service)})
             self._wait(services, time.monotonic() + deadline)
+
+    @contextmanager
+    def owing(self, name: str, argv: Sequence[str]) -> Iterator[None]:
+        """Run a program after the block; where it fails, or we are ended, it is run at the end.
+
+        It runs more than once then, so that what it removes may be gone already.
+        """
+        self.owe(name, argv)
+        try:
+            yield
+        finally:
+            if run(argv, check=False, timeout=CLEARING_SECONDS).returncode == 0:
+                self.paid(name)
 
     def owe(self, name: str, argv: Sequence[str]) -> None:
         """Have a program run at the end, also when we are killed, unless ``paid(name)`` comes first."""

@@ -27,7 +27,7 @@ from typing import Any
 
 GRACE = 3.0
 DEBT_SECONDS = 60.0
-DEBT_TRIES, DEBT_PAUSE = 3, 0.3
+DEBT_TRIES, DEBT_PAUSE = 3, 1.0
 SINGLE = "--single"
 
 # From <linux/prctl.h>.
@@ -53,11 +53,10 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _settled(debt: dict[str, Any]) -> bool:
+def _settled(debt: dict[str, Any], deadline: float) -> bool:
+    left = max(1.0, deadline - time.monotonic())
     try:
-        subprocess.run(
-            debt["argv"], env=debt["env"], stdin=subprocess.DEVNULL, check=True, timeout=DEBT_SECONDS
-        )
+        subprocess.run(debt["argv"], env=debt["env"], stdin=subprocess.DEVNULL, check=True, timeout=left)
     except (OSError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"{debt['name']}: {error}\n")
         return False
@@ -169,13 +168,20 @@ class Supervisor:
         self.tell({"kept": os.getpid()})
 
     def pay(self) -> None:
-        """Run what somebody would have run who did not live to do it: what came last, first."""
-        for debt in reversed(self.debts.values()):
-            # podman cannot remove a container that ends by itself just then; a moment later it can.
-            for _ in range(DEBT_TRIES):
-                if _settled(debt):
-                    break
+        """Run what somebody would have run who did not live to do it: what came last, first.
+
+        All of it once more a moment later: docker's daemon, or a program below sudo, may only then have made
+        what is to be removed; and again what failed, as podman does where a container ends just then.
+        """
+        due = debts = list(reversed(self.debts.values()))
+        deadline = time.monotonic() + DEBT_SECONDS
+        for number in range(DEBT_TRIES):
+            if not due:
+                return
+            if number:
                 time.sleep(DEBT_PAUSE)
+            failed = [debt for debt in due if not _settled(debt, deadline)]
+            due = failed if number else debts
 
     def tell(self, event: dict[str, object]) -> None:
         """Report, if anybody still listens."""

@@ -6,8 +6,6 @@ import http
 import math
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from sealift.model.evidence import Built, Smoked
 from sealift.model.names import Digest, Platform
@@ -36,14 +34,11 @@ def smoke(
     image = f"{layouts}/{cell.variant}@{digest}"
     looks = Looks("smoke", str(cell))
     engine.keep_layers(base.layout, base.digest, cell.platform)
-    guard.owe(image, engine.image_removal(image))
-    engine.pull(image, cell.platform)
-    try:
-        with container(cell, engine, guard) as name:
+    name = f"sealift-{cell.slug}-{secrets.token_hex(4)}"
+    with guard.owing(image, engine.image_removal(image)):
+        engine.pull(image, cell.platform)
+        with guard.owing(name, engine.removal(name)):
             said, started, stopped = _look_service(looks, plan, engine, image, cell.platform, name)
-    finally:
-        if engine.remove_image(image):
-            guard.paid(image)
     gates = looks.done(
         means="the image does not run as it would in production",
         next_step=f"{engine.name} run --rm --read-only --cap-drop=ALL {image}",
@@ -56,18 +51,6 @@ def smoke(
         start_seconds=started,
         stop_seconds=stopped,
     )
-
-
-@contextmanager
-def container(cell: Cell, engine: Engine, guard: Supervised) -> Iterator[str]:
-    """Give a container's name; whatever has it is removed at the end, also when we are killed."""
-    name = f"sealift-{cell.slug}-{secrets.token_hex(4)}"
-    guard.owe(name, engine.removal(name))
-    try:
-        yield name
-    finally:
-        if engine.remove(name):
-            guard.paid(name)
 
 
 def _look_service(

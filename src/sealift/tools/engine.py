@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from sealift.model.names import Digest, Platform
 # What a careful operator would set; the image must start under it.
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65532:65532")
 # Of util-linux, which every Debian has.
-SETSID = "/usr/bin/setsid"
+SETSID, FLOCK = "/usr/bin/setsid", "/usr/bin/flock"
 
 WAYS = """
     Debian's docker:  sudo apt-get install -y docker.io && sudo service docker start
@@ -41,6 +42,7 @@ class Engine:
     pull_options: tuple[str, ...] = ()
     run_options: tuple[str, ...] = ()
     remove_options: tuple[str, ...] = ()
+    absent_image_option: str = "--ignore"
 
     def call(self, *words: str, check: bool = True, timeout: float = 120) -> process.Completed:
         """Run one of the engine's commands."""
@@ -48,7 +50,7 @@ class Engine:
 
     def pull(self, image: str, platform: Platform) -> None:
         """Fetch an image of one platform."""
-        with self._storage(fcntl.LOCK_SH):
+        with self._storage():
             self.call("pull", "--quiet", f"--platform={platform}", *self.pull_options, image)
 
     def keep_layers(self, layout: Path, digest: Digest, platform: Platform) -> None:
@@ -62,7 +64,7 @@ class Engine:
         if kept.exists():
             return
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with self._storage(fcntl.LOCK_SH):
+        with self._storage():
             self.call("pull", "--quiet", f"--platform={platform}", f"oci:{layout}")
         kept.touch()
 
@@ -108,7 +110,7 @@ class Engine:
 
     def load(self, archive: Path) -> None:
         """Take an image from a tar in docker's own form."""
-        with self._storage(fcntl.LOCK_SH):
+        with self._storage():
             self.call("load", "--input", str(archive), timeout=600)
 
     def save(self, image: str, archive: Path) -> None:
@@ -117,11 +119,12 @@ class Engine:
 
     def take_file(self, image: str, path: str, to: Path) -> None:
         """Copy a file out of an image, which is not started for it."""
-        container = self.call("create", *self.run_options, image).stdout.split()[-1]
+        container = f"sealift-file-{secrets.token_hex(4)}"
         try:
+            self.call("create", f"--name={container}", *self.run_options, image)
             self.call("cp", f"{container}:{path}", str(to))
         finally:
-            self.remove(container)
+            process.run(self.removal(container), check=False, timeout=120)
 
     def foreground(self, image: str, options: Sequence[str]) -> tuple[str, ...]:
         """Return the command that runs a container until it ends, hardened, and leaves nothing of it."""
@@ -135,28 +138,23 @@ class Engine:
         return done.stdout + done.stderr
 
     def image_removal(self, image: str) -> tuple[str, ...]:
-        """Return the command that removes an image."""
-        return (*self.command, *self.global_options, "rmi", image)
+        """Return the command that removes an image; one that is not there is no error.
 
-    def remove(self, container: str) -> bool:
-        """Remove a container, and tell whether that was done; one that is not there is no error.
-
-        It is not where the engine refuses, or was itself ended with a run that is interrupted.
+        It waits for what is just being pulled: podman loses layers that it is just reusing.
         """
-        return process.run(self.removal(container), check=False, timeout=120).returncode == 0
-
-    def remove_image(self, image: str) -> bool:
-        """Remove an image, and tell whether that was done; one that is not there is no error."""
-        with self._storage(fcntl.LOCK_EX):
-            return process.run(self.image_removal(image), check=False, timeout=120).returncode == 0
+        words = (*self.command, *self.global_options, "rmi", self.absent_image_option, image)
+        return (FLOCK, str(self._lock()), *words)
 
     @contextmanager
-    def _storage(self, how: int) -> Iterator[None]:
-        """Let pulls run side by side and a removal alone: podman loses layers that it is just reusing."""
-        self.locks.mkdir(parents=True, exist_ok=True)
-        with (self.locks / f"{self.name}.storage").open("w") as file:
-            fcntl.flock(file, how)
+    def _storage(self) -> Iterator[None]:
+        """Let pulls run side by side, and no removal meanwhile."""
+        with self._lock().open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
             yield
+
+    def _lock(self) -> Path:
+        self.locks.mkdir(parents=True, exist_ok=True)
+        return self.locks / f"{self.name}.storage"
 
 
 def find(locks: Path, *, store: Path | None = None) -> Engine:
@@ -189,7 +187,7 @@ def _why_silent(engine: Engine) -> str:
 
 
 def _docker(locks: Path) -> Engine:
-    return Engine(name="docker", command=("docker",), locks=locks)
+    return Engine(name="docker", command=("docker",), locks=locks, absent_image_option="--force")
 
 
 def _podman(locks: Path, store: Path | None) -> Engine:

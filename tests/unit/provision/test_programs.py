@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sealift import process
+from sealift import process, threads
 from sealift.errors import ManyErrors, OutsideError, RefusedError
 from sealift.process import Completed, ProgramFailedError
 from sealift.provision import programs as module
@@ -174,7 +174,7 @@ def test_an_interrupt_ends_what_is_built_before_its_folders_are_removed(
 ) -> None:
     """While one build is interrupted, another still writes into the caches that both share."""
     ended = threading.Event()
-    monkeypatch.setattr(module, "end_all", ended.set)
+    monkeypatch.setattr(threads, "end_all", ended.set)
 
     def build(argv: list[str], *, cwd: Path, env: dict[str, str], **rest: Any) -> Completed:
         if cwd.name == "a":
