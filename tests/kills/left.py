@@ -27,7 +27,8 @@ from tests.kills.processes import Process, processes
 from tests.rehearsal.playing import Desk, Said
 from tests.whole import half_files
 
-GONE_SECONDS = 60.0
+# More than a guard takes that meets an engine under load.
+GONE_SECONDS = 120.0
 # What is made once for everybody. Builders, containers and logs are the desk's own: what is left of
 # them is then left by its releases, whatever else runs on this machine.
 _SHARED = (
@@ -88,6 +89,7 @@ class OwnDesk(Desk):
         return [
             # First: the engine has processes and mounts of its own while it is asked.
             *(f"container {name}" for name in self.containers()),
+            *(f"image {name}" for name in self.images()),
             *(f"process {p.pid}: {p.words[:120]}" for p in self.processes()),
             *(f"port {port}" for port in self.ports() if port_is_taken(port)),
             *(f"socket {path}" for path in self._sockets() if SocketReady(path).answers()),
@@ -116,6 +118,13 @@ class OwnDesk(Desk):
         lines = found.call("ps", "--all", "--format={{.Names}} {{.Image}}").stdout.splitlines()
         hosts = tuple(f" localhost:{port}/" for port in self.ports())
         return [line.split()[0] for line in lines if found.store or any(host in line for host in hosts)]
+
+    def images(self) -> list[str]:
+        """Name the engine's images that were pulled from one of our ports."""
+        found = engine.find(self.cache / "locks", store=self.cache.resolve() / "podman")
+        lines = found.call("images", "--digests", "--format={{.Repository}}@{{.Digest}}").stdout.splitlines()
+        hosts = tuple(f"localhost:{port}/" for port in self.ports())
+        return [line for line in lines if line.startswith(hosts)]
 
     def _builders(self) -> list[Path]:
         """Return the builders' folders: one after the other needs no second."""

@@ -24,6 +24,7 @@ import pytest
 from sealift import process
 from sealift.errors import InterruptedReleaseError, ManyErrors, MissingProgramError, OutsideError
 from sealift.process import run
+from sealift.services import supervised, supervisor
 from sealift.services.buildkit import buildkit, create_builder, socket_of
 from sealift.services.ports import LOOPBACK, free_ports, port_is_taken
 from sealift.services.registry import layouts_registry, public_registry
@@ -161,10 +162,11 @@ def test_what_is_owed_is_done_at_the_end_last_first_unless_it_was_paid(tmp_path:
     done = tmp_path / "done"
     with Supervised(log=tmp_path / "supervisor.log") as services:
         for name in ("image", "paid", "container"):
-            services.owe(name, ["sh", "-c", f"echo {name} >> {done}"])
+            # As engines do, it says what it removed; nobody listens any more.
+            services.owe(name, ["sh", "-c", f"echo {name}; echo {name} >> {done}"])
         services.paid("paid")
         assert not done.exists()
-    # And once more: what it removes may have been made only meanwhile.
+    # And once more: what they remove may have been made only meanwhile.
     assert done.read_text(encoding="utf-8").split() == ["container", "image"] * 2
 
 
@@ -196,6 +198,38 @@ def test_what_fails_after_its_block_is_still_owed(tmp_path: Path) -> None:
         with services.owing("a debt", ["sh", "-c", second]):
             pass
         assert tried.exists()
+        assert not done.exists()
+    assert done.exists()
+
+
+def test_a_program_that_is_owed_and_hangs_is_ended_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = tmp_path / "pids"
+    monkeypatch.setattr(supervisor, "DEBT_SECONDS", 0.5)
+    debt = {"name": "hangs", "argv": ["/bin/sh", "-c", f"sleep 600 & echo $! > {pids}; wait"], "env": {}}
+    assert not supervisor._settled(debt)
+    assert eventually(lambda: all(map(is_gone, pids_in(pids))))
+
+
+def test_what_is_made_only_after_the_block_was_interrupted_is_removed_at_the_end(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    with Supervised(log=tmp_path / "supervisor.log") as services:
+        with pytest.raises(KeyboardInterrupt), services.owing("a debt", ["rm", "-f", str(made)]):
+            raise KeyboardInterrupt
+        made.touch()
+    assert not made.exists()
+
+
+def test_a_removal_that_is_late_does_not_hide_what_the_block_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised, "OWED_SECONDS", 0.2)
+    done = tmp_path / "done"
+    late = ["sh", "-c", f"[ -e {tmp_path}/tried ] || {{ touch {tmp_path}/tried; sleep 60; }}; touch {done}"]
+    with Supervised(log=tmp_path / "supervisor.log") as services:
+        with pytest.raises(KeyError), services.owing("a debt", late):
+            raise KeyError
         assert not done.exists()
     assert done.exists()
 

@@ -17,13 +17,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from sealift.errors import DefectError, ManyErrors, OutsideError, SealiftError
-from sealift.process import resolve, run
+from sealift.process import ProgramFailedError, resolve, run
 from sealift.services import supervisor
 from sealift.services.ports import port_is_taken
 from sealift.services.service import Service, ServiceError, SocketReady, privileged
 
 DEADLINE = 60.0
-CLEARING_SECONDS = 120.0
+OWED_SECONDS = 120.0
 _ASK_EVERY = 0.02
 _STOP_SECONDS = supervisor.GRACE + 7
 _WAY_SECONDS = supervisor.GRACE + 2
@@ -75,16 +75,21 @@ class Supervised:
 
     @contextmanager
     def owing(self, name: str, argv: Sequence[str]) -> Iterator[None]:
-        """Run a program after the block; where it fails, or we are ended, it is run at the end.
+        """Run a program after the block; where either fails, or we are ended, it is run at the end, too.
 
-        It runs more than once then, so that what it removes may be gone already.
+        So what it removes may be gone already. That it fails is no error of the block's.
         """
         self.owe(name, argv)
+        whole = False
         try:
             yield
+            whole = True
         finally:
-            if run(argv, check=False, timeout=CLEARING_SECONDS).returncode == 0:
-                self.paid(name)
+            with suppress(ProgramFailedError):
+                run(argv, timeout=OWED_SECONDS)
+                # What the block was interrupted in may go on, and make only then what is to be removed.
+                if whole:
+                    self.paid(name)
 
     def owe(self, name: str, argv: Sequence[str]) -> None:
         """Have a program run at the end, also when we are killed, unless ``paid(name)`` comes first."""

@@ -22,11 +22,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 GRACE = 3.0
-DEBT_SECONDS = 60.0
+# For each, and after which no more is begun: a container engine can hang.
+DEBT_SECONDS, DEBTS_SECONDS = 20.0, 90.0
 DEBT_TRIES, DEBT_PAUSE = 3, 1.0
 SINGLE = "--single"
 
@@ -53,14 +55,32 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _settled(debt: dict[str, Any], deadline: float) -> bool:
-    left = max(1.0, deadline - time.monotonic())
+def _settled(debt: dict[str, Any]) -> bool:
+    """Run one, and tell whether it ended well; what it says goes where our own errors go."""
     try:
-        subprocess.run(debt["argv"], env=debt["env"], stdin=subprocess.DEVNULL, check=True, timeout=left)
-    except (OSError, subprocess.SubprocessError) as error:
-        sys.stderr.write(f"{debt['name']}: {error}\n")
+        child = subprocess.Popen(
+            debt["argv"], env=debt["env"], stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
+        )
+    except OSError as error:
+        _say(f"{debt['name']}: {error}")
         return False
-    return True
+    try:
+        status = child.wait(DEBT_SECONDS)
+    except subprocess.TimeoutExpired:
+        # With its children, or they would keep what it holds; one that runs as root cannot be made to end.
+        with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait(GRACE)
+        _say(f"{debt['name']}: not done within {DEBT_SECONDS:g} s")
+        return False
+    if status:
+        _say(f"{debt['name']}: status {status}")
+    return status == 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 class Supervisor:
@@ -174,13 +194,13 @@ class Supervisor:
         what is to be removed; and again what failed, as podman does where a container ends just then.
         """
         due = debts = list(reversed(self.debts.values()))
-        deadline = time.monotonic() + DEBT_SECONDS
+        deadline = time.monotonic() + DEBTS_SECONDS
         for number in range(DEBT_TRIES):
             if not due:
                 return
             if number:
                 time.sleep(DEBT_PAUSE)
-            failed = [debt for debt in due if not _settled(debt, deadline)]
+            failed = [debt for debt in due if time.monotonic() > deadline or not _settled(debt)]
             due = failed if number else debts
 
     def tell(self, event: dict[str, object]) -> None:

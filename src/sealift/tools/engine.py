@@ -42,7 +42,7 @@ class Engine:
     pull_options: tuple[str, ...] = ()
     run_options: tuple[str, ...] = ()
     remove_options: tuple[str, ...] = ()
-    absent_image_option: str = "--ignore"
+    image_remove_options: tuple[str, ...] = ()
 
     def call(self, *words: str, check: bool = True, timeout: float = 120) -> process.Completed:
         """Run one of the engine's commands."""
@@ -138,22 +138,24 @@ class Engine:
         return done.stdout + done.stderr
 
     def image_removal(self, image: str) -> tuple[str, ...]:
-        """Return the command that removes an image; one that is not there is no error.
+        """Return the command that removes an image that is in no container.
 
-        It waits for what is just being pulled: podman loses layers that it is just reusing.
+        It waits for what is just being pulled: podman loses layers that it is just reusing. One that is not
+        there is an error to docker alone, which with --force would take its name from one that is in use.
         """
-        words = (*self.command, *self.global_options, "rmi", self.absent_image_option, image)
-        return (FLOCK, str(self._lock()), *words)
+        words = (*self.command, *self.global_options, "rmi", *self.image_remove_options, image)
+        return (FLOCK, str(self._lock), *words)
 
     @contextmanager
     def _storage(self) -> Iterator[None]:
         """Let pulls run side by side, and no removal meanwhile."""
-        with self._lock().open("w") as file:
+        self.locks.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
 
+    @property
     def _lock(self) -> Path:
-        self.locks.mkdir(parents=True, exist_ok=True)
         return self.locks / f"{self.name}.storage"
 
 
@@ -187,7 +189,7 @@ def _why_silent(engine: Engine) -> str:
 
 
 def _docker(locks: Path) -> Engine:
-    return Engine(name="docker", command=("docker",), locks=locks, absent_image_option="--force")
+    return Engine(name="docker", command=("docker",), locks=locks)
 
 
 def _podman(locks: Path, store: Path | None) -> Engine:
@@ -202,4 +204,5 @@ def _podman(locks: Path, store: Path | None) -> Engine:
         pull_options=("--tls-verify=false",),
         run_options=("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--pull=never"),
         remove_options=("--ignore", "--time=0"),
+        image_remove_options=("--ignore",),
     )
