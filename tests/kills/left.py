@@ -114,17 +114,19 @@ class OwnDesk(Desk):
         """Name our containers, running or not: all of our own store, and of a shared one those whose
         images were pulled from one of our ports.
         """
-        found = engine.find(self.cache / "locks", store=self.cache.resolve() / "podman")
+        found = self._engine()
         lines = found.call("ps", "--all", "--format={{.Names}} {{.Image}}").stdout.splitlines()
         hosts = tuple(f" localhost:{port}/" for port in self.ports())
         return [line.split()[0] for line in lines if found.store or any(host in line for host in hosts)]
 
     def images(self) -> list[str]:
         """Name the engine's images that were pulled from one of our ports."""
-        found = engine.find(self.cache / "locks", store=self.cache.resolve() / "podman")
-        lines = found.call("images", "--digests", "--format={{.Repository}}@{{.Digest}}").stdout.splitlines()
+        told = self._engine().call("images", "--digests", "--format={{.Repository}}@{{.Digest}}")
         hosts = tuple(f"localhost:{port}/" for port in self.ports())
-        return [line for line in lines if line.startswith(hosts)]
+        return [line for line in told.stdout.splitlines() if line.startswith(hosts)]
+
+    def _engine(self) -> engine.Engine:
+        return engine.find(self.cache / "locks", store=self.cache.resolve() / "podman")
 
     def _builders(self) -> list[Path]:
         """Return the builders' folders: one after the other needs no second."""

@@ -15,7 +15,6 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import TypeVar
 
 from sealift import process
 from sealift.console import say
-from sealift.errors import InterruptedReleaseError, MissingProgramError, UsageError
+from sealift.errors import MissingProgramError, UsageError
 from sealift.model.config import Config, Variant
 from sealift.model.names import Digest, Platform, Repository, Tag
 from sealift.provision.cache import cache_folder
@@ -35,6 +34,7 @@ from sealift.rehearsal.builder import builder_slot
 from sealift.rehearsal.distroless import suite_of
 from sealift.services.buildkit import create_builder
 from sealift.services.supervised import Supervised
+from sealift.threads import threads_of
 from sealift.tools import buildx, git
 from sealift.tools.engine import Engine
 from sealift.tools.layout import Layout
@@ -95,12 +95,8 @@ class Build:
 
 def interruptible(work: Callable[[], T]) -> T:
     """Do some work in a thread, whose programs are ended when this process is told to end."""
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            return pool.submit(work).result()
-        except (KeyboardInterrupt, InterruptedReleaseError):
-            process.end_all()
-            raise
+    with threads_of(1) as pool:
+        return pool.submit(work).result()
 
 
 def into_engine(build: Build, engine: Engine) -> None:
