@@ -9,9 +9,13 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
-const defaultConfig = "/etc/health-caretaker/config.json"
+const (
+	defaultConfig = "/etc/health-caretaker/config.json"
+	prefix        = "HEALTH_CARETAKER_"
+)
 
 // command is what the arguments and the environment ask for.
 type command struct {
@@ -24,40 +28,87 @@ type command struct {
 	json        bool
 	healthcheck bool
 	checkConfig bool
+	ignored     []string // variables with a value that is not meant for this program
 }
 
 // parse reads arguments before variables, and variables before the configuration.
 func parse(args []string, env func(string) string, errs io.Writer) (command, error) {
 	var c command
+	_, config := c.variable(env, "CONFIG_FILE")
+	logVariable, logFormat := c.variable(env, "LOG_FORMAT")
 	flags := flag.NewFlagSet("health-caretaker", flag.ContinueOnError)
 	flags.SetOutput(errs)
-	flags.StringVar(&c.config, "config", cmp.Or(env("CONFIG_FILE"), defaultConfig), "the configuration; also CONFIG_FILE")
-	flags.Func("web-port", "port of page, API and health; also WEB_PORT (default 8080)", port(&c.webPort))
-	flags.Func("metrics-port", "port of the metrics; also METRICS_PORT (default 9091)", port(&c.metricsPort))
-	flags.StringVar(&c.logFormat, "log-format", cmp.Or(env("LOG_FORMAT"), "json"), "json or text; also LOG_FORMAT")
+	flags.StringVar(&c.config, "config", cmp.Or(config, defaultConfig), "the configuration; also "+prefix+"CONFIG_FILE")
+	flags.Func("web-port", "port of page, API and health; also "+prefix+"WEB_PORT (default 8080)", port(&c.webPort))
+	flags.Func("metrics-port", "port of the metrics; also "+prefix+"METRICS_PORT (default 9091)", port(&c.metricsPort))
+	flags.StringVar(&c.logFormat, "log-format", "", "json or text; also "+prefix+"LOG_FORMAT (default json)")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.BoolVar(&c.version, "version", false, "print the version and end")
 	flags.BoolVar(&c.json, "json", false, "with -version: as JSON")
 	flags.BoolVar(&c.healthcheck, "healthcheck", false, "ask the running service's /healthz; exit 0 or 1")
 	flags.BoolVar(&c.checkConfig, "check-config", false, "say all that is wrong with the configuration; exit 0 or 1")
-
-	for variable, into := range map[string]**int{"WEB_PORT": &c.webPort, "METRICS_PORT": &c.metricsPort} {
-		if text := env(variable); text != "" {
-			if err := port(into)(text); err != nil {
-				return c, complain(errs, fmt.Errorf("%s=%q: %w", variable, text, err))
-			}
-		}
-	}
 	if err := flags.Parse(withoutProgram(args)); err != nil {
 		return c, err
 	}
 	if flags.NArg() > 0 {
 		return c, complain(errs, fmt.Errorf("unexpected argument %q; -help lists the flags", flags.Arg(0)))
 	}
-	if c.logFormat != "json" && c.logFormat != "text" {
-		return c, complain(errs, fmt.Errorf("log format %q is neither json nor text", c.logFormat))
+	serves := !c.version && !c.healthcheck && !c.checkConfig
+	what := "log format"
+	if c.logFormat == "" && logFormat != "" {
+		what, c.logFormat = logVariable, logFormat
+	}
+	c.logFormat = cmp.Or(c.logFormat, "json")
+	if c.logFormat != "json" && c.logFormat != "text" && serves {
+		return c, complain(errs, fmt.Errorf("%s %q is neither json nor text", what, c.logFormat))
+	}
+	// A variable is read only where its port is needed: a bad one does not keep -version from working.
+	for _, p := range []struct {
+		name   string
+		into   **int
+		needed bool
+	}{
+		{"WEB_PORT", &c.webPort, serves || c.healthcheck},
+		{"METRICS_PORT", &c.metricsPort, serves},
+	} {
+		variable, text := c.variable(env, p.name)
+		if text == "" || *p.into != nil || !p.needed {
+			continue
+		}
+		if err := port(p.into)(text); err != nil {
+			return c, complain(errs, fmt.Errorf("%s=%q: %w", variable, text, err))
+		}
 	}
 	return c, nil
+}
+
+// variable is the value of a setting in the environment, by its name with the prefix or by the old name without.
+// Kubernetes and docker put NAME_PORT=tcp://ADDRESS:PORT into every container beside a service that is called NAME,
+// with a prefix of ours if that service is: such an address is no setting, and the next name counts.
+func (c *command) variable(env func(string) string, name string) (variable, value string) {
+	for _, variable := range []string{prefix + name, name} {
+		value := strings.TrimSpace(env(variable))
+		if strings.Contains(value, "://") {
+			c.ignored = append(c.ignored, variable)
+			continue
+		}
+		if value != "" {
+			return variable, value
+		}
+	}
+	return "", ""
+}
+
+// warn tells which variables are ignored: in the log of a service, and else in a line for people.
+func (c command) warn(errs io.Writer, log *slog.Logger) {
+	for _, variable := range c.ignored {
+		what := variable + " is ignored: its value is an address, as Kubernetes sets for a Service of that name"
+		if c.version || c.healthcheck || c.checkConfig {
+			fmt.Fprintln(errs, "health-caretaker: warning:", what)
+		} else {
+			log.Warn(what, "instead", "set "+prefix+strings.TrimPrefix(variable, prefix)+", or enableServiceLinks: false in the pod")
+		}
+	}
 }
 
 // withoutProgram drops the program's own name: people also write

@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, env func(string) string, out, errs 
 		ConfigPath: command.config, WebPort: command.webPort, MetricsPort: command.metricsPort,
 		Info: info, Log: command.logger(errs),
 	}
+	command.warn(errs, options.Log)
 	switch {
 	case command.version && command.json:
 		fmt.Fprintln(out, info.JSON())

@@ -70,7 +70,7 @@ func CheckConfig(o Options, out io.Writer) error {
 		return fmt.Errorf("%s is refused:\n%w", o.ConfigPath, err)
 	}
 	if !file.Exists {
-		return fmt.Errorf("%s is not there; name the file with -config or CONFIG_FILE", o.ConfigPath)
+		return fmt.Errorf("%s is not there; name the file with -config or HEALTH_CARETAKER_CONFIG_FILE", o.ConfigPath)
 	}
 	fmt.Fprintf(out, "%s is valid; endpoints: %d\n", o.ConfigPath, len(file.Config.Endpoints))
 	return nil

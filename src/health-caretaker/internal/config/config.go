@@ -33,6 +33,7 @@ type Endpoint struct {
 	ExpectStatus    Statuses
 	ExpectText      string
 	FollowRedirects bool
+	ServerName      string
 	FailuresToDown  int
 	SuccessesToUp   int
 	Labels          map[string]string

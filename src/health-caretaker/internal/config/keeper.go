@@ -16,6 +16,10 @@ import (
 // settle is how long a file is left alone after a change: editors write in several steps.
 const settle = 100 * time.Millisecond
 
+// look is how long a change may stay unseen where nothing tells of it: network and shared file systems send no events,
+// and a machine may have no watcher left.
+const look = 30 * time.Second
+
 // Status says which configuration is in force, and whether the file on disk is another, refused one.
 type Status struct {
 	Path     string    `json:"path"`
@@ -31,6 +35,8 @@ type Keeper struct {
 	path  string
 	log   *slog.Logger
 	apply func(Config)
+	look  time.Duration
+	late  bool // that the folder cannot be watched is in the log
 
 	mu     sync.Mutex
 	config Config
@@ -49,7 +55,7 @@ func NewKeeper(path string, log *slog.Logger) (*Keeper, error) {
 		log.Warn("no configuration, so nothing is watched", "path", path)
 	}
 	return &Keeper{
-		path: path, log: log, apply: func(Config) {}, config: file.Config, exists: file.Exists, sum: file.Sum,
+		path: path, log: log, apply: func(Config) {}, look: look, config: file.Config, exists: file.Exists, sum: file.Sum,
 		status: Status{Path: path, Valid: true, LoadedAt: time.Now()},
 	}, nil
 }
@@ -87,7 +93,7 @@ func (k *Keeper) take(file File, err error, asked bool) bool {
 		// At the start this means "nothing to watch"; here it is rather an accident.
 		err = errors.New("the file is gone")
 	}
-	if !asked && file.Sum == k.sum && (err == nil) == k.status.Valid {
+	if !asked && file.Sum == k.sum && (err == nil) == k.status.Valid && (err == nil || err.Error() == k.status.Error) {
 		return false
 	}
 	k.sum = file.Sum
@@ -108,19 +114,22 @@ func (k *Keeper) take(file File, err error, asked bool) bool {
 	return true
 }
 
-// Watch reloads on each hangup and when the file changes, until the context ends.
+// Watch reloads on each hangup and when the file changes, until the context ends. Changes are told by the system, and
+// looked for now and then: by the content, since a time of change says little of a file that was mounted or copied.
 func (k *Keeper) Watch(ctx context.Context, hangup <-chan os.Signal) {
 	var events <-chan fsnotify.Event // without a watcher both stay nil, and silent
 	var failures <-chan error
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		k.log.Warn("changes of the configuration are not seen, only SIGHUP", "error", err)
+		k.log.Warn("a change of the configuration is seen late; at once is only SIGHUP", "within", k.look, "error", err)
 	} else {
 		defer watcher.Close()
 		events, failures = watcher.Events, watcher.Errors
 		k.observe(watcher)
-		k.Reload(false) // of what changed since the start, nobody tells
 	}
+	k.Reload(false) // no event tells of what changed since the start
+	ticks := time.NewTicker(k.look)
+	defer ticks.Stop()
 	var settled <-chan time.Time
 	for {
 		select {
@@ -135,6 +144,9 @@ func (k *Keeper) Watch(ctx context.Context, hangup <-chan os.Signal) {
 			if settled == nil {
 				settled = time.After(settle)
 			}
+		case <-ticks.C:
+			k.observe(watcher) // a folder that was made anew
+			k.Reload(false)
 		case <-settled:
 			settled = nil
 			k.observe(watcher)
@@ -150,7 +162,10 @@ func (k *Keeper) observe(watcher *fsnotify.Watcher) {
 		return
 	}
 	if err := watcher.Add(filepath.Dir(k.path)); err != nil {
-		k.log.Info("changes of the configuration are not seen, only SIGHUP", "error", err)
+		if !k.late {
+			k.log.Info("a change of the configuration is seen late; at once is only SIGHUP", "within", k.look, "error", err)
+		}
+		k.late = true
 	}
 	_ = watcher.Add(k.path) // it need not be there
 }

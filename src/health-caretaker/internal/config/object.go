@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Problems is everything that is wrong with a configuration, each with the path of its field.
@@ -144,22 +145,71 @@ func (o *object) done() {
 	}
 }
 
+// decoded is the text of a file. A byte order mark is taken off, as RFC 8259 allows; of another encoding than UTF-8
+// encoding/json would say that a character is invalid, or replace what it cannot read.
+func decoded(content []byte) ([]byte, error) {
+	for _, other := range []struct{ start, name string }{
+		{"\xff\xfe\x00\x00", "UTF-32"}, {"\x00\x00\xfe\xff", "UTF-32"},
+		{"\xff\xfe", "UTF-16"}, {"\xfe\xff", "UTF-16"}, {"{\x00", "UTF-16"}, {"\x00{", "UTF-16"},
+	} {
+		if bytes.HasPrefix(content, []byte(other.start)) {
+			return nil, fmt.Errorf("line 1: not JSON: the file is encoded in %s; save it as UTF-8", other.name)
+		}
+	}
+	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
+	for rest, at := content, 0; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && size == 1 {
+			return nil, fmt.Errorf("line %d: not JSON: a byte that is not UTF-8; save the file as UTF-8", line(content, at))
+		}
+		rest, at = rest[size:], at+size
+	}
+	return content, nil
+}
+
 // wellFormed finds broken JSON and anything after the value, and says the line.
 func wellFormed(content []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	var value json.RawMessage
 	err := decoder.Decode(&value)
-	if err == nil {
-		if _, more := decoder.Token(); errors.Is(more, io.EOF) {
+	at := int(decoder.InputOffset())
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		rest := bytes.TrimLeft(content[at:], " \t\r\n")
+		if len(rest) == 0 {
 			return nil
 		}
-		err = errors.New("there is something after the end of the object")
+		err, at = errors.New("there is something after the end of the object"), len(content)-len(rest)
+	case errors.Is(err, io.EOF):
+		err = errors.New("the file is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err, at = errors.New("the file ends in the middle of the object"), len(content)
+	case errors.As(err, &syntax):
+		err, at = hinted(syntax, content), int(syntax.Offset)
 	}
-	at := decoder.InputOffset()
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		at = syntax.Offset
+	return fmt.Errorf("line %d: not JSON: %w", line(content, at), err)
+}
+
+// hinted adds what is meant as a rule where a character is invalid.
+func hinted(err *json.SyntaxError, content []byte) error {
+	at := min(int(err.Offset), len(content)) - 1
+	if at < 0 {
+		return err
 	}
-	line := 1 + bytes.Count(content[:min(int(at), len(content))], []byte("\n"))
-	return fmt.Errorf("line %d: not JSON: %w", line, err)
+	before := bytes.TrimRight(content[:at], " \t\r\n")
+	switch c := content[at]; {
+	case (c == '}' || c == ']') && bytes.HasSuffix(before, []byte(",")):
+		return fmt.Errorf("%w: the comma before it is one too many", err)
+	case c == '/' || c == '#':
+		return fmt.Errorf("%w: JSON has no comments", err)
+	case c == '\'':
+		return fmt.Errorf("%w: JSON has double quotes only", err)
+	}
+	return err
+}
+
+// line is the number of the line of an offset.
+func line(content []byte, at int) int {
+	return 1 + bytes.Count(content[:min(at, len(content))], []byte("\n"))
 }

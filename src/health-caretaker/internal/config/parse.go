@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -17,7 +18,11 @@ import (
 func Parse(content []byte) (Config, error) {
 	var problems Problems
 	read := Default()
-	if err := wellFormed(content); err != nil {
+	content, err := decoded(content)
+	if err == nil {
+		err = wellFormed(content)
+	}
+	if err != nil {
 		return Config{}, append(problems, err.Error())
 	}
 	root, ok := readObject("", content, &problems)
@@ -93,6 +98,7 @@ func parseEndpoint(path string, raw json.RawMessage, problems *Problems) Endpoin
 	field(o, "expect_status", &e.ExpectStatus)
 	field(o, "expect_text", &e.ExpectText)
 	field(o, "follow_redirects", &e.FollowRedirects)
+	field(o, "server_name", &e.ServerName)
 	field(o, "failures_to_down", &e.FailuresToDown)
 	field(o, "successes_to_up", &e.SuccessesToUp)
 	texts(o, "labels", &e.Labels)
@@ -106,8 +112,10 @@ func parseEndpoint(path string, raw json.RawMessage, problems *Problems) Endpoin
 }
 
 var (
-	token     = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-	labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	token      = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+	host       = regexp.MustCompile(`^[^\s/\\?#@]*$`)
+	serverName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
+	labelName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 )
 
 func (e *Endpoint) check(o *object) {
@@ -121,10 +129,19 @@ func (e *Endpoint) check(o *object) {
 	if !token.MatchString(e.Method) {
 		problems.add(o.at("method"), "%q is not an HTTP method", e.Method)
 	}
+	spelled := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
-		if !token.MatchString(name) || strings.ContainsFunc(e.Headers[name], isControl) {
+		value, lower := e.Headers[name], strings.ToLower(name)
+		if !token.MatchString(name) || strings.ContainsFunc(value, isControl) || (lower == "host" && !host.MatchString(value)) {
 			problems.add(o.at("headers", name), "is not a valid HTTP header")
 		}
+		if other, used := spelled[lower]; used {
+			problems.add(o.at("headers", name), "is the same header as %s: HTTP knows no capitals in names", other)
+		}
+		spelled[lower] = name
+	}
+	if e.ServerName != "" && !serverName.MatchString(e.ServerName) && net.ParseIP(e.ServerName) == nil {
+		problems.add(o.at("server_name"), "%q is not a name such as www.example.org, without scheme and port", e.ServerName)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Labels)) {
 		if !labelName.MatchString(name) {

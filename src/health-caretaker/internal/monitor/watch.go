@@ -3,7 +3,6 @@ package monitor
 import (
 	"context"
 	"maps"
-	"net/url"
 	"reflect"
 	"sync"
 	"time"
@@ -61,7 +60,7 @@ func newWatch(parent context.Context, e config.Endpoint, history int) *watch {
 	alive, end := context.WithCancel(parent)
 	return &watch{
 		alive: alive, end: end, turn: make(chan struct{}, 1),
-		endpoint: e, address: redacted(e.URL), state: Unknown, since: time.Now(), ring: ring{size: history},
+		endpoint: e, address: e.Address(), state: Unknown, since: time.Now(), ring: ring{size: history},
 		checks: map[string]uint64{}, changes: map[State]uint64{},
 	}
 }
@@ -115,10 +114,10 @@ func (w *watch) update(e config.Endpoint, history int) {
 	if reflect.DeepEqual(w.endpoint, e) {
 		return
 	}
-	if w.endpoint.URL != e.URL {
+	if w.endpoint.URL != e.URL || w.endpoint.ServerName != e.ServerName {
 		w.certEnd = time.Time{}
 	}
-	w.endpoint, w.address, w.updated = e, redacted(e.URL), true
+	w.endpoint, w.address, w.updated = e, e.Address(), true
 	w.timer.Reset(firstDelay(time.Second, 1))
 }
 
@@ -185,18 +184,4 @@ func (w *watch) view() View {
 		v.CertificateEnd, v.CertificateDays = &end, &days
 	}
 	return v
-}
-
-// redacted hides what may be secret: the password, and the values of the query.
-func redacted(text string) string {
-	parsed, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	query := parsed.Query()
-	for name := range query {
-		query.Set(name, "xxxxx")
-	}
-	parsed.RawQuery = query.Encode()
-	return parsed.Redacted()
 }

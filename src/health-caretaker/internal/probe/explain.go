@@ -26,38 +26,48 @@ const (
 	HTTP    = "http"
 	Status  = "status"
 	Text    = "text"
+	Proxy   = "proxy"
 )
 
 // Kinds lists them all, for the metrics.
-var Kinds = []string{OK, DNS, Connect, TLS, Timeout, HTTP, Status, Text}
+var Kinds = []string{OK, DNS, Connect, TLS, Timeout, HTTP, Status, Text, Proxy}
 
 // explain says in plain words what stopped a check, and of which kind that is.
-func explain(err error, phase string, timeout time.Duration) (kind, words string) {
+func (x *exchange) explain(err error, phase string) (kind, words string) {
 	var dns *net.DNSError
 	var dial *net.OpError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return Timeout, fmt.Sprintf("no answer within %v (waiting for: %s)", timeout, phase)
+		return Timeout, fmt.Sprintf("no answer within %v (waiting for: %s)", x.endpoint.Timeout, phase)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return DNS, fmt.Sprintf("no such host: %s", dns.Name)
 	case errors.As(err, &dns):
 		return DNS, fmt.Sprintf("the name %s could not be looked up: %s", dns.Name, dns.Err)
 	}
-	if words := explainTLS(err); words != "" {
+	if words := x.explainTLS(err); words != "" {
 		return TLS, words
 	}
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &dial):
+	case errors.As(err, &dial) && dial.Op == "dial" && dial.Addr == nil:
+		return Connect, fmt.Sprintf("cannot connect: %v", dial.Err)
+	case errors.Is(err, syscall.ECONNREFUSED) && dial != nil:
 		return Connect, fmt.Sprintf("connection refused by %v", dial.Addr)
-	case errors.As(err, &dial) && dial.Op == "dial":
+	case dial != nil && dial.Op == "dial":
 		return Connect, fmt.Sprintf("cannot connect to %v: %v", dial.Addr, dial.Err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return HTTP, "the server closed the connection without a full answer"
 	}
-	return HTTP, bare(err).Error()
+	words = bare(err).Error()
+	switch {
+	case strings.HasPrefix(words, "failed to parse Location header"): // and the rest is the address
+		words = "the answer redirects to something that is not a URL"
+	case strings.Contains(words, "malformed "):
+		words = "the answer is not valid HTTP"
+	}
+	return HTTP, x.endpoint.Hide(words)
 }
 
-func explainTLS(err error) string {
+func (x *exchange) explainTLS(err error) string {
 	var (
 		verify  *tls.CertificateVerificationError
 		expired x509.CertificateInvalidError
@@ -78,7 +88,7 @@ func explainTLS(err error) string {
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "the server does not speak TLS on this port"
 	case strings.Contains(bare(err).Error(), "tls: "): // alerts have no type of their own
-		return fmt.Sprintf("the TLS handshake failed: %v", bare(err))
+		return "the TLS handshake failed: " + x.endpoint.Hide(bare(err).Error())
 	}
 	return ""
 }

@@ -9,6 +9,13 @@ import (
 	"time"
 )
 
+// The phases before a request is sent. Through a proxy they are about the proxy, which is asked to connect in the last.
+const (
+	looking    = "looking up the name"
+	connecting = "connecting"
+	sending    = "sending the request"
+)
+
 // Phases is where the time of a check went. After a redirect they are the last request's.
 type Phases struct {
 	DNS       time.Duration
@@ -40,14 +47,14 @@ type stopwatch struct {
 
 func newStopwatch() *stopwatch {
 	now := time.Now()
-	return &stopwatch{start: now, begun: now, phase: "connecting"}
+	return &stopwatch{start: now, begun: now, phase: connecting}
 }
 
 // restart forgets the phases of the request that was redirected here.
 func (s *stopwatch) restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.phase, s.begun, s.phases = "connecting", time.Now(), Phases{}
+	s.phase, s.begun, s.phases = connecting, time.Now(), Phases{}
 }
 
 func (s *stopwatch) begin(phase string) {
@@ -77,11 +84,16 @@ func (s *stopwatch) stop() Phases {
 
 func (s *stopwatch) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn:           func(string) { s.restart() },
-		DNSStart:          func(httptrace.DNSStartInfo) { s.begin("looking up the name") },
-		DNSDone:           func(httptrace.DNSDoneInfo) { s.end(&s.phases.DNS) },
-		ConnectStart:      func(string, string) { s.begin("connecting") },
-		ConnectDone:       func(string, string, error) { s.end(&s.phases.Connect) },
+		GetConn:      func(string) { s.restart() },
+		DNSStart:     func(httptrace.DNSStartInfo) { s.begin(looking) },
+		DNSDone:      func(httptrace.DNSDoneInfo) { s.end(&s.phases.DNS) },
+		ConnectStart: func(string, string) { s.begin(connecting) },
+		ConnectDone: func(_, _ string, err error) {
+			s.end(&s.phases.Connect)
+			if err == nil {
+				s.begin(sending)
+			}
+		},
 		TLSHandshakeStart: func() { s.begin("the TLS handshake") },
 		TLSHandshakeDone:  func(tls.ConnectionState, error) { s.end(&s.phases.TLS) },
 		WroteRequest:      func(httptrace.WroteRequestInfo) { s.begin("the first byte") },

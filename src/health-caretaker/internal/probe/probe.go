@@ -2,14 +2,15 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/sealift/health-caretaker/internal/config"
@@ -39,24 +40,45 @@ var classical = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.Curv
 // Prober makes checks. Each uses a new connection and a full handshake, so that every phase is measured and
 // the certificate is verified every time.
 type Prober struct {
-	plain, secret *http.Transport
 	agent         string
+	trust         *tls.Config
+	environment   func(*http.Request) (*url.URL, error) // which proxy a request goes through
+	plain, secret *http.Transport
+
+	mu    sync.Mutex
+	named map[transportKey]*http.Transport // for endpoints with a server_name
+}
+
+type transportKey struct {
+	secret     bool
+	serverName string
 }
 
 // New makes a Prober that trusts the system's certificates, or those of trust.
 func New(agent string, trust *tls.Config) *Prober {
-	return &Prober{agent: agent, plain: transport(trust, classical), secret: transport(trust, nil)}
+	wrongProxies()
+	p := &Prober{agent: agent, trust: trust, environment: http.ProxyFromEnvironment, named: map[transportKey]*http.Transport{}}
+	p.plain, p.secret = p.newTransport(classical, ""), p.newTransport(nil, "")
+	return p
 }
 
-func transport(trust *tls.Config, curves []tls.CurveID) *http.Transport {
-	settings := trust.Clone()
-	if settings == nil {
-		settings = &tls.Config{}
+func (p *Prober) tls() *tls.Config {
+	if p.trust == nil {
+		return &tls.Config{}
 	}
+	return p.trust.Clone()
+}
+
+func (p *Prober) newTransport(curves []tls.CurveID, serverName string) *http.Transport {
+	settings := p.tls()
 	settings.CurvePreferences = curves
+	if serverName != "" {
+		settings.ServerName = serverName
+	}
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dial,
+		Proxy:                  p.proxy,
+		OnProxyConnectResponse: connected,
+		DialContext:            p.dial,
 		TLSClientConfig:        settings,
 		ForceAttemptHTTP2:      true, // settings of one's own would switch it off
 		DisableKeepAlives:      true,
@@ -64,30 +86,50 @@ func transport(trust *tls.Config, curves []tls.CurveID) *http.Transport {
 	}
 }
 
-type deadline struct{}
+// transport is the one for requests with or without secrets, and with a name for TLS. Transports are kept, since
+// making one for each check would cost more than the check.
+func (p *Prober) transport(secret bool, serverName string) *http.Transport {
+	curves, transport := classical, p.plain
+	if secret {
+		curves, transport = nil, p.secret
+	}
+	if serverName == "" {
+		return transport
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := transportKey{secret, serverName}
+	transport, ok := p.named[key]
+	if !ok {
+		transport = p.newTransport(curves, serverName)
+		p.named[key] = transport
+	}
+	return transport
+}
 
 // dial makes a connection that ends with the check. Transport goes on with what a request began that was given up:
 // servers that take connections and never speak would soon hold every file descriptor.
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	until, _ := ctx.Value(deadline{}).(time.Time)
-	conn, err := (&net.Dialer{Deadline: until, KeepAlive: -1}).DialContext(ctx, network, address)
+func (p *Prober) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	x := exchangeOf(ctx)
+	conn, err := (&net.Dialer{Deadline: x.until, KeepAlive: -1}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(until); err != nil {
+	if err := conn.SetDeadline(x.until); err != nil {
 		conn.Close()
 		return nil, err
 	}
-	return conn, nil
-}
-
-// choose goes by what is sent: who asks with a token or a password wants it safe also from somebody who
-// records it today and decrypts it in twenty years. What anybody may ask for needs no such care.
-func (p *Prober) choose(u *url.URL, e config.Endpoint) *http.Transport {
-	if len(e.Headers) > 0 || e.Body != "" || u.User != nil || u.RawQuery != "" {
-		return p.secret
+	if x.proxy == nil || x.proxy.Scheme != "https" {
+		return conn, nil
 	}
-	return p.plain
+	settings := p.tls()
+	settings.ServerName, settings.NextProtos = x.proxy.Hostname(), []string{"http/1.1"}
+	secured := tls.Client(conn, settings)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secured, nil
 }
 
 // Check asks an endpoint once.
@@ -96,41 +138,32 @@ func (p *Prober) Check(ctx context.Context, e config.Endpoint) Result {
 	defer cancel()
 	clock := newStopwatch()
 	result := Result{At: clock.start}
-	ctx = context.WithValue(ctx, deadline{}, clock.start.Add(e.Timeout+grace))
-	response, err := p.send(clock.trace(ctx), e)
+	x := &exchange{prober: p, endpoint: &e, until: clock.start.Add(e.Timeout + grace)}
+	response, err := x.send(clock.trace(ctx))
 	if err == nil {
 		defer response.Body.Close()
 		result.Status = response.StatusCode
-		result.Kind, result.Error, err = judge(response, e)
+		result.Kind, result.Error, err = x.judge(response)
 	}
+	phase := clock.waitingFor()
 	if err != nil {
-		result.Kind, result.Error = explain(err, clock.waitingFor(), e.Timeout)
+		result.Kind, result.Error = x.explain(err, phase)
+	}
+	if !result.OK() {
+		result.Kind, result.Error = x.blame(err, result.Kind, result.Error, phase)
 	}
 	result.Phases = clock.stop()
-	result.CertEnd = certEnd(response, err)
+	if result.Kind != Proxy {
+		result.CertEnd = certEnd(response, err)
+	}
 	return result
 }
 
-func (p *Prober) send(ctx context.Context, e config.Endpoint) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, e.Method, e.URL, strings.NewReader(e.Body))
-	if err != nil {
-		return nil, err
+func (x *exchange) judge(response *http.Response) (kind, words string, err error) {
+	e := x.endpoint
+	if response.StatusCode == http.StatusProxyAuthRequired && x.proxy != nil {
+		return Proxy, "", proxyError("answered " + named(response.StatusCode) + login(response.StatusCode))
 	}
-	request.Header.Set("User-Agent", p.agent)
-	for name, value := range e.Headers {
-		request.Header.Set(name, value)
-		if strings.EqualFold(name, "Host") {
-			request.Host = value
-		}
-	}
-	client := http.Client{Transport: p.choose(request.URL, e)}
-	if !e.FollowRedirects {
-		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	}
-	return client.Do(request)
-}
-
-func judge(response *http.Response, e config.Endpoint) (kind, words string, err error) {
 	if !e.ExpectStatus.Contain(response.StatusCode) {
 		return Status, fmt.Sprintf("answered %d %s, expected %s",
 			response.StatusCode, http.StatusText(response.StatusCode), e.ExpectStatus), nil
@@ -138,12 +171,17 @@ func judge(response *http.Response, e config.Endpoint) (kind, words string, err 
 	if e.ExpectText == "" {
 		return OK, "", nil
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
-	if err != nil {
+	content, err := text(response)
+	var packed packedError
+	switch {
+	case bytes.Contains(content, []byte(e.ExpectText)):
+		return OK, "", nil
+	case errors.As(err, &packed):
+		return Text, packed.Error(), nil
+	case err != nil:
 		return "", "", err
+	case looksPacked(content):
+		return Text, fmt.Sprintf("the answer does not contain %q; it is compressed, and has no Content-Encoding", e.ExpectText), nil
 	}
-	if !strings.Contains(string(body), e.ExpectText) {
-		return Text, fmt.Sprintf("the answer does not contain %q", e.ExpectText), nil
-	}
-	return OK, "", nil
+	return Text, fmt.Sprintf("the answer does not contain %q", e.ExpectText), nil
 }

@@ -1,6 +1,6 @@
 // The page: every endpoint at a glance, filtered, and live.
 
-import { follow } from "./live.js";
+import { follow, often } from "./live.js";
 import * as one from "./one.js";
 import { labels, make, put, since, took } from "./words.js";
 
@@ -182,9 +182,12 @@ function forget(kept) {
   }
 }
 
-function tell(connected) {
-  put($("line"), connected ? "live" : "connection lost, trying again");
-  document.body.classList.toggle("cut", !connected);
+function tell(how) {
+  const lines = { live: "live", polled: `not live, asks every ${often / 1000} s`, cut: "connection lost, trying again" };
+  put($("line"), lines[how]);
+  if (status === null) put($("verdict"), "Nothing is known yet");
+  document.body.classList.toggle("live", how === "live");
+  document.body.classList.toggle("cut", how === "cut");
 }
 
 // ---- the address: #/name opens an endpoint, ?text=&state=&label= is the filter
