@@ -139,3 +139,86 @@ func TestAFlagWinsOverAVariable(t *testing.T) {
 		t.Errorf("parsed %+v, %v", c, err)
 	}
 }
+
+func TestVariables(t *testing.T) {
+	type variables = map[string]string
+	for _, test := range []struct {
+		env     variables
+		port    int // none is 0
+		config  string
+		format  string
+		ignored string
+	}{
+		{variables{}, 0, defaultConfig, "json", ""},
+		{variables{"HEALTH_CARETAKER_WEB_PORT": "1", "WEB_PORT": "2"}, 1, defaultConfig, "json", ""},
+		{variables{"HEALTH_CARETAKER_WEB_PORT": "", "WEB_PORT": " 2\n"}, 2, defaultConfig, "json", ""},
+		{variables{"WEB_PORT": "tcp://10.96.0.10:80"}, 0, defaultConfig, "json", "WEB_PORT"},
+		{variables{"HEALTH_CARETAKER_WEB_PORT": "tcp://[fd00::1]:80", "WEB_PORT": "2"}, 2, defaultConfig, "json", "HEALTH_CARETAKER_WEB_PORT"},
+		{variables{"HEALTH_CARETAKER_WEB_PORT": "1", "WEB_PORT": "udp://10.96.0.10:80"}, 1, defaultConfig, "json", ""},
+		{variables{"HEALTH_CARETAKER_WEB_PORT": "tcp://a", "WEB_PORT": "tcp://b"}, 0, defaultConfig, "json", "HEALTH_CARETAKER_WEB_PORT WEB_PORT"},
+		{variables{"HEALTH_CARETAKER_PORT": "tcp://10.0.0.1:8080", "HEALTH_CARETAKER_SERVICE_PORT": "8080"}, 0, defaultConfig, "json", ""},
+		{variables{"HEALTH_CARETAKER_CONFIG_FILE": "/a b", "CONFIG_FILE": "/c"}, 0, "/a b", "json", ""},
+		{variables{"HEALTH_CARETAKER_CONFIG_FILE": "tcp://a", "CONFIG_FILE": "/c"}, 0, "/c", "json", "HEALTH_CARETAKER_CONFIG_FILE"},
+		{variables{"HEALTH_CARETAKER_LOG_FORMAT": "text", "LOG_FORMAT": "xml"}, 0, defaultConfig, "text", ""},
+		{variables{"LOG_FORMAT": "tcp://a"}, 0, defaultConfig, "json", "LOG_FORMAT"},
+	} {
+		c, err := parse(nil, func(name string) string { return test.env[name] }, io.Discard)
+		got := 0
+		if c.webPort != nil {
+			got = *c.webPort
+		}
+		if err != nil || got != test.port || c.config != test.config || c.logFormat != test.format ||
+			strings.Join(c.ignored, " ") != test.ignored {
+			t.Errorf("%v: port %d, %+v, %v", test.env, got, c, err)
+		}
+		var log bytes.Buffer
+		c.warn(io.Discard, c.logger(&log))
+		for _, variable := range c.ignored {
+			if !strings.Contains(log.String(), `"level":"WARN","msg":"`+variable+" is ignored") {
+				t.Errorf("%v: logged %s", test.env, log.String())
+			}
+		}
+	}
+}
+
+func TestABadVariableMattersOnlyWhereItIsNeeded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(file, []byte(`{}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"tcp://10.96.0.10:80", "http"} {
+		env := map[string]string{"CONFIG_FILE": file}
+		for _, name := range []string{"WEB_PORT", "METRICS_PORT", "LOG_FORMAT"} {
+			env[name], env[prefix+name] = value, value
+		}
+		for _, args := range [][]string{{"-version"}, {"-help"}, {"-check-config"}, {"-version", "-web-port=1", "-metrics-port=2"}} {
+			var errs bytes.Buffer
+			code := run(t.Context(), args, func(name string) string { return env[name] }, io.Discard, &errs)
+			if code != 0 {
+				t.Errorf("%s %v: exit %d, %s", value, args, code, errs.String())
+			}
+			if link := strings.Contains(value, "://"); args[0] != "-help" &&
+				link != strings.Contains(errs.String(), "health-caretaker: warning: WEB_PORT is ignored") {
+				t.Errorf("%s %v: %s", value, args, errs.String())
+			}
+		}
+		delete(env, "WEB_PORT")
+		delete(env, prefix+"WEB_PORT")
+		closed := run(t.Context(), []string{"-healthcheck", "-web-port=1"}, func(name string) string { return env[name] }, io.Discard, io.Discard)
+		if closed != failed {
+			t.Errorf("%s: -healthcheck ended with %d", value, closed)
+		}
+	}
+	var errs bytes.Buffer
+	code := run(t.Context(), nil, func(name string) string {
+		return map[string]string{"HEALTH_CARETAKER_WEB_PORT": "http", "WEB_PORT": "1"}[name]
+	}, io.Discard, &errs)
+	if code != usage || !strings.Contains(errs.String(), `HEALTH_CARETAKER_WEB_PORT="http": must be a port`) {
+		t.Errorf("exit %d, %s", code, errs.String())
+	}
+	errs.Reset()
+	code = run(t.Context(), nil, func(name string) string { return map[string]string{"LOG_FORMAT": "xml"}[name] }, io.Discard, &errs)
+	if code != usage || !strings.Contains(errs.String(), `LOG_FORMAT "xml" is neither json nor text`) {
+		t.Errorf("exit %d, %s", code, errs.String())
+	}
+}

@@ -204,6 +204,115 @@ func (l lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// blind is a Keeper that runs without a watcher and looks often.
+func blind(t *testing.T, path string) *Keeper {
+	t.Helper()
+	log := make(lines, 100)
+	keeper, err := NewKeeper(path, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keeper.look = 10 * time.Millisecond
+	again := noMoreFiles(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		keeper.Watch(ctx, nil)
+	}()
+	t.Cleanup(func() { stop(); <-ended })
+	if said := <-log; !strings.Contains(said, "is seen late") {
+		t.Fatalf("the watcher did not fail: %s", said)
+	}
+	again()
+	return keeper
+}
+
+// until waits for a state of the Keeper.
+func until(t *testing.T, keeper *Keeper, what string, reached func(Status, Config) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !reached(keeper.Status(), keeper.Config()); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %+v", what, keeper.Status())
+		}
+	}
+}
+
+func TestChangesAreFoundWhereNothingTellsOfThem(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "config.json")
+	write(t, path, watching("a"))
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	keeper := blind(t, path)
+	until(t, keeper, "at the start", func(s Status, _ Config) bool { return s.Valid })
+	before := keeper.Status()
+	time.Sleep(20 * keeper.look)
+	if s := keeper.Status(); s != before {
+		t.Errorf("the same file was loaded again: %+v", s)
+	}
+	named := func(name string) func(Status, Config) bool {
+		return func(s Status, c Config) bool { return s.Valid && c.Endpoints[0].Name == name }
+	}
+	if err := os.WriteFile(path, []byte(watching("b")), 0o600); err != nil { // as long as before, and as old
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	until(t, keeper, "written in place", named("b"))
+	write(t, path, watching("c"))
+	until(t, keeper, "replaced", named("c"))
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	until(t, keeper, "gone", func(s Status, c Config) bool {
+		return s.Error == "the file is gone" && c.Endpoints[0].Name == "c"
+	})
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	until(t, keeper, "a folder in its place", func(s Status, _ Config) bool { return strings.Contains(s.Error, "is a directory") })
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, watching("c"))
+	until(t, keeper, "back", named("c"))
+}
+
+func TestAFolderThatIsMadeAnewIsWatchedAgain(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "config")
+	path := filepath.Join(folder, "config.json")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, watching("a"))
+	k := keep(t, path)
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if _, refusal := k.next(t); refusal != "the file is gone" {
+		t.Errorf("refusal %q", refusal)
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, watching("b"))
+	k.hangup <- syscall.SIGHUP // or half a minute later
+	if name, _ := k.next(t); name != "b" {
+		t.Errorf("watching %q", name)
+	}
+	write(t, path, watching("c"))
+	if name, _ := k.next(t); name != "c" {
+		t.Errorf("watching %q", name)
+	}
+}
+
 func TestAHangupWorksWhereChangesCannotBeSeen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	write(t, path, watching("a"))
@@ -221,7 +330,7 @@ func TestAHangupWorksWhereChangesCannotBeSeen(t *testing.T) {
 		keeper.Watch(ctx, hangup)
 	}()
 	defer func() { stop(); <-ended }()
-	if said := <-log; !strings.Contains(said, "only SIGHUP") {
+	if said := <-log; !strings.Contains(said, "at once is only SIGHUP") {
 		t.Fatalf("the watcher did not fail: %s", said)
 	}
 	again()

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/binary"
 	"errors"
 	"reflect"
 	"slices"
@@ -17,7 +18,8 @@ func TestEveryFieldIsRead(t *testing.T) {
 			{"name": "plain", "url": "http://example.org"},
 			{"name": "full", "url": "https://example.org:8443/a?b=c", "method": "POST", "headers": {"X-A": "b"},
 			 "body": "hello", "interval": "1m30s", "timeout": 2.5, "expect_status": [204, "300-302", "4xx"],
-			 "expect_text": "fine", "follow_redirects": false, "failures_to_down": 3, "successes_to_up": 2,
+			 "expect_text": "fine", "follow_redirects": false,
+			 "server_name": "www.example.org", "failures_to_down": 3, "successes_to_up": 2,
 			 "labels": {"team": "a"}},
 			{"name": "quick", "url": "http://example.org", "interval": 2}
 		]}`))
@@ -34,7 +36,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 			Name: "full", URL: "https://example.org:8443/a?b=c", Method: "POST", Headers: map[string]string{"X-A": "b"},
 			Body: "hello", Interval: 90 * time.Second, Timeout: 2500 * time.Millisecond,
 			ExpectStatus: Statuses{{204, 204}, {300, 302}, {400, 499}}, ExpectText: "fine",
-			FailuresToDown: 3, SuccessesToUp: 2, Labels: map[string]string{"team": "a"},
+			ServerName: "www.example.org", FailuresToDown: 3, SuccessesToUp: 2, Labels: map[string]string{"team": "a"},
 		}, quick},
 	}
 	if !reflect.DeepEqual(read, want) {
@@ -42,6 +44,27 @@ func TestEveryFieldIsRead(t *testing.T) {
 	}
 	if said := read.Endpoints[1].ExpectStatus.String(); said != "204, 300-302, 400-499" {
 		t.Errorf("expected statuses are told as %q", said)
+	}
+}
+
+// utf16 is how some editors save a file.
+func utf16(order binary.AppendByteOrder, text string) string {
+	var out []byte
+	for _, r := range text {
+		out = order.AppendUint16(out, uint16(r))
+	}
+	return string(out)
+}
+
+func TestWhatOthersWriteIsRead(t *testing.T) {
+	for _, content := range []string{
+		"\ufeff{}", "\ufeff\n{}\r\n",
+		`{"endpoints": [{"name": "café", "url": "https://a", "server_name": "2001:db8::1", "headers": {"Host": "[::1]:80", "host2": "b"}}]}`,
+		`{"endpoints": [{"name": "a", "url": "https://a", "server_name": "_a.b.example.", "labels": {"a": "b", "A": "c"}}]}`,
+	} {
+		if _, err := Parse([]byte(content)); err != nil {
+			t.Errorf("%q: %v", content, err)
+		}
 	}
 }
 
@@ -56,6 +79,21 @@ func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
 		{"", []string{"line 1: not JSON"}},
 		{"{\n\"web_port\": 1,\n}", []string{"line 3: not JSON"}},
 		{"{}{}", []string{"line 1: not JSON: there is something after"}},
+		{" \n", []string{"line 1: not JSON: the file is empty"}},
+		{"{\n\"web_port\": 1,\n}", []string{"line 3: not JSON: invalid character '}' looking for beginning of object key string: the comma"}},
+		{"{\"allowed_origins\": [\n\"https://a\", ]\n}", []string{"line 2: not JSON: invalid character ']' looking for beginning of value: the comma"}},
+		{"{\n// why\n\"web_port\": 1}", []string{"line 2: not JSON: invalid character '/' looking for beginning of object key string: JSON has no comments"}},
+		{"{\n# why\n}", []string{"line 2: not JSON: invalid character '#' looking for beginning of object key string: JSON has no comments"}},
+		{"{'web_port': 1}", []string{"line 1: not JSON: invalid character '\\'' looking for beginning of object key string: JSON has double"}},
+		{"{\n\"web_port\": 1\n", []string{"line 3: not JSON: the file ends in the middle"}},
+		{"{\n}\n\n]", []string{"line 4: not JSON: there is something after"}},
+		{"\ufeff{\n,}", []string{"line 2: not JSON: invalid character ','"}},
+		{"{\n\"endpoints\": [{\"name\": \"caf\xe9\"}]}", []string{"line 2: not JSON: a byte that is not UTF-8"}},
+		{utf16(binary.LittleEndian, "\ufeff{}"), []string{"line 1: not JSON: the file is encoded in UTF-16"}},
+		{utf16(binary.BigEndian, "\ufeff{}"), []string{"line 1: not JSON: the file is encoded in UTF-16"}},
+		{utf16(binary.LittleEndian, "{}"), []string{"line 1: not JSON: the file is encoded in UTF-16"}},
+		{utf16(binary.BigEndian, "{}"), []string{"line 1: not JSON: the file is encoded in UTF-16"}},
+		{"\xff\xfe\x00\x00{\x00\x00\x00", []string{"line 1: not JSON: the file is encoded in UTF-32"}},
 		{"[]", []string{"config: must be an object"}},
 		{`{"web_port": "80", "history": null, "max_concurrent": 1.5}`, []string{
 			"web_port: must be a whole number, not string",
@@ -106,6 +144,17 @@ func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
 			"endpoints[0].headers.a b: is not a valid HTTP header", "endpoints[0].headers.d: is not a valid HTTP header",
 			"endpoints[0].headers.f: is not a valid HTTP header",
 		}},
+		{endpoint(`"headers": {"X-Api-Key": "a", "x-api-key": "b", "X-API-KEY": "c", "Host": "a b"}`), []string{
+			"endpoints[0].headers.Host: is not a valid HTTP header",
+			"endpoints[0].headers.X-Api-Key: is the same header as X-API-KEY",
+			"endpoints[0].headers.x-api-key: is the same header as X-Api-Key",
+		}},
+		{endpoint(`"server_name": "https://a.example", "Server_name": "a", "headers": {"host": "http://a"}`), []string{
+			"endpoints[0].Server_name: unknown field", "endpoints[0].headers.host: is not a valid HTTP header",
+			`endpoints[0].server_name: "https://a.example" is not a name such as`,
+		}},
+		{endpoint(`"server_name": "a.example:443"`), []string{"endpoints[0].server_name: "}},
+		{endpoint(`"server_name": "*.example"`), []string{"endpoints[0].server_name: "}},
 		{endpoint(`"labels": {"1a": "b"}, "headers": []`), []string{
 			"endpoints[0].headers: must be an object", "endpoints[0].labels.1a: a label's name has",
 		}},

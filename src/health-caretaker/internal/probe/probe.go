@@ -174,12 +174,12 @@ func (x *exchange) judge(response *http.Response) (kind, words string, err error
 	content, err := text(response)
 	var packed packedError
 	switch {
-	case bytes.Contains(content, []byte(e.ExpectText)):
-		return OK, "", nil
 	case errors.As(err, &packed):
 		return Text, packed.Error(), nil
 	case err != nil:
 		return "", "", err
+	case bytes.Contains(content, []byte(e.ExpectText)):
+		return OK, "", nil
 	case looksPacked(content):
 		return Text, fmt.Sprintf("the answer does not contain %q; it is compressed, and has no Content-Encoding", e.ExpectText), nil
 	}

@@ -50,13 +50,10 @@ var wrongProxies = sync.OnceValue(func() map[string]proxyError {
 
 // badProxy says why an address is of no use, without repeating it: a password may be what makes it unreadable.
 func badProxy(text string) string {
-	parsed, err := url.Parse(text)
-	if err != nil || parsed.Scheme == "" || parsed.Host == "" {
-		if strings.Contains(text, "://") && err == nil {
-			return "its address names no host"
-		}
-		parsed, err = url.Parse("http://" + text)
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
 	}
+	parsed, err := url.Parse(text)
 	switch {
 	case err != nil:
 		return "its address is not one such as http://user:password@proxy.example.org:3128 " +
