@@ -26,6 +26,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 def main() -> None:
     """Run the command line and exit with its code."""
     listen()
+    console.write_every_character()
     try:
         from sealift.cli import app
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2] / "src"
 ROWS = (
     ("errors",),
     ("model",),
-    ("console",),
+    ("console", "places"),
     ("process",),
     ("patience", "threads"),
     ("tools",),

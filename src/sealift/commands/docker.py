@@ -16,6 +16,7 @@ from sealift.commands.opening import checkout
 from sealift.errors import MissingProgramError, RefusedError, UsageError
 from sealift.model import config as configuration
 from sealift.model.names import Repository, Tag
+from sealift.places import csv_field, shell_word
 from sealift.provision.cache import cache_folder
 from sealift.rehearsal.distroless import suite_of
 from sealift.tools import engine as engines
@@ -123,7 +124,7 @@ def check(variant: VariantArgument = "static") -> None:
         raise RefusedError(
             f"{binary} is not static",
             means="distroless static has no loader and no library: it would not start there",
-            next_step=f"sealift explain {binary}",
+            next_step=f"sealift explain {shell_word(binary)}",
         )
 
 
@@ -213,7 +214,13 @@ def _mounted(config: Path) -> tuple[str, ...]:
     if not config.is_file():
         raise UsageError(f"{config} is not there", next_step="leave --config out, and nothing is watched")
     where = config.resolve()
-    return f"--volume={where.parent}:/config:ro", f"--env=CONFIG_FILE=/config/{where.name}"
+    if ":" in str(where.parent):
+        source = csv_field(f"source={where.parent}")
+        mount = f"--mount=type=bind,{source},target=/config,readonly"
+    else:
+        # podman before 4.4 reads no quotes in --mount.
+        mount = f"--volume={where.parent}:/config:ro"
+    return mount, f"--env=CONFIG_FILE=/config/{where.name}"
 
 
 def _make(target: str, variant: str) -> str:

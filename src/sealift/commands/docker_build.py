@@ -25,6 +25,7 @@ from sealift.console import say
 from sealift.errors import MissingProgramError, UsageError
 from sealift.model.config import Config, Variant
 from sealift.model.names import Digest, Platform, Repository, Tag
+from sealift.places import csv_field
 from sealift.provision.cache import cache_folder
 from sealift.provision.everything import Provided, provide_all
 from sealift.provision.recipe import this_platform
@@ -35,7 +36,7 @@ from sealift.rehearsal.distroless import suite_of
 from sealift.services.buildkit import create_builder
 from sealift.services.supervised import Supervised
 from sealift.threads import threads_of
-from sealift.tools import buildx, git
+from sealift.tools import buildx, git, regctl
 from sealift.tools.engine import Engine
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
@@ -137,16 +138,21 @@ def engine_build(
 ) -> None:
     """Let the engine's own builder make an image for the engine's own store."""
     options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-    where = ("--file", str(dockerfile), "--tag", image, *options, str(context))
+    where = ("--tag", image, *options, str(context))
     say(f"building {image} with {engine.name}; a minute or two the first time")
     if engine.name == "podman":
-        # OCI's own form of a configuration has no place for HEALTHCHECK.
-        engine.call("build", "--format=docker", *where, timeout=3600)
+        # OCI's own form of a configuration has no place for HEALTHCHECK. podman takes a list of files.
+        files = f"--file={csv_field(str(dockerfile))}"
+        engine.call("build", "--format=docker", files, *where, timeout=3600)
         return
     # buildx of our own: Debian's docker comes without, and then builds as in 2013.
     provide_all(["docker-buildx"], cache=cache_folder())
     process.run(
-        ["docker-buildx", "build", "--builder=default", "--load", "--provenance=false", *where], timeout=3600
+        [
+            *("docker-buildx", "build", "--builder=default", "--load", "--provenance=false"),
+            *("--file", str(dockerfile), *where),
+        ],
+        timeout=3600,
     )
 
 
@@ -154,7 +160,7 @@ def load(engine: Engine, layout: Path, image: str, archive: Path) -> None:
     """Give an engine this machine's image of a layout; no engine of today's Debian reads layouts itself."""
     source = f"ocidir://{layout}@{Layout(layout).index()}"
     named = ("--platform", str(this_platform()), "--name", image)
-    process.run(["regctl", "image", "export", *named, source, str(archive)], timeout=300)
+    regctl.regctl("image", "export", *named, source, str(archive), check=True)
     engine.load(archive)
 
 
@@ -234,7 +240,7 @@ def reachable(image: str) -> bool:
 
 def _stand_ins(
     absent: Sequence[str], platforms: Sequence[Platform], provided: Provided, folder: Path
-) -> dict[str, str]:
+) -> dict[str, buildx.OciLayout]:
     """Make an equal of each image that cannot be had, as a named build context."""
     contexts = {}
     for name in absent:
@@ -243,11 +249,11 @@ def _stand_ins(
                 suite_of(found["suite"]).name, platforms, cache_folder(), folder / found["suite"]
             )
             base = next(b for kind, b in made.items() if kind == found["kind"])
-            contexts[name] = f"oci-layout://{base.layout}@{base.digest}"
+            contexts[name] = buildx.OciLayout(folder=base.layout, digest=base.digest)
             words = "an equal, assembled from Debian's signed packages"
         elif name.startswith(GOLANG):
             image = golang.assemble(provided.go, platforms, cache=cache_folder())
-            contexts[name] = f"oci-layout://{image.layout}@{image.digest}"
+            contexts[name] = buildx.OciLayout(folder=image.layout, digest=image.digest)
             words = image.words
         else:
             raise UsageError(

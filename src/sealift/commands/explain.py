@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from sealift import console, process
+from sealift import console
 from sealift.commands.opening import JsonOption
 from sealift.elf.facts import ElfFacts
 from sealift.elf.rootfs import Rootfs
@@ -23,6 +23,7 @@ from sealift.provision.cache import cache_folder
 from sealift.provision.everything import provide_all
 from sealift.tools import engine as engines
 from sealift.tools.layout import Layout
+from sealift.tools.regctl import LAYOUT, regctl
 from sealift.tools.registry import Registry
 
 NOT_STARTED = 3
@@ -108,7 +109,8 @@ def open_base(text: str | None, arch: str) -> Base:
     """Open the image for an architecture; where there is none, another, against which that is an error."""
     if text is None:
         return Base(Rootfs((), "distroless static (no loader, no libraries)"))
-    name, at, digest = text.partition("@")
+    # A folder's name may hold what begins a digest.
+    name, at, digest = (text, "", "") if "@" not in text or Path(text).is_dir() else text.rpartition("@")
     if name and Path(name).is_dir():
         layout = Layout(Path(name))
         return _of_layout(layout, Digest(digest) if at else layout.index(), name, arch)
@@ -135,7 +137,7 @@ def _fetch(reference: str, folder: Path) -> Path:
 def _fetch_from_registry(reference: str, folder: Path, *, plain_http: tuple[str, ...]) -> Path:
     provide_all(["regctl"], cache=cache_folder())
     try:
-        Registry(plain_http=plain_http).copy(reference, f"ocidir://{folder}:base")
+        Registry(plain_http=plain_http).copy(reference, f"{LAYOUT}{folder}:base")
     except OutsideError as error:
         raise OutsideError(
             f"{reference} cannot be fetched",
@@ -158,8 +160,9 @@ def _take_from_engine(image: str, folder: Path) -> bool:
         return False
     provide_all(["regctl"], cache=cache_folder())
     archive = folder.with_name("image.tar")
+    folder.mkdir()
     engine.save(image, archive)
-    process.run(["regctl", "image", "import", f"ocidir://{folder}:base", str(archive)])
+    regctl("image", "import", f"{LAYOUT}{folder}:base", str(archive), check=True)
     return True
 
 

@@ -23,6 +23,7 @@ from sealift.errors import UsageError
 from sealift.model.names import Digest
 from sealift.model.plan import Plan
 from sealift.model.run import RunFolder
+from sealift.places import readable
 from sealift.stations.plan import plan as make_plan
 from sealift.tools import git
 
@@ -110,7 +111,7 @@ class Opened:
 
 def checkout() -> Path:
     """Return the checkout that this was started in."""
-    return git.top(Path.cwd())
+    return readable(git.top(Path.cwd()), "a checkout")
 
 
 def planned(root: Path, asked: Asked) -> Plan:

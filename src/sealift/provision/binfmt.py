@@ -7,12 +7,12 @@ https://docs.kernel.org/admin-guide/binfmt-misc.html
 from __future__ import annotations
 
 import platform
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from sealift import console
 from sealift.errors import MissingProgramError
+from sealift.places import shell_word
 from sealift.process import ProgramFailedError, run
 from sealift.provision.root import root_prefix
 
@@ -85,7 +85,7 @@ def ensure_arm64(*, folder: Path = FOLDER, conf: Path = CONF) -> str:
         raise MissingProgramError(
             f"arm64 programs are handed to {handler.interpreter} without the flag F",
             means="inside a container that file is not there, so no arm64 image would start",
-            next_step=f"echo -1 | sudo tee {folder / handler.name}, then run this again",
+            next_step=f"echo -1 | sudo tee {shell_word(folder / handler.name)}, then run this again",
         )
     return f"{handler.interpreter} (flags {handler.flags})"
 
@@ -115,10 +115,10 @@ def _register(folder: Path, conf: Path) -> Handler:
 
 
 def _cannot(folder: Path, conf: Path, means: str) -> MissingProgramError:
-    register = shlex.quote(str(folder / "register"))
+    register = shell_word(folder / "register")
+    mount = f"test -e {register} || mount -t binfmt_misc binfmt_misc {shell_word(folder)}"
     return MissingProgramError(
         "arm64 programs cannot be run here: qemu is not registered with the kernel",
         means=means,
-        next_step=f"sudo sh -c 'test -e {register} || mount -t binfmt_misc binfmt_misc {folder};"
-        f" cat {conf} > {register}'",
+        next_step=f"sudo sh -c {shell_word(f'{mount}; cat {shell_word(conf)} > {register}')}",
     )

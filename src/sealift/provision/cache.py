@@ -17,12 +17,14 @@ from pathlib import Path
 import filelock
 
 from sealift.errors import UsageError
+from sealift.places import readable
 
 
 def cache_folder() -> Path:
     """Return ``$SEALIFT_CACHE``, or ``~/.cache/sealift``."""
     chosen = os.environ.get("SEALIFT_CACHE")
-    return Path(chosen).absolute() if chosen else Path.home() / ".cache" / "sealift"
+    folder = Path(chosen).absolute() if chosen else Path.home() / ".cache" / "sealift"
+    return readable(folder, "the cache (SEALIFT_CACHE)", on_path=True)
 
 
 def sha256_of(path: Path) -> str:

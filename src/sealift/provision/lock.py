@@ -20,6 +20,7 @@ import yaml
 from sealift.errors import UsageError
 from sealift.model.codec import convert
 from sealift.model.names import Platform
+from sealift.places import shell_word
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 
@@ -46,7 +47,8 @@ class Lock:
             return cls()
         except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
             raise UsageError(
-                f"{path} is not a lock: {error}", next_step=f"git checkout -- {path}, or correct it"
+                f"{path} is not a lock: {error}",
+                next_step=f"git checkout -- {shell_word(path)}, or correct it",
             ) from error
 
     def get(self, name: str, key: str) -> str | None:

@@ -26,6 +26,7 @@ from sealift import process
 from sealift.console import say
 from sealift.errors import OutsideError, UsageError
 from sealift.model.codec import decode, publish
+from sealift.places import plainly
 from sealift.provision.debian import ensure_file
 from sealift.rehearsal.debian import Deb, stanzas
 
@@ -214,8 +215,11 @@ def _fetch(record: Path, codename: str, arch: str, names: tuple[str, ...]) -> Pa
     with tempfile.TemporaryDirectory(dir=cache, prefix=prefix) as temporary:
         new = Path(temporary) / "debs"
         new.mkdir()
-        env = _private_root(Path(temporary) / "root", mirror().sources(codename), arch)
-        _download(names, f"{codename} {arch}", new, env)
+        root = Path(temporary) / "root"
+        # Its configuration has no way to quote a quote.
+        with plainly(root) as plain:
+            env = _private_root(root, plain, mirror().sources(codename), arch)
+            _download(names, f"{codename} {arch}", new, env)
         files = {path.name: _sha256(path) for path in new.glob("*.deb")}
         # Named by its content: who still reads an older set is not disturbed.
         digest = hashlib.sha256(msgspec.json.encode(files, order="sorted")).hexdigest()
@@ -252,8 +256,8 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _private_root(root: Path, sources: str, arch: str) -> dict[str, str]:
-    """Make a root for apt and return the environment in which apt works there."""
+def _private_root(root: Path, plain: Path, sources: str, arch: str) -> dict[str, str]:
+    """Make a root for apt, with a plain path to it, and return the environment in which apt works there."""
     for part in (
         "etc/apt/sources.list.d",
         "etc/apt/apt.conf.d",
@@ -272,7 +276,7 @@ def _private_root(root: Path, sources: str, arch: str) -> dict[str, str]:
     ).stdout
     settings = root / "apt.conf"
     settings.write_text(
-        f'{ways_out}\nDir "{root}";\nDir::State::status "{root}/var/lib/dpkg/status";\n'
+        f'{ways_out}\nDir "{plain}";\nDir::State::status "{plain}/var/lib/dpkg/status";\n'
         f'APT::Architecture "{arch}";\nAPT::Architectures:: "{arch}";\nAcquire::Languages "none";\n'
     )
     return {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C"}

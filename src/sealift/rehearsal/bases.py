@@ -25,6 +25,7 @@ from filelock import FileLock
 
 from sealift.errors import SealiftError, UsageError
 from sealift.model.names import Digest, Platform
+from sealift.places import shell_word
 from sealift.rehearsal import apt
 from sealift.rehearsal.debian import Deb
 from sealift.rehearsal.distroless import (
@@ -144,7 +145,7 @@ def _read_folder(suite: Suite, platform: Platform, folder: Path) -> dict[str, De
         raise UsageError(
             f"{folder} lacks {', '.join(missing)} for {platform}",
             means=f"an image of {suite.name} cannot be assembled",
-            next_step=f"rm -r {folder}, then run this again",
+            next_step=f"rm -r {shell_word(folder)}, then run this again",
         )
     return {name: found[name] for name in suite.names}
 

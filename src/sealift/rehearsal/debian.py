@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.errors import DefectError, OutsideError
+from sealift.places import shell_word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def _broken(path: Path, why: str) -> OutsideError:
     return OutsideError(
         f"{path} is not a Debian package that can be read: {why}",
         means="it was not downloaded to its end, or is packed in a way that is new to sealift",
-        next_step=f"rm {path}, then run this again",
+        next_step=f"rm {shell_word(path)}, then run this again",
     )
 
 

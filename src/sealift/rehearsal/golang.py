@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 from filelock import FileLock
@@ -26,7 +25,7 @@ from sealift.errors import MissingProgramError, SealiftError
 from sealift.model.names import Digest, Platform
 from sealift.provision.go import MODULE_SETTINGS, Go, go_environment
 from sealift.rehearsal.oci_writer import LayerTar, Packed, writing
-from sealift.tools.go import ZIG
+from sealift.tools.go import ZIG, zig_home
 from sealift.tools.layout import Layout
 
 # Raise it whenever the same Go and zig would give another image.
@@ -128,19 +127,11 @@ def _go(root: Path) -> LayerTar:
 
 
 def _zig() -> LayerTar:
-    root = _ziglang()
+    root = zig_home()
     headers = root / "lib" / "libc" / "include"
     files = (file for part in ("zig", "lib") for file in _files(root / part))
     wanted = (file for file in files if headers not in file.parents or _for_linux(file.relative_to(headers)))
     return _tree(root, wanted, ZIG_HOME)
-
-
-def _ziglang() -> Path:
-    """Return the folder of the wheel that is in our own environment."""
-    spec = find_spec("ziglang")
-    if spec is None or spec.origin is None:
-        raise MissingProgramError("the C compiler zig is not here", next_step="make venv")
-    return Path(spec.origin).parent
 
 
 def _for_linux(header: Path) -> bool:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from sealift.errors import UsageError
+from sealift.places import plain
 from sealift.process import run
 from sealift.services.service import Service, SocketReady
 
-# sun_path in <linux/un.h>, with its final zero.
-_LONGEST_SOCKET = 107
+SOCKET = "buildkitd.sock"
+# What sun_path of <linux/un.h> holds beside its final zero, less the socket's own name.
+_LONGEST_ROOT = 107 - len(f"/{SOCKET}")
 # More than the releases of a day need, and little enough for a hosted runner's disk.
 KEEP_BYTES = 3_000_000_000
 
@@ -23,35 +24,28 @@ def buildkit(
 
     Its socket is ``socket_of(root)``. It needs root's rights, to mount and to make namespaces.
     """
-    socket = socket_of(root)
-    if len(str(socket)) > _LONGEST_SOCKET:
-        raise UsageError(
-            f"the path of BuildKit's socket is too long: {socket}",
-            means=f"Linux takes {_LONGEST_SOCKET} characters",
-            next_step="set SEALIFT_CACHE to a shorter folder",
-        )
     root.mkdir(parents=True, exist_ok=True)
     config = root / "buildkitd.toml"
     config.write_text(config_of(root, keep_bytes=keep_bytes, registries=registries), encoding="utf-8")
     return Service(
         name="buildkitd",
         argv=("buildkitd", "--config", str(config)),
-        ready=SocketReady(socket),
+        ready=SocketReady(socket_of(root)),
         log=log,
         root=True,
     )
 
 
 def socket_of(root: Path) -> Path:
-    """Return the socket of the daemon whose state is in ``root``."""
-    return root.absolute() / "buildkitd.sock"
+    """Return the socket of the daemon whose state is in ``root``, which is there."""
+    return plain(root, longest=_LONGEST_ROOT) / SOCKET
 
 
 def config_of(root: Path, *, keep_bytes: int, registries: tuple[str, ...]) -> str:
     """Write the daemon's configuration."""
     return "\n".join(
         [
-            f'root = "{root.absolute() / "state"}"',
+            f'root = "{plain(root, longest=_LONGEST_ROOT) / "state"}"',
             "[grpc]",
             f'address = ["unix://{socket_of(root)}"]',
             # The daemon is root's, and whoever started it speaks to it.

@@ -66,9 +66,9 @@ def image(
             dockerfile=source / config.dockerfile,
             context=source,
             contexts={
-                "binary": str(run.dist(variant)),
+                "binary": run.dist(variant),
                 # By its name upstream: BuildKit would write the layers of a replaced stage anew.
-                base.name: f"oci-layout://{base.layout}@{base.digest}",
+                base.name: buildx.OciLayout(folder=base.layout, digest=base.digest),
             },
             arguments={"SUITE": plan.config.suite},
             platforms=plan.config.platforms,

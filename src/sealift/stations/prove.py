@@ -12,6 +12,7 @@ from sealift.model.evidence import Compiled, Proven
 from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
+from sealift.places import shell_word
 from sealift.stations.gate import GateRefusedError, Looks
 from sealift.tools.gobinary import BuildInfo, read_build_info
 
@@ -32,7 +33,7 @@ def prove(cell: Cell, plan: Plan, compiled: Compiled, base: Rootfs, run: RunFold
     _look_build(looks, info, cell, plan)
     gates = looks.done(
         means="this binary would not start on its base, or is not what was planned",
-        next_step=f"sealift explain {path}",
+        next_step=f"sealift explain {shell_word(path)}",
     )
     return Proven(
         gates=gates,

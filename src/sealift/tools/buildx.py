@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from sealift import process
 from sealift.errors import OutsideError
-from sealift.model.names import Platform
+from sealift.model.names import Digest, Platform
+from sealift.places import csv_field, linked
 
 # What gRPC and Go's network say on buildx's last line when the builder is not reached, or is lost on the way.
 _UNREACHED = re.compile(
@@ -23,6 +25,14 @@ _NO_ANSWER = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
+class OciLayout:
+    """An image or index in an OCI layout folder."""
+
+    folder: Path
+    digest: Digest
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildRequest:
     """One build. ``contexts`` replaces stages and images by name; ``epoch`` is every file's time, in seconds.
 
@@ -32,7 +42,7 @@ class BuildRequest:
     builder: str
     dockerfile: Path
     context: Path
-    contexts: Mapping[str, str]
+    contexts: Mapping[str, Path | OciLayout]
     arguments: Mapping[str, str]
     platforms: Sequence[Platform]
     labels: Mapping[str, str]
@@ -48,22 +58,32 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
     ProgramFailedError where the build fails, and another OutsideError where the builder is not reached or
     cannot answer now.
     """
-    options = [f"--build-context={name}={place}" for name, place in sorted(request.contexts.items())]
-    options += [f"--build-arg={key}={value}" for key, value in sorted(request.arguments.items())]
+    options = [f"--build-arg={key}={value}" for key, value in sorted(request.arguments.items())]
     options += [f"--label={key}={value}" for key, value in sorted(request.labels.items())]
-    output = f"type=oci,tar=false,dest={request.output},rewrite-timestamp=true,name={request.name}"
-    done = process.run(
-        [
-            *("docker-buildx", "build", *_builder(request.builder), "--progress=plain"),
-            *("--file", request.dockerfile, "--platform", ",".join(request.platforms)),
-            *options,
-            *("--provenance=false", "--sbom=false", f"--output={output}", request.context),
-        ],
-        env={**env, "SOURCE_DATE_EPOCH": str(request.epoch)},
-        check=False,
-    )
+    where = csv_field(f"dest={request.output}")
+    output = f"type=oci,tar=false,{where},rewrite-timestamp=true,name={request.name}"
+    with ExitStack() as stack:
+        for name, context in sorted(request.contexts.items()):
+            options.append(f"--build-context={name}={_place(context, stack)}")
+        done = process.run(
+            [
+                *("docker-buildx", "build", *_builder(request.builder), "--progress=plain"),
+                *("--file", request.dockerfile, "--platform", ",".join(request.platforms)),
+                *options,
+                *("--provenance=false", "--sbom=false", f"--output={output}", request.context),
+            ],
+            env={**env, "SOURCE_DATE_EPOCH": str(request.epoch)},
+            check=False,
+        )
     if done.returncode != 0:
         raise _failure(done, request.builder)
+
+
+def _place(context: Path | OciLayout, stack: ExitStack) -> str:
+    """Spell a named context; a layout's address takes no path with a colon, so it gets a link's."""
+    if isinstance(context, Path):
+        return str(context)
+    return f"oci-layout://{stack.enter_context(linked(context.folder))}@{context.digest}"
 
 
 def _failure(done: process.Completed, builder: str) -> OutsideError:

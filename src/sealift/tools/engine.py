@@ -14,11 +14,14 @@ from pathlib import Path
 from sealift import process
 from sealift.errors import MissingProgramError
 from sealift.model.names import Digest, Platform
+from sealift.places import linked, plain
 
 # What a careful operator would set; the image must start under it.
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65532:65532")
 # Of util-linux, which every Debian has.
 SETSID, FLOCK = "/usr/bin/setsid", "/usr/bin/flock"
+# podman takes a run root of 50 characters at most, which is the store's "run".
+_LONGEST_STORE = 50 - len("/run")
 
 WAYS = """
     Debian's docker:  sudo apt-get install -y docker.io && sudo service docker start
@@ -64,8 +67,9 @@ class Engine:
         if kept.exists():
             return
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with self._storage():
-            self.call("pull", "--quiet", f"--platform={platform}", f"oci:{layout}")
+        with self._storage(), linked(layout) as link:
+            # podman names the image after the path, which must therefore be one of a reference.
+            self.call("pull", "--quiet", f"--platform={platform}", f"oci:{link}")
         kept.touch()
 
     def removal(self, name: str) -> tuple[str, ...]:
@@ -110,12 +114,13 @@ class Engine:
 
     def load(self, archive: Path) -> None:
         """Take an image from a tar in docker's own form."""
-        with self._storage():
-            self.call("load", "--input", str(archive), timeout=600)
+        with self._storage(), linked(archive.parent) as link:
+            self.call("load", "--input", str(link / archive.name), timeout=600)
 
     def save(self, image: str, archive: Path) -> None:
         """Write an image to a tar."""
-        self.call("save", "--output", str(archive), image, timeout=600)
+        with linked(archive.parent) as link:
+            self.call("save", "--output", str(link / archive.name), image, timeout=600)
 
     def take_file(self, image: str, path: str, to: Path) -> None:
         """Copy a file out of an image, which is not started for it."""
@@ -193,7 +198,12 @@ def _docker(locks: Path) -> Engine:
 
 
 def _podman(locks: Path, store: Path | None) -> Engine:
-    own = () if store is None else (f"--root={store / 'storage'}", f"--runroot={store / 'run'}")
+    own: tuple[str, ...] = ()
+    if store is not None:
+        # A comma or a colon would end the kernel's list of an overlay's folders; conmon reads ASCII alone.
+        store.mkdir(parents=True, exist_ok=True)
+        near = plain(store, longest=_LONGEST_STORE)
+        own = (f"--root={near / 'storage'}", f"--runroot={near / 'run'}")
     # In a small VM crun meets hybrid cgroups and rlimits that it may not raise; runc does not.
     return Engine(
         name="podman",

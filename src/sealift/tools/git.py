@@ -20,7 +20,7 @@ def git(root: Path, *words: str) -> str:
 def top(folder: Path) -> Path:
     """Return the root of the checkout that a folder lies in."""
     try:
-        return Path(git(folder, "rev-parse", "--show-toplevel").strip())
+        return Path(git(folder, "rev-parse", "--show-toplevel").removesuffix("\n"))
     except process.ProgramFailedError as error:
         raise UsageError(
             f"{folder} is not in a git checkout", next_step="run this inside a clone of the repository"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from sealift import process
-from sealift.errors import OutsideError
+from sealift.errors import MissingProgramError, OutsideError
 from sealift.model.config import Linkage
 from sealift.model.names import Platform
 
@@ -43,6 +44,14 @@ class GoBuildRequest:
     cache: Path
 
 
+def zig_home() -> Path:
+    """Return the folder of zig, the C compiler, in the wheel that our own environment has."""
+    spec = find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        raise MissingProgramError("the C compiler zig is not here", next_step="make venv")
+    return Path(spec.origin).parent
+
+
 def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
     """Every setting by name: nothing of the machine's own Go settings reaches the build."""
     passed = {k: v for k, v in os.environ.items() if k in ("HOME", "PATH", "TMPDIR", "SSL_CERT_FILE")}
@@ -68,7 +77,10 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
     if request.linkage == "dynamic":
         target = f"{ZIG[request.platform.arch]}.{request.glibc}"
         env |= {
-            "CC": f"{sys.executable} -m ziglang cc -target {target}",
+            # By a name on PATH, not by its place: go splits CC at spaces, and what CC says is a part of the
+            # names in its build cache. The version is said for the latter alone.
+            "CC": f"zig cc -target {target} -D__SEALIFT_ZIG={metadata.version('ziglang')}",
+            "PATH": f"{zig_home()}{os.pathsep}{passed['PATH']}",
             "ZIG_GLOBAL_CACHE_DIR": str(request.cache / "zig"),
             "ZIG_LOCAL_CACHE_DIR": str(request.cache / "zig"),
         }

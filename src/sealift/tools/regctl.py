@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import NoReturn
 
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.names import Digest
+from sealift.places import linked
 from sealift.process import Completed, ProgramFailedError, run
 
 LAYOUT = "ocidir://"
+_IN_LAYOUT = re.compile(rf"{LAYOUT}(?P<folder>.+?)(?P<name>@[a-z0-9]+:[0-9a-f]+|:[\w.-]+)?", re.DOTALL)
 TIMEOUT = 300.0
 # regctl hashes what it reads, and says so.
 _OTHER_BYTES = re.compile(r"digest mismatch")
@@ -33,13 +37,23 @@ def regctl(
     plain_http: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT,
+    check: bool = False,
 ) -> Completed:
-    """Run regctl to its end, however it ends.
+    """Run regctl to its end, however it ends unless ``check`` is set.
 
     ``env`` replaces the environment: its REGCTL_CONFIG and DOCKER_CONFIG say whose credentials are used.
     """
     hosts = [word for host in plain_http for word in ("--host", f"reg={host},tls=disabled")]
-    return run(["regctl", *hosts, *words], env=env, timeout=timeout, check=False)
+    with ExitStack() as stack:
+        readable = [_readable(word, stack) for word in words]
+        return run(["regctl", *hosts, *readable], env=env, timeout=timeout, check=check)
+
+
+def _readable(word: str, stack: ExitStack) -> str:
+    """Spell a layout's reference by a link to its folder: regctl takes few of the characters of a path."""
+    if (layout := _IN_LAYOUT.fullmatch(word)) is None:
+        return word
+    return f"{LAYOUT}{stack.enter_context(linked(Path(layout['folder'])))}{layout['name'] or ''}"
 
 
 def copy(
@@ -51,6 +65,8 @@ def copy(
     timeout: float = TIMEOUT,
 ) -> None:
     """Copy an image or a whole index; all below is looked for, also where the target has the index."""
+    if layout := _IN_LAYOUT.fullmatch(target):
+        Path(layout["folder"]).mkdir(parents=True, exist_ok=True)
     words = ("image", "copy", "--force-recursive", source, target)
     what = f"{source} could not be copied to {target}"
     try:

@@ -1,0 +1,100 @@
+"""Paths for programs that read a path as a part of a text: a reference, an address, a list, a configuration.
+
+There the characters of a folder's name have a meaning of their own: a space, a colon, a comma, a quote, a
+capital letter. Where the text has a way to quote, it is used; else a link with a plain name leads there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sealift.errors import UsageError
+
+_PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
+# Fixed, not TMPDIR: a lasting link keeps its name in every environment, and these names are short.
+_PARENTS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - below it is a folder of this user's own
+# What ends a line, and what Python and git put where a name is not UTF-8.
+_UNREADABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
+
+
+def plain(folder: Path, *, longest: int) -> Path:
+    """Return a plain path to a folder of at most ``longest`` characters: its own, or a lasting link's."""
+    whole = str(folder.absolute())
+    if _PLAIN.fullmatch(whole) and len(whole) <= longest:
+        return Path(whole)
+    link = _links() / hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]
+    fresh = link.with_name(f"{link.name}.{secrets.token_hex(4)}")
+    fresh.symlink_to(whole)
+    fresh.replace(link)
+    return link
+
+
+@contextmanager
+def plainly(folder: Path) -> Iterator[Path]:
+    """Give a plain path to a folder while the block runs: its own, or a link's."""
+    whole = folder.absolute()
+    if _PLAIN.fullmatch(str(whole)):
+        yield whole
+    else:
+        with linked(whole) as link:
+            yield link
+
+
+@contextmanager
+def linked(folder: Path) -> Iterator[Path]:
+    """Give a link to a folder while the block runs; its path can also be a part of an image's reference."""
+    link = _links() / secrets.token_hex(8)
+    link.symlink_to(folder.absolute())
+    try:
+        yield link
+    finally:
+        link.unlink(missing_ok=True)
+
+
+def _links() -> Path:
+    """Return the folder of this user's links; one that others can change is not used."""
+    for parent in _PARENTS:
+        folder = Path(parent, f"sealift-{os.getuid()}")
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found = folder.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+                return folder
+    raise UsageError(
+        f"no folder sealift-{os.getuid()} of this user's own can be made in {', '.join(_PARENTS)}",
+        means="links with plain names are kept there for programs that cannot read every path",
+        next_step=f"ls -ld /tmp/sealift-{os.getuid()} shows its owner, who can remove it",
+    )
+
+
+def readable(folder: Path, what: str, *, on_path: bool = False) -> Path:
+    """Return a folder whose name every program and report can carry, or raise UsageError.
+
+    One that is to stand ``on_path`` has no colon: PATH has no way to quote it.
+    """
+    name = os.fspath(folder)
+    if _UNREADABLE.search(name):
+        means = "its name holds a line break or another control character, or is not UTF-8"
+    elif on_path and os.pathsep in name:
+        means = f"programs in it are found by PATH, where {os.pathsep!r} ends a folder's name"
+    else:
+        return folder
+    raise UsageError(f"{what} cannot be in {name!a}", means=means, next_step="rename the folder")
+
+
+def csv_field(field: str) -> str:
+    """Quote one field of a list with commas, as buildx and podman read it (RFC 4180)."""
+    return '"' + field.replace('"', '""') + '"' if set(field) & set(',"\r\n') else field
+
+
+def shell_word(place: Path | str) -> str:
+    """Quote a path for a command that is shown, to be copied into a shell."""
+    return shlex.quote(os.fspath(place))
