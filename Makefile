@@ -18,6 +18,7 @@ $(VENV)/.locked: ci/requirements-test.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed. On Debian: sudo apt-get install -y python3-venv" >&2; exit 5; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r ci/requirements-test.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m sealift.provision.venv
 	@touch $@
 
 venv: $(VENV)/.locked ## make .venv with everything locked

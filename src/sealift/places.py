@@ -25,7 +25,7 @@ _PARENTS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - below it is a folder
 _UNREADABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 
 
-def plain(folder: Path, *, longest: int) -> Path:
+def plain(folder: Path, *, longest: int = 1000) -> Path:
     """Return a plain path to a folder of at most ``longest`` characters: its own, or a lasting link's."""
     whole = str(folder.absolute())
     if _PLAIN.fullmatch(whole) and len(whole) <= longest:

@@ -23,7 +23,7 @@ from sealift.errors import UsageError
 from sealift.model.names import Digest
 from sealift.model.plan import Plan
 from sealift.model.run import RunFolder
-from sealift.places import readable
+from sealift.places import plainly, readable
 from sealift.stations.plan import plan as make_plan
 from sealift.tools import git
 
@@ -243,16 +243,21 @@ def _debian(stations: Collection[str]) -> tuple[str, ...]:
 
 @contextmanager
 def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Callable[[], Path]]:
-    """Give what makes a clean clone of the commit, with the changed files over it when the tree is played."""
+    """Give what makes a clean clone of the commit, with the changed files over it when the tree is played.
 
-    def clone() -> Path:
+    Compilers meet it, and not every one can read every path.
+    """
+
+    def clone(work: Path) -> Path:
+        run.work.mkdir(parents=True, exist_ok=True)
         overlay = git.changed(root) if plan.modified else ()
-        git.clone(root, plan.commit, run.work / "source", overlay=overlay)
-        return run.work / "source"
+        git.clone(root, plan.commit, work / "source", overlay=overlay)
+        return work / "source"
 
     shutil.rmtree(run.work, ignore_errors=True)
     try:
-        yield clone
+        with plainly(run.work) as work:
+            yield functools.partial(clone, work)
     finally:
         shutil.rmtree(run.work, ignore_errors=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from sealift import process
 from sealift.errors import MissingProgramError, OutsideError
 from sealift.model.config import Linkage
 from sealift.model.names import Platform
+from sealift.places import plain
 
 # Zig's names of the architectures that distroless has; https://ziglang.org/documentation/master/#Targets
 ZIG = {
@@ -55,6 +57,8 @@ def zig_home() -> Path:
 def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
     """Every setting by name: nothing of the machine's own Go settings reaches the build."""
     passed = {k: v for k, v in os.environ.items() if k in ("HOME", "PATH", "TMPDIR", "SSL_CERT_FILE")}
+    # What a C compiler says of the files that it read is a text, too, and zig cannot read every path in it.
+    cache = plain(request.cache)
     asked = process.run([go, "env", "GOPROXY", "GOSUMDB"]).stdout.split()
     env = {
         **passed,
@@ -66,8 +70,8 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
         "GOSUMDB": asked[1],
         "GOOS": request.platform.os,
         "GOARCH": request.platform.arch,
-        "GOCACHE": str(request.cache / "go-build"),
-        "GOMODCACHE": str(request.cache / "go-mod"),
+        "GOCACHE": str(cache / "go-build"),
+        "GOMODCACHE": str(cache / "go-mod"),
         "CGO_ENABLED": "1" if request.linkage == "dynamic" else "0",
     }
     if request.platform.arch == "amd64":
@@ -81,8 +85,10 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
             # names in its build cache. The version is said for the latter alone.
             "CC": f"zig cc -target {target} -D__SEALIFT_ZIG={metadata.version('ziglang')}",
             "PATH": f"{zig_home()}{os.pathsep}{passed['PATH']}",
-            "ZIG_GLOBAL_CACHE_DIR": str(request.cache / "zig"),
-            "ZIG_LOCAL_CACHE_DIR": str(request.cache / "zig"),
+            "TMPDIR": str(plain(Path(tempfile.gettempdir()))),
+            "ZIG_LIB_DIR": str(plain(zig_home() / "lib")),
+            "ZIG_GLOBAL_CACHE_DIR": str(cache / "zig"),
+            "ZIG_LOCAL_CACHE_DIR": str(cache / "zig"),
         }
     return env
 
