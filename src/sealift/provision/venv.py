@@ -1,4 +1,4 @@
-"""Let the scripts of a virtual environment find their Python in any folder: ``python -m sealift.provision.venv``.
+"""Let the scripts of a virtual environment find their Python in any folder.
 
 Where the kernel cannot read a script's first line, because the path is long or has a space, pip writes two
 lines for sh, and venv's ``activate`` is for a shell anyway. Both put the path between double quotes, where a
