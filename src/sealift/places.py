@@ -87,7 +87,7 @@ def readable(folder: Path, what: str, *, on_path: bool = False) -> Path:
         means = f"programs in it are found by PATH, where {os.pathsep!r} ends a folder's name"
     else:
         return folder
-    raise UsageError(f"{what} cannot be in {name!a}", means=means, next_step="rename the folder")
+    raise UsageError(f"{what} cannot be in {name!a}", means=means, next_step="use a folder of another name")
 
 
 def csv_field(field: str) -> str:

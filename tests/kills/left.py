@@ -141,11 +141,12 @@ class OwnDesk(Desk):
 
 
 @contextmanager
-def own_desk() -> Iterator[OwnDesk]:
-    """Give a desk of its own, and remove it with all that root made in it."""
+def own_desk(below: str = "") -> Iterator[OwnDesk]:
+    """Give a desk of its own, perhaps below further folders, and remove it with all that root made in it."""
     place = Path(tempfile.mkdtemp(prefix="kills-"))
     try:
-        yield OwnDesk.beside_own_cache(place)
+        (place / below).mkdir(parents=True, exist_ok=True)
+        yield OwnDesk.beside_own_cache(place / below)
     finally:
         shutil.rmtree(place, ignore_errors=True)
         if place.exists():

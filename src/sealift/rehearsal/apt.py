@@ -275,8 +275,8 @@ def _private_root(root: Path, plain: Path, sources: str, arch: str) -> dict[str,
         ["apt-config", "dump", "Acquire::http", "Acquire::https", "Acquire::Retries"]
     ).stdout
     settings = root / "apt.conf"
+    places = f'{ways_out}\nDir "{plain}";\nDir::State::status "{plain}/var/lib/dpkg/status";\n'
     settings.write_text(
-        f'{ways_out}\nDir "{plain}";\nDir::State::status "{plain}/var/lib/dpkg/status";\n'
-        f'APT::Architecture "{arch}";\nAPT::Architectures:: "{arch}";\nAcquire::Languages "none";\n'
+        f'{places}APT::Architecture "{arch}";\nAPT::Architectures:: "{arch}";\nAcquire::Languages "none";\n'
     )
     return {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C"}

@@ -43,11 +43,13 @@ def socket_of(root: Path) -> Path:
 
 def config_of(root: Path, *, keep_bytes: int, registries: tuple[str, ...]) -> str:
     """Write the daemon's configuration."""
+    # TOML can quote a path; the kernel's list of an overlay's folders, and a socket's address, cannot.
+    place = plain(root, longest=_LONGEST_ROOT)
     return "\n".join(
         [
-            f'root = "{plain(root, longest=_LONGEST_ROOT) / "state"}"',
+            f'root = "{place / "state"}"',
             "[grpc]",
-            f'address = ["unix://{socket_of(root)}"]',
+            f'address = ["unix://{place / SOCKET}"]',
             # The daemon is root's, and whoever started it speaks to it.
             f"uid = {os.getuid()}",
             f"gid = {os.getgid()}",
@@ -67,9 +69,7 @@ def config_of(root: Path, *, keep_bytes: int, registries: tuple[str, ...]) -> st
 
 def create_builder(socket: Path, name: str, *, env: Mapping[str, str]) -> None:
     """Tell buildx of the daemon; ``env`` carries BUILDX_CONFIG, the folder that remembers it."""
+    address = f"unix://{plain(socket.parent, longest=_LONGEST_ROOT) / socket.name}"
     # Naming the node lets the next run say the same again.
-    run(
-        ["docker-buildx", "create", "--name", name, "--node", name, "--driver=remote", f"unix://{socket}"],
-        env=env,
-        timeout=60,
-    )
+    argv = ["docker-buildx", "create", "--name", name, "--node", name, "--driver=remote", address]
+    run(argv, env=env, timeout=60)

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sealift.errors import OutsideError
+from sealift.places import shell_word
 from sealift.services.ports import LOOPBACK
 
 TAIL_LINES = 12
@@ -112,7 +113,9 @@ class ServiceError(OutsideError):
         super().__init__(
             f"the service {service.name} {happened}" + (f"\n{said}" if said else ""),
             means="another program listens on its port" if taken else "",
-            next_step="ss -ltnp shows who it is; end it and try again" if taken else f"read {service.log}",
+            next_step="ss -ltnp shows who it is; end it and try again"
+            if taken
+            else f"read {shell_word(service.log)}",
         )
 
 

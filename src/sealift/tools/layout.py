@@ -18,6 +18,7 @@ import msgspec
 from sealift.errors import RefusedError, UsageError
 from sealift.model.codec import decode
 from sealift.model.names import Digest, Platform
+from sealift.places import shell_word
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class Layout:
             raise UsageError(
                 f"{path} names {len(named)} images, not one: {listed}",
                 means="which of them is meant cannot be told",
-                next_step=f"empty {self.root} and build the image again",
+                next_step=f"empty {shell_word(self.root)} and build the image again",
             )
         return Digest(named.pop())
 
@@ -90,7 +91,7 @@ class Layout:
             raise UsageError(
                 f"{self.root} lacks the blob {digest}",
                 means="the layout was not written to its end, or part of it was removed",
-                next_step=f"empty {self.root} and build the image again",
+                next_step=f"empty {shell_word(self.root)} and build the image again",
             )
         return path
 
@@ -103,7 +104,7 @@ class Layout:
             raise RefusedError(
                 f"the blob {digest} in {self.root} has other bytes: {found}",
                 means="the file was damaged or changed after it was written",
-                next_step=f"empty {self.root} and build the image again",
+                next_step=f"empty {shell_word(self.root)} and build the image again",
             )
         return data
 
@@ -150,7 +151,7 @@ class Layout:
                 f"the layer {digest} in {self.root} has {path.stat().st_size} bytes, "
                 f"its manifest says {entry.size}",
                 means="the file was damaged or changed after it was written",
-                next_step=f"empty {self.root} and build the image again",
+                next_step=f"empty {shell_word(self.root)} and build the image again",
             )
         return LayerBlob(digest=digest, media_type=entry.media_type, size=entry.size, path=path)
 
