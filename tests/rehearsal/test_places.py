@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,18 +68,3 @@ def test_a_release_is_the_same_in_every_place(provided: Provided) -> None:
         reports.append(report)
     assert len(str(where)) == LONG
     assert images(reports[0]) == images(reports[1])
-
-
-def test_the_scripts_of_an_environment_start_in_an_odd_place(tmp_path: Path) -> None:
-    # The same that make does, without the packages: pip writes such a script for each of them.
-    environment = tmp_path / ODD / ".venv"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    shown = [environment / "bin" / "pip", "--version"]
-    assert subprocess.run(shown, capture_output=True, check=False).returncode != 0, "pip quotes by itself now"
-    repair = [sys.executable, "-c", f"from sealift.provision import venv; venv.main({environment!r})"]
-    subprocess.run([*repair[:2], f"from pathlib import Path, PosixPath; {repair[2]}"], check=True)
-    assert str(environment) in subprocess.run(shown, capture_output=True, text=True, check=True).stdout
-    activated = '. "$1" && printf %s "$VIRTUAL_ENV" && command -v pip'
-    words = ["sh", "-c", activated, "sh", str(environment / "bin" / "activate")]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert said == f"{environment}{environment}/bin/pip\n"
