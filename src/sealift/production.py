@@ -16,11 +16,13 @@ from sealift.model import bases as locking
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
 from sealift.model.world import GitHubWorld, SigstoreWorld, World
+from sealift.network import network_env
 from sealift.services.ports import free_ports
 from sealift.services.registry import layouts_registry
 from sealift.services.supervised import Supervised
 from sealift.tools import govulncheck, trivy
 from sealift.tools.registry import Registry
+from sealift.tools.sigstore_token import SECRETS, TOKEN_VARIABLES
 from sealift.tools.upstream import fetch, locked_bases
 
 WORKFLOW = ".github/workflows/release.yml"
@@ -30,9 +32,6 @@ ADVISORY_MAX_AGE_DAYS = 3
 PATIENCE_SECONDS = 3600.0
 # Does some work, named by its words, until the outside gives it or patience ends.
 Patiently = Callable[[Callable[[], None], str], None]
-# What only the signer may see, and what only the draft may.
-TOKEN_VARIABLES = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
-SECRETS = frozenset({*TOKEN_VARIABLES, "GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN"})
 
 
 @contextmanager
@@ -121,4 +120,4 @@ def download_advisories(cache: Path) -> None:
 
 
 def _tokens(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: env[name] for name in TOKEN_VARIABLES if name in env}
+    return network_env(env) | {name: env[name] for name in TOKEN_VARIABLES if name in env}

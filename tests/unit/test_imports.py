@@ -18,6 +18,7 @@ ROWS = (
     ("console", "places"),
     ("process",),
     ("patience", "threads"),
+    ("network",),
     ("tools",),
     ("elf",),
     ("provision",),

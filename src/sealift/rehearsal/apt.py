@@ -26,6 +26,7 @@ from sealift import process
 from sealift.console import say
 from sealift.errors import OutsideError, UsageError
 from sealift.model.codec import decode, publish
+from sealift.network import child_env
 from sealift.places import plainly
 from sealift.provision.debian import ensure_file
 from sealift.rehearsal.debian import Deb, stanzas
@@ -279,4 +280,4 @@ def _private_root(root: Path, plain: Path, sources: str, arch: str) -> dict[str,
     settings.write_text(
         f'{places}APT::Architecture "{arch}";\nAPT::Architectures:: "{arch}";\nAcquire::Languages "none";\n'
     )
-    return {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C"}
+    return {**child_env(), "APT_CONFIG": str(settings), "LC_ALL": "C"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
 from sealift.model.world import GitHubWorld, SigstoreWorld, World
+from sealift.network import network_env
 from sealift.rehearsal.issuer import github_claims, github_identity
 from sealift.services.ports import LOOPBACK
 from sealift.services.service import Service, TcpReady
@@ -66,18 +67,17 @@ def outside(
 
 
 def client_environment(home: Path) -> dict[str, str]:
-    """Give programs a home of their own: nobody's credentials, nobody's settings."""
+    """Give programs a home of their own, without credentials and settings; how to leave is the machine's."""
     for part in ("docker", "buildx"):
         (home / part).mkdir(parents=True, exist_ok=True)
     regctl = home / "regctl.json"
     regctl.touch()
-    return {
+    return network_env() | {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "DOCKER_CONFIG": str(home / "docker"),
         "BUILDX_CONFIG": str(home / "buildx"),
         "REGCTL_CONFIG": str(regctl),
-        "NO_PROXY": f"localhost,{LOOPBACK}",
     }
 
 

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from sealift.errors import UsageError
+from sealift.network import network_env
 from sealift.places import plain
 from sealift.process import run
 from sealift.services.service import Service, SocketReady
@@ -32,6 +34,8 @@ def buildkit(
         argv=("buildkitd", "--config", str(config)),
         ready=SocketReady(socket_of(root)),
         log=log,
+        # It fetches what a Dockerfile begins with.
+        env=network_env(),
         root=True,
     )
 

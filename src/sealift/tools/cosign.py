@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,15 +10,15 @@ from typing import Any
 
 import msgspec
 
+from sealift import network
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.statements import Claims, Identity, PredicateType, Subject
 from sealift.process import Completed, ProgramFailedError, run
+from sealift.tools.sigstore_token import SECRETS
 
-# Every COSIGN_* and SIGSTORE_* variable could change what is accepted: none of them passes.
-_PASSED_ON = (
-    "PATH", "HOME", "TMPDIR", "DOCKER_CONFIG", "TUF_ROOT",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
-)  # fmt: skip
+# These could change what is accepted. Everything else passes: credential helpers read what they like, and
+# cosign must log in as the registry client does.
+_HELD_BACK = re.compile(r"(?:COSIGN|SIGSTORE|TUF|REKOR|FULCIO)_.*|GODEBUG")
 
 # What go-containerregistry and Go's network say when no answer came, and when one came that will stay: a
 # server that lets nobody in, a certificate that is not believed. cosign also answers "no signatures found"
@@ -79,6 +78,8 @@ class Cosign:
         if done.returncode == 0:
             return done
         failed, said = ProgramFailedError(done), _words(done)
+        if proxy := network.blamed(f"cosign {verb} could not look at {subject}", said, self.env):
+            raise proxy from failed
         # One that was killed has not refused.
         if (closed := _CLOSED.search(said)) or _OUTSIDE.search(said) or done.returncode < 0:
             raise _not_looked(verb, subject, said, again=closed is None) from failed
@@ -116,9 +117,9 @@ def _not_looked(verb: str, subject: Subject, said: str, *, again: bool) -> Outsi
 
 
 def clean_env(env: Mapping[str, str] | None) -> dict[str, str]:
-    """Keep what cosign needs to run and to reach a registry."""
-    told = os.environ if env is None else env
-    return {name: told[name] for name in _PASSED_ON if name in told}
+    """Return the registry client's environment without secrets, and without what could change a verdict."""
+    kept = network.child_env(env)
+    return {k: v for k, v in kept.items() if k not in SECRETS and not _HELD_BACK.fullmatch(k)}
 
 
 def _entries(done: Completed) -> list[Any]:

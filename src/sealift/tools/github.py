@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from sealift import process
 from sealift.errors import OutsideError, RefusedError, UsageError
 from sealift.tools.github_errors import RIGHT, TRY_AGAIN, answered, said
+from sealift.tools.http import follow_policy
 
 if TYPE_CHECKING:
     from github.GitRelease import GitRelease
@@ -241,11 +242,13 @@ def _hurry() -> None:
         def __init__(self, *args: Any, **told: Any) -> None:
             super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
             self.session.stream = True
+            follow_policy(self.session)
 
     class Secure(Requester.HTTPSRequestsConnectionClass):
         def __init__(self, *args: Any, **told: Any) -> None:
             super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
             self.session.stream = True
+            follow_policy(self.session)
 
     Requester.Requester.injectConnectionClasses(Plain, Secure)
 

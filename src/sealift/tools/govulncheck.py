@@ -8,18 +8,16 @@ The database is a folder; nothing is fetched.
 
 from __future__ import annotations
 
-import http.client
 import io
 import os
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
@@ -27,9 +25,13 @@ import msgspec
 from sealift import process
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
-from sealift.patience import passes, retry_after
+from sealift.network import ProxyFailedError
+from sealift.tools.http import Answer, Http, refusal
+from sealift.tools.registry_http import HOPS, REDIRECTS, told_by
 
 WHOLE_DATABASE = "https://vuln.go.dev/vulndb.zip"
+# Bytes; it has about ten million, and grows.
+LIMIT = 256 << 20
 # An archive that came cut off or changed on the way.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 
@@ -89,17 +91,31 @@ def download_database(folder: Path) -> None:
 
 def _fetched() -> zipfile.ZipFile:
     try:
-        with urllib.request.urlopen(WHOLE_DATABASE, timeout=60) as answer:
-            return zipfile.ZipFile(io.BytesIO(answer.read()))
-    except urllib.error.HTTPError as err:
-        with err:
-            wait = retry_after(dict(err.headers.items()))
-        raise _not_fetched(err, again=passes(err.code), retry_after=wait) from err
-    except (OSError, http.client.HTTPException, *_DAMAGED) as err:
+        answer = _followed(Http(limit=LIMIT), WHOLE_DATABASE)
+        if answer.status != HTTPStatus.OK:
+            raise refusal(answer, "the whole database")
+        return zipfile.ZipFile(io.BytesIO(answer.body))
+    except ProxyFailedError:
+        raise
+    except OutsideError as err:
+        raise _not_fetched(err.happened, again=err.again, retry_after=err.retry_after) from err
+    except _DAMAGED as err:
         raise _not_fetched(err) from err
 
 
-def _not_fetched(err: Exception, *, again: bool = True, retry_after: float | None = None) -> OutsideError:
+def _followed(http: Http, url: str) -> Answer:
+    """Follow redirects, as a mirror or the database's own host may send them."""
+    for _ in range(HOPS):
+        answer = http.ask("GET", url, headers={})
+        if answer.status not in REDIRECTS:
+            break
+        url = told_by(answer, answer.headers.get("Location", ""))
+    return answer
+
+
+def _not_fetched(
+    err: Exception | str, *, again: bool = True, retry_after: float | None = None
+) -> OutsideError:
     return OutsideError(
         f"the Go advisory database could not be fetched: {err}",
         means="nothing newer can be looked up than what the cache has",

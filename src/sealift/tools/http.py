@@ -11,19 +11,21 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from sealift import process
+from sealift import network, process
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
 from sealift.patience import passes, retry_after
 
 if TYPE_CHECKING:
+    import requests
     from urllib3 import BaseHTTPResponse, PoolManager
 
 # Seconds until a host must have taken the connection, between two parts of its answer, and for all of them.
@@ -36,7 +38,6 @@ _PART = 1 << 16
 # Successes that may have a body, and the first status after every success.
 _WITH_BODY, _REDIRECTED = frozenset({200, 201, 202}), 300
 _LENGTH = frozenset({"content-length", "transfer-encoding"})
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,21 +68,31 @@ class _Errors(msgspec.Struct, frozen=True):
 class Http:
     """A pool of connections for each way out; threads may share it.
 
-    ``env`` replaces the environment: its HTTP_PROXY, HTTPS_PROXY and NO_PROXY say which way.
+    ``env`` replaces the environment, whose network settings count. ``connect`` and ``read`` are the seconds
+    that a server has; ``limit`` is the most that an answer may hold, in bytes.
     """
 
-    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        env: Mapping[str, str] | None = None,
+        *,
+        connect: float = CONNECT,
+        read: float = READ,
+        limit: int = LIMIT,
+    ) -> None:
         self._env = os.environ if env is None else env
+        self._connect, self._read, self._limit = connect, read, limit
         self._lock = threading.Lock()
-        self._ways: dict[str, PoolManager] = {}
+        self._ways: dict[network.Proxy | None, PoolManager] = {}
 
     def ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """Send one request and read its answer to the end."""
         import urllib3
 
         process.go_on()
+        proxy = network.proxy_for(url, self._env)
         try:
-            came = self._way(url).request(
+            came = self._way(proxy).request(
                 method,
                 url,
                 body=body,
@@ -90,35 +101,90 @@ class Http:
                 retries=False,
                 preload_content=False,
             )
-            read = _whole(came)
+            read = _whole(came, self._limit)
         except urllib3.exceptions.HTTPError as err:
-            raise _broken(err, url) from err
+            raise _broken(err, url, proxy) from err
+        if proxy is not None and came.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise proxy.failure(_host(url), came.reason or "", came.status)
         # Without its length, an answer that was cut off could not be told from a whole one; of one that was
         # cut off in its head no header can be believed.
         named = {name.lower() for name in came.headers}
         if method != "HEAD" and came.status in _WITH_BODY and not _LENGTH & named:
-            raise _broken(EOFError("the answer does not say where it ends"), url)
+            raise _broken(EOFError("the answer does not say where it ends"), url, proxy)
         secret = headers.get("Authorization", "").partition(" ")[2]
         return Answer(url=url, status=came.status, headers=came.headers, body=read, secret=secret)
 
-    def _way(self, url: str) -> PoolManager:
-        proxy = proxy_of(url, self._env)
+    def _way(self, proxy: network.Proxy | None) -> PoolManager:
         with self._lock:
             if proxy not in self._ways:
-                self._ways[proxy] = _pool(proxy)
+                self._ways[proxy] = self._pool(proxy)
             return self._ways[proxy]
 
+    def _pool(self, proxy: network.Proxy | None) -> PoolManager:
+        import urllib3
 
-def proxy_of(url: str, env: Mapping[str, str]) -> str:
-    """Return the proxy that an address is asked through, or nothing; this machine is asked directly."""
-    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+        context = network.tls(self._env)
+        timeout = urllib3.Timeout(connect=self._connect, read=self._read)
+        if proxy is None:
+            return urllib3.PoolManager(maxsize=KEPT, timeout=timeout, ssl_context=context)
+        if proxy.is_socks:
+            from urllib3.contrib.socks import SOCKSProxyManager
 
-    parts = urlsplit(url)
-    told = {name.lower(): value for name, value in env.items() if name.lower().endswith("_proxy")}
-    proxies = {"no": told.get("no_proxy", "")}
-    if parts.hostname in _LOOPBACK or proxy_bypass_environment(parts.netloc, proxies):
-        return ""
-    return told.get(f"{parts.scheme}_proxy", "")
+            return SOCKSProxyManager(proxy.url, maxsize=KEPT, timeout=timeout, ssl_context=context)
+        login = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else None
+        return urllib3.ProxyManager(
+            f"{proxy.scheme}://{proxy.shown}",
+            maxsize=KEPT,
+            timeout=timeout,
+            proxy_headers=login,
+            ssl_context=context,
+            proxy_ssl_context=context,
+        )
+
+
+def follow_policy(
+    session: requests.Session,
+    env: Mapping[str, str] | None = None,
+    *,
+    timeout: tuple[float, float] = (CONNECT, READ),
+) -> None:
+    """Have a session of a library connect as ``Http`` does: proxies, trust, and timeouts where it has none.
+
+    A ``.netrc`` is not read: its login would take the place of the library's own.
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        def send(self, request: requests.PreparedRequest, **told: Any) -> requests.Response:  # type: ignore[override]
+            url = str(request.url)
+            proxy = network.proxy_for(url, env)
+            told["timeout"] = told.get("timeout") or timeout
+            told["proxies"] = {} if proxy is None else {urlsplit(url).scheme: proxy.url}
+            try:
+                answer = super().send(request, **told)
+            except requests.ConnectionError as err:
+                if proxy is not None and _is_of_proxy(err, proxy):
+                    raise proxy.failure(_host(url), _cause(err)) from err
+                raise
+            if proxy is not None and answer.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                raise proxy.failure(_host(url), answer.reason or "", answer.status_code)
+            return answer
+
+        def build_connection_pool_key_attributes(self, *args: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+            host, _ = super().build_connection_pool_key_attributes(*args)
+            return host, {"ssl_context": network.tls(env)}
+
+        def proxy_manager_for(self, proxy: str, **told: Any) -> Any:
+            own = {} if proxy.startswith("socks") else {"proxy_ssl_context": network.tls(env)}
+            return super().proxy_manager_for(proxy, **own, **told)
+
+        def cert_verify(self, *_: Any) -> None:
+            """Leave it to the context, which always asks for a certificate."""
+
+    session.trust_env = False
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, Adapter())
 
 
 def refusal(answer: Answer, what: str) -> OutsideError:
@@ -135,47 +201,74 @@ def refusal(answer: Answer, what: str) -> OutsideError:
     )
 
 
-def _pool(proxy: str) -> PoolManager:
-    import urllib3
-
-    timeout = urllib3.Timeout(connect=CONNECT, read=READ)
-    if not proxy:
-        return urllib3.PoolManager(maxsize=KEPT, timeout=timeout)
-    auth = urllib3.util.parse_url(proxy).auth
-    headers = urllib3.make_headers(proxy_basic_auth=auth) if auth else None
-    return urllib3.ProxyManager(proxy, maxsize=KEPT, timeout=timeout, proxy_headers=headers)
-
-
-def _whole(came: BaseHTTPResponse) -> bytes:
+def _whole(came: BaseHTTPResponse, limit: int) -> bytes:
     read, ends = bytearray(), time.monotonic() + WHOLE
     while part := came.read1(_PART):
         read += part
-        if len(read) > LIMIT or time.monotonic() > ends:
+        if len(read) > limit or time.monotonic() > ends:
             came.close()
-            raise _endless(too_much=len(read) > LIMIT)
+            raise _endless(limit if len(read) > limit else None)
     came.release_conn()
     return bytes(read)
 
 
-def _endless(*, too_much: bool) -> OutsideError:
-    if too_much:
+def _endless(limit: int | None) -> OutsideError:
+    if limit:
         return OutsideError(
-            f"more than {LIMIT >> 20} MiB came where a manifest or a bundle was expected", again=False
+            f"more than {limit >> 20} MiB came where a manifest or a bundle was expected", again=False
         )
     return OutsideError(f"an answer did not end within {WHOLE:g} s", next_step="run again")
 
 
-def _broken(err: Exception, url: str) -> OutsideError:
+def _broken(err: Exception, url: str, proxy: network.Proxy | None) -> OutsideError:
     import ssl
 
+    if proxy is not None and _is_of_proxy(err, proxy):
+        return proxy.failure(_host(url), _cause(err))
     # A certificate that is not believed is no accident of the line.
     again = not any(isinstance(arg, ssl.SSLCertVerificationError) for arg in err.args)
+    through = "" if proxy is None else f" through the proxy {proxy.shown} ({proxy.variable})"
     return OutsideError(
-        f"{urlsplit(url).netloc.rpartition('@')[2]} did not answer as it should: {type(err).__name__}: {err}",
+        f"{_host(url)} did not answer as it should{through}: {type(err).__name__}: {err}",
         means="nothing was said, neither yes nor no",
-        next_step="run again when it answers",
+        next_step="run again when it answers"
+        if again
+        else "export SSL_CERT_FILE=FILE, with the certificate of the authority that your network uses",
         again=again,
     )
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _is_of_proxy(err: BaseException, proxy: network.Proxy) -> bool:
+    """Tell whether the way ended at the proxy; behind SOCKS no connection at all is the proxy's word."""
+    import requests
+    import urllib3
+
+    kinds = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
+    lost = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    return any(isinstance(one, kinds) or (proxy.is_socks and isinstance(one, lost)) for one in _chain(err))
+
+
+def _cause(err: BaseException) -> str:
+    """Return the kind of an error, and the words of what is at its root."""
+    *_, last = _chain(err)
+    name = next((type(one).__name__ for one in _chain(err) if "Proxy" in type(one).__name__), "")
+    return f"{name or type(last).__name__}: {last}"
+
+
+def _chain(err: BaseException) -> Iterator[BaseException]:
+    """Walk from an error to what is at its root: libraries keep it as an argument, a reason or a cause."""
+    seen: set[int] = set()
+    following: BaseException | None = err
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        inside = [getattr(following, "reason", None), getattr(following, "original_error", None)]
+        causes = [*following.args, *inside, following.__cause__, following.__context__]
+        following = next((one for one in causes if isinstance(one, BaseException)), None)
 
 
 def _words(answer: Answer) -> str:

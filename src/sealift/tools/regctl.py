@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.names import Digest
+from sealift.network import blamed, child_env
 from sealift.places import linked
 from sealift.process import Completed, ProgramFailedError, run
 
@@ -41,12 +42,13 @@ def regctl(
 ) -> Completed:
     """Run regctl to its end, however it ends unless ``check`` is set.
 
-    ``env`` replaces the environment: its REGCTL_CONFIG and DOCKER_CONFIG say whose credentials are used.
+    ``env`` replaces the environment: its REGCTL_CONFIG and DOCKER_CONFIG say whose credentials are used, its
+    network settings which way it connects.
     """
     hosts = [word for host in plain_http for word in ("--host", f"reg={host},tls=disabled")]
     with ExitStack() as stack:
         readable = [_readable(word, stack) for word in words]
-        return run(["regctl", *hosts, *readable], env=env, timeout=timeout, check=check)
+        return run(["regctl", *hosts, *readable], env=child_env(env), timeout=timeout, check=check)
 
 
 def _readable(word: str, stack: ExitStack) -> str:
@@ -76,6 +78,8 @@ def copy(
         means = f"regctl still tried after {timeout:g} s, or an answer did not come"
         raise OutsideError(what, means=means, next_step="run again") from late
     if done.returncode:
+        if proxy := blamed(what, done.stderr, env):
+            raise proxy from ProgramFailedError(done)
         _failed(done, what)
 
 

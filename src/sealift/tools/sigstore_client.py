@@ -22,7 +22,7 @@ from sealift import process
 from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.names import Digest
 from sealift.model.statements import JSON, Claims, Identity, Statement
-from sealift.tools.sigstore_outside import hurry, insist, outside, words
+from sealift.tools.sigstore_outside import fetch_keys_by_policy, hurry, insist, outside, words, wrong_setting
 from sealift.tools.sigstore_token import ambient_token, identity_token
 
 if TYPE_CHECKING:
@@ -204,6 +204,7 @@ def _trust_config(path: Path | None) -> ClientTrustConfig:
 
     if path is None:
         with _outside("the public instance's keys could not be fetched"):
+            fetch_keys_by_policy()
             return ClientTrustConfig.production()
     try:
         return ClientTrustConfig.from_json(path.read_text(encoding="utf-8"))
@@ -235,4 +236,6 @@ class _outside:  # noqa: N801 - it reads as the word it is in a with statement
     def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
         if err is None or isinstance(err, SealiftError) or not isinstance(err, Exception):
             return
+        if wrong := wrong_setting(err):
+            raise wrong from err
         raise outside(err, f"{self._happened}: {words(err)}") from err

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from sealift.errors import OutsideError
+from sealift.errors import OutsideError, UsageError
 from sealift.patience import passes, retry_after
+from sealift.tools.http import Http, follow_policy
 
 if TYPE_CHECKING:
     import requests
@@ -18,16 +19,26 @@ CONNECT, READ = 10.0, 60.0
 
 
 def hurry(session: requests.Session) -> None:
-    """Set timeouts on a session that has none: a server that says nothing would be waited for for ever."""
-    from requests.adapters import HTTPAdapter
+    """Let a session follow the network policy, with timeouts: it has none, and would wait for ever."""
+    follow_policy(session, timeout=(CONNECT, READ))
 
-    class Hurried(HTTPAdapter):
-        def send(self, *args: Any, **told: Any) -> requests.Response:
-            told["timeout"] = told.get("timeout") or (CONNECT, READ)
-            return super().send(*args, **told)
 
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, Hurried())
+def fetch_keys_by_policy() -> None:
+    """Have the library fetch the public instance's keys as all else is fetched: it lets nobody say how."""
+    from functools import partial
+
+    import sigstore._internal.tuf
+    from tuf.api.exceptions import DownloadHTTPError
+    from tuf.ngclient import FetcherInterface, Updater  # type: ignore[attr-defined]
+
+    class Fetcher(FetcherInterface):
+        def _fetch(self, url: str) -> Iterator[bytes]:
+            answer = Http(connect=CONNECT, read=READ).ask("GET", url, headers={})
+            if answer.status != HTTPStatus.OK:
+                raise DownloadHTTPError(f"{answer.host} answered {answer.status}", answer.status)
+            return iter((answer.body,))
+
+    setattr(sigstore._internal.tuf, "Updater", partial(Updater, fetcher=Fetcher()))  # noqa: B010, SLF001
 
 
 def insist(authority: Any) -> None:
@@ -46,6 +57,11 @@ def insist(authority: Any) -> None:
             raise outside(err, f"the timestamp authority gave no timestamp: {words(err)}") from err
 
     authority.request_timestamp = asked
+
+
+def wrong_setting(err: BaseException) -> UsageError | None:
+    """Return the wrong setting of the network that the library took for trouble outside, if it was that."""
+    return next((cause for cause in _causes(err) if isinstance(cause, UsageError)), None)
 
 
 def outside(err: Exception, happened: str) -> OutsideError:
@@ -71,6 +87,8 @@ def _hope(err: BaseException) -> tuple[bool, float | None]:
                 # "It is there already": an answer was lost on the way. Another signature is another entry.
                 late = answer.status_code == HTTPStatus.CONFLICT
                 return late or passes(answer.status_code), retry_after(answer.headers)
+            case OutsideError():
+                return cause.again, cause.retry_after
             case DownloadHTTPError():
                 return passes(cause.status_code), None
             # Whoever shows a wrong certificate, signature or promise will show it again.

@@ -15,7 +15,9 @@ from urllib.parse import urlencode, urlsplit
 
 from sealift.errors import OutsideError, RefusedError, UsageError
 from sealift.model.statements import Claims, Identity
+from sealift.network import ProxyFailedError
 from sealift.patience import passes, retry_after
+from sealift.tools.http import Http
 
 if TYPE_CHECKING:
     from sigstore.oidc import IdentityToken
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 AUDIENCE = "sigstore"
 # Until the provider must have answered.
 SECONDS = 30.0
+# What only the signer may see, and what only the draft may.
+TOKEN_VARIABLES = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+SECRETS = frozenset({*TOKEN_VARIABLES, "GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN"})
 
 
 def ambient_token(env: Mapping[str, str] | None = None) -> str:
@@ -30,8 +35,6 @@ def ambient_token(env: Mapping[str, str] | None = None) -> str:
 
     https://docs.github.com/en/actions/reference/security/oidc
     """
-    import urllib3
-
     told = os.environ if env is None else env
     url, secret = told.get("ACTIONS_ID_TOKEN_REQUEST_URL"), told.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     if not url or not secret:
@@ -40,26 +43,29 @@ def ambient_token(env: Mapping[str, str] | None = None) -> str:
             means="only a GitHub Actions job with 'id-token: write', or a rehearsal, has one",
             next_step="push the tag, or rehearse: sealift release",
         )
-    joined = "&" if urlsplit(url).query else "?"
     try:
-        answer = urllib3.request(
+        joined = "&" if urlsplit(url).query else "?"
+        # Http follows no redirect: the secret goes to no other address.
+        answer = Http(told, connect=SECONDS, read=SECONDS).ask(
             "GET",
             f"{url}{joined}{urlencode({'audience': AUDIENCE})}",
             headers={"Authorization": f"bearer {secret}"},
-            timeout=SECONDS,
-            # The line tries again, nobody else; and the secret goes to no other address.
-            retries=False,
         )
-        if answer.status != HTTPStatus.OK:
-            raise OutsideError(
-                f"the identity provider answered {answer.status} when asked for a token",
-                again=passes(answer.status),
-                retry_after=retry_after(answer.headers),
-            )
-        return str(json.loads(answer.data)["value"])
-    except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as err:
+        if answer.status == HTTPStatus.OK:
+            return str(json.loads(answer.body)["value"])
+    except ProxyFailedError:
+        raise
+    except (OutsideError, ValueError, KeyError, TypeError) as err:
         # The words of the cause may hold the address with its secrets; its type says enough.
-        raise OutsideError(f"no identity token came: {type(err).__name__}") from None
+        again = err.again if isinstance(err, OutsideError) else True
+        raise OutsideError(
+            f"no identity token came: {type(err.__cause__ or err).__name__}", again=again
+        ) from None
+    raise OutsideError(
+        f"the identity provider answered {answer.status} when asked for a token",
+        again=passes(answer.status),
+        retry_after=retry_after(answer.headers),
+    )
 
 
 def signatory(token: str) -> tuple[Identity, Claims]:

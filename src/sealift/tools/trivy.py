@@ -20,7 +20,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from sealift import process
+from sealift import network, process
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
 from sealift.model.names import Digest, Platform
@@ -132,10 +132,15 @@ def download_database(cache_dir: Path) -> None:
     with _clean_room() as (env, folder):
         argv = ["trivy", "image", "--download-db-only", "--quiet", "--disable-telemetry"]
         try:
-            process.run([*argv, "--cache-dir", cache_dir.absolute()], env=env, cwd=folder)
+            process.run(
+                [*argv, "--cache-dir", cache_dir.absolute()], env=env | network.network_env(), cwd=folder
+            )
         except process.ProgramFailedError as error:
+            what = "Trivy's advisory database could not be fetched"
+            if proxy := network.blamed(what, error.done.stderr):
+                raise proxy from error
             raise OutsideError(
-                f"Trivy's advisory database could not be fetched: {error.happened}",
+                f"{what}: {error.happened}",
                 means="nothing newer can be looked up than what the cache has",
                 next_step="run again when it answers",
             ) from error

@@ -1,33 +1,10 @@
-"""Which way out, what an answer that is no success means, and what is not repeated of it."""
+"""What an answer that is no success means, and what is not repeated of it."""
 
 from __future__ import annotations
 
 import pytest
 
-from sealift.tools.http import Answer, proxy_of, refusal
-
-PROXY = "http://proxy.example:3128"
-
-
-@pytest.mark.parametrize(
-    ("url", "env", "proxy"),
-    [
-        ("https://ghcr.io/v2/", {}, ""),
-        ("https://ghcr.io/v2/", {"HTTPS_PROXY": PROXY}, PROXY),
-        ("https://ghcr.io/v2/", {"https_proxy": PROXY}, PROXY),
-        ("https://ghcr.io/v2/", {"HTTP_PROXY": PROXY}, ""),
-        ("https://ghcr.io/v2/", {"HTTPS_PROXY": PROXY, "NO_PROXY": "other, ghcr.io"}, ""),
-        ("https://pkg.ghcr.io/v2/", {"HTTPS_PROXY": PROXY, "NO_PROXY": ".ghcr.io"}, ""),
-        ("https://ghcr.io/v2/", {"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, ""),
-        ("https://ghcr.io/v2/", {"HTTPS_PROXY": PROXY, "NO_PROXY": "hcr.io"}, PROXY),
-        ("http://registry.example/v2/", {"HTTP_PROXY": PROXY}, PROXY),
-        ("http://localhost:5000/v2/", {"HTTP_PROXY": PROXY}, ""),
-        ("http://127.0.0.1:5000/v2/", {"HTTP_PROXY": PROXY}, ""),
-        ("http://[::1]:5000/v2/", {"HTTP_PROXY": PROXY}, ""),
-    ],
-)
-def test_the_way_out(url: str, env: dict[str, str], proxy: str) -> None:
-    assert proxy_of(url, env) == proxy
+from sealift.tools.http import Answer, refusal
 
 
 def answer(status: int, body: bytes) -> Answer:
