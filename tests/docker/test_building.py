@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import subprocess
-import urllib.error
-from email.message import Message
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from sealift.commands import docker as verbs
 from sealift.commands import docker_build as building
-from sealift.errors import UsageError
+from sealift.errors import OutsideError, UsageError
 from sealift.model import config as configuration
 from sealift.provision.everything import Provided
+from sealift.tools.http import Answer, Http
 from tests.docker.conftest import DOCKERFILES, PLATFORMS, ROOT, StandIns, golang_name
 from tests.docker.looking import eventually, which
+from tests.tools.scripted import Reply, serving
 
 pytestmark = pytest.mark.programs
 
@@ -49,35 +48,22 @@ def test_a_registry_is_there_when_it_answers_as_one(
 ) -> None:
     asked = []
 
-    class Answer:
-        def __init__(self) -> None:
-            self.status = status
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-    def answer(url: str, timeout: float) -> Answer:
-        asked.append(url)
-        assert timeout < 10
+    def answer(http: Http, method: str, url: str, *, headers: Mapping[str, str]) -> Answer:
+        asked.append((method, url, dict(headers)))
+        assert http._connect < 10
+        assert http._read < 10
         if status is None:
-            raise OSError("no such host")
-        if status >= 300:
-            raise urllib.error.HTTPError(url, status, "", Message(), None)
-        return Answer()
+            raise OutsideError("no such host")
+        return Answer(url=url, status=status, headers={}, body=b"")
 
-    monkeypatch.setattr("urllib.request.urlopen", answer)
+    monkeypatch.setattr(Http, "ask", answer)
     assert building.reachable(image) == there
-    assert asked == [f"https://{host}/v2/"]
+    assert asked == [("GET", f"https://{host}/v2/", {})]
 
 
-def test_what_speaks_no_http_is_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(*_: object, **__: object) -> None:
-        raise http.client.BadStatusLine("SSH-2.0")
-
-    monkeypatch.setattr("urllib.request.urlopen", answer)
-    assert not building.reachable("gcr.io/distroless/static-debian13:nonroot")
+def test_what_speaks_no_http_is_no_registry() -> None:
+    with serving(lambda _: Reply(raw=b"SSH-2.0")) as server:
+        assert not building.reachable(f"{server.host}/distroless/static-debian13:nonroot")
 
 
 def test_an_image_that_nothing_can_stand_in_for_is_refused(programs: Provided, tmp_path: Path) -> None:

@@ -6,14 +6,10 @@ and for several platforms, which an engine's own store often cannot hold.
 
 from __future__ import annotations
 
-import http.client
-import os
 import re
 import shutil
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +18,10 @@ from typing import TypeVar
 
 from sealift import process
 from sealift.console import say
-from sealift.errors import MissingProgramError, UsageError
+from sealift.errors import MissingProgramError, OutsideError, UsageError
 from sealift.model.config import Config, Variant
 from sealift.model.names import Digest, Platform, Repository, Tag
+from sealift.network import PROXY_VARIABLES, child_env
 from sealift.places import csv_field
 from sealift.provision.cache import cache_folder
 from sealift.provision.everything import Provided, provide_all
@@ -38,6 +35,7 @@ from sealift.services.supervised import Supervised
 from sealift.threads import threads_of
 from sealift.tools import buildx, git, regctl
 from sealift.tools.engine import Engine
+from sealift.tools.http import Http
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
 
@@ -152,6 +150,7 @@ def engine_build(
             *("docker-buildx", "build", "--builder=default", "--load", "--provenance=false"),
             *("--file", str(dockerfile), *where),
         ],
+        env=child_env(),
         timeout=3600,
     )
 
@@ -180,7 +179,8 @@ def _into_layout(build: Build, platforms: Sequence[Platform], absent: Sequence[s
                     dockerfile=build.dockerfile,
                     context=build.root,
                     contexts=contexts,
-                    arguments=build.arguments,
+                    # A step that fetches leaves as we do: it has this machine's network.
+                    arguments={**build.arguments, **dict.fromkeys((*PROXY_VARIABLES, "NO_PROXY"))},
                     platforms=platforms,
                     labels={},
                     name=build.image,
@@ -197,7 +197,7 @@ def _own_builder(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
     What buildx remembers of the user's own builders is left alone.
     """
-    env = {**os.environ, "BUILDX_CONFIG": str(folder / "buildx")}
+    env = child_env() | {"BUILDX_CONFIG": str(folder / "buildx")}
     with builder_slot(cache_folder()) as slot, Supervised(log=folder / "supervisor.log") as services:
         services.start([slot.service(log=folder / "buildkitd.log")])
         create_builder(slot.socket, slot.name, env=env)
@@ -229,12 +229,10 @@ def reachable(image: str) -> bool:
     """Ask the registry of an image whether it is there at all."""
     first, slash, _ = image.partition("/")
     host = first if slash and set(first) & set(".:") else DOCKER_HUB
+    http = Http(connect=PROBE_SECONDS, read=PROBE_SECONDS)
     try:
-        with urllib.request.urlopen(f"https://{host}/v2/", timeout=PROBE_SECONDS) as answer:
-            return answer.status in THERE
-    except urllib.error.HTTPError as error:
-        return error.code in THERE
-    except (OSError, http.client.HTTPException):
+        return http.ask("GET", f"https://{host}/v2/", headers={}).status in THERE
+    except OutsideError:
         return False
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sealift import console
 from sealift.errors import MissingProgramError
+from sealift.network import child_env, network_env
 from sealift.process import ProgramFailedError, run
 from sealift.provision.root import root_prefix
 
@@ -118,8 +119,12 @@ def _install(absent: Collection[str], packages: Collection[str]) -> None:
 
 def _apt(prefix: tuple[str, ...], packages: Collection[str]) -> None:
     """Install; the lists are fetched only when they are empty or too old for the mirror."""
+    ways_out = network_env()
+    # sudo starts with an empty environment; a value on the command line would be seen by everybody.
+    kept = [f"--preserve-env={','.join(ways_out)}"] if prefix and ways_out else []
     apt = [
         *prefix,
+        *kept,
         "env",
         "DEBIAN_FRONTEND=noninteractive",
         "apt-get",
@@ -128,7 +133,8 @@ def _apt(prefix: tuple[str, ...], packages: Collection[str]) -> None:
     ]
     install = [*apt, "install", "-y", "-qq", "--no-install-recommends", *packages]
     console.say(f"installing Debian packages (about 30 s): {shlex.join(packages)}")
-    if run(install, check=False).returncode != 0:
+    env = child_env()
+    if run(install, env=env, check=False).returncode != 0:
         console.say("refreshing apt's lists and trying again")
-        run([*apt, "update", "-qq"])
-        run(install)
+        run([*apt, "update", "-qq"], env=env)
+        run(install, env=env)

@@ -23,6 +23,7 @@ from filelock import FileLock
 from sealift.console import say
 from sealift.errors import MissingProgramError, SealiftError
 from sealift.model.names import Digest, Platform
+from sealift.network import authorities
 from sealift.provision.go import MODULE_SETTINGS, Go, go_environment
 from sealift.rehearsal.oci_writer import LayerTar, Packed, writing
 from sealift.tools.go import ZIG, zig_home
@@ -33,7 +34,7 @@ RECIPE = 1
 # Debian 12's, which golang:...-bookworm links against.
 GLIBC = "2.36"
 GO, ZIG_HOME = "/usr/local/go", "/usr/local/zig"
-CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 GO_PARTS = ("VERSION", "go.env", "bin", "lib", "pkg", "src")
 # The tools' own source and tests: a service is built without them.
 GO_LEAVES_OUT = frozenset({"cmd", "testdata"})
@@ -109,15 +110,8 @@ class _Quick(LayerTar):
 
 def _surroundings() -> LayerTar:
     """Add whom to trust, as this machine does: its way to the module proxy may have its own authority."""
-    trusted = Path(os.environ.get("SSL_CERT_FILE", CERTIFICATES))
-    if not trusted.is_file():
-        raise MissingProgramError(
-            f"{trusted} is not there",
-            means="Go could not tell the module proxy from anybody else",
-            next_step="sudo apt-get install -y ca-certificates",
-        )
     tree = LayerTar().directory("tmp", 0o1777).directory("root", 0o700)
-    return tree.file(str(CERTIFICATES).lstrip("/"), trusted.read_bytes())
+    return tree.file(CERTIFICATES, authorities().encode())
 
 
 def _go(root: Path) -> LayerTar:
@@ -164,10 +158,9 @@ def _module_settings(go: Go) -> dict[str, str]:
 
 def _key(go: Go, platforms: Sequence[Platform], settings: Mapping[str, str]) -> str:
     """Name everything that the image follows from."""
-    trusted = Path(os.environ.get("SSL_CERT_FILE", CERTIFICATES))
     inputs = [
         *(str(RECIPE), go.version, metadata.version("ziglang"), *platforms),
-        *(hashlib.sha256(p.read_bytes()).hexdigest() for p in (go.path, trusted) if p.is_file()),
+        *(hashlib.sha256(data).hexdigest() for data in (go.path.read_bytes(), authorities().encode())),
         *(f"{name}={value}" for name, value in sorted(settings.items())),
     ]
     return hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]

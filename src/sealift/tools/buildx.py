@@ -36,14 +36,15 @@ class OciLayout:
 class BuildRequest:
     """One build. ``contexts`` replaces stages and images by name; ``epoch`` is every file's time, in seconds.
 
-    Without a ``builder`` it is the one that buildx has selected.
+    An argument of None has the value that the environment has, if any: it may be a secret, and a command line
+    is seen by everybody. Without a ``builder`` it is the one that buildx has selected.
     """
 
     builder: str
     dockerfile: Path
     context: Path
     contexts: Mapping[str, Path | OciLayout]
-    arguments: Mapping[str, str]
+    arguments: Mapping[str, str | None]
     platforms: Sequence[Platform]
     labels: Mapping[str, str]
     name: str
@@ -58,7 +59,10 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
     ProgramFailedError where the build fails, and another OutsideError where the builder is not reached or
     cannot answer now.
     """
-    options = [f"--build-arg={key}={value}" for key, value in sorted(request.arguments.items())]
+    options = []
+    for key, value in sorted(request.arguments.items()):
+        if value is not None or env.get(key):
+            options.append(f"--build-arg={key}" if value is None else f"--build-arg={key}={value}")
     options += [f"--label={key}={value}" for key, value in sorted(request.labels.items())]
     where = csv_field(f"dest={request.output}")
     output = f"type=oci,tar=false,{where},rewrite-timestamp=true,name={request.name}"

@@ -44,6 +44,7 @@ class Engine:
     global_options: tuple[str, ...] = ()
     pull_options: tuple[str, ...] = ()
     run_options: tuple[str, ...] = ()
+    start_options: tuple[str, ...] = ()
     remove_options: tuple[str, ...] = ()
     image_remove_options: tuple[str, ...] = ()
 
@@ -100,7 +101,14 @@ class Engine:
 
     def _hardened(self, platform: Platform, name: str, ports: Mapping[int, int]) -> tuple[str, ...]:
         published = (f"--publish=127.0.0.1:{ours}:{port}" for port, ours in ports.items())
-        return (f"--name={name}", f"--platform={platform}", *HARDENED, *self.run_options, *published)
+        return (
+            f"--name={name}",
+            f"--platform={platform}",
+            *HARDENED,
+            *self.run_options,
+            *self.start_options,
+            *published,
+        )
 
     def stop(self, name: str, seconds: int) -> int:
         """Send SIGTERM, SIGKILL after ``seconds``, and return the container's exit status."""
@@ -213,6 +221,8 @@ def _podman(locks: Path, store: Path | None) -> Engine:
         global_options=(*own, "--runtime=runc", "--cgroup-manager=cgroupfs"),
         pull_options=("--tls-verify=false",),
         run_options=("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--pull=never"),
+        # An image is looked at as it is: podman would put this machine's proxies into its environment.
+        start_options=("--http-proxy=false",),
         remove_options=("--ignore", "--time=0"),
         image_remove_options=("--ignore",),
     )
