@@ -33,7 +33,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
 # Whom to trust: Go and OpenSSL read the first two, Python's clients and curl the next two.
 _FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _FOLDERS = "SSL_CERT_DIR"
-_PASSED_ON = (*_FILES, _FOLDERS, "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
+_PLACES = (*_FILES, _FOLDERS, "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 _PORTS = {"http": 80, "https": 443}
 _SCHEMES = frozenset({"http", "https", "socks", "socks5", "socks5h"})
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----")
@@ -124,6 +124,12 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback
 
 
+def settings(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the network settings as they are written, for an environment that later makes a program's."""
+    spelled = {s for name in (*PROXY_VARIABLES, "NO_PROXY") for s in (name, name.lower())}
+    return {k: v for k, v in _environment(env).items() if k in spelled or k in _PLACES}
+
+
 def child_env(env: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment with its network settings in the form that every program understands.
 
@@ -143,7 +149,7 @@ def network_env(env: Mapping[str, str] | None = None) -> dict[str, str]:
     proxies = {proxy_name: proxy.url for proxy_name, proxy in _proxies(told).items()}
     if (direct := _no_proxy(told)) or proxies:
         proxies["NO_PROXY"] = "*" if "*" in direct else ",".join(dict.fromkeys((*direct, *LOOPBACK)))
-    passed = {name: _absolute(told[name]) for name in _PASSED_ON if told.get(name)}
+    passed = {name: _absolute(told[name]) for name in _PLACES if told.get(name)}
     # Go knows only SSL_CERT_FILE and SSL_CERT_DIR.
     if place := next((passed[name] for name in _FILES if name in passed), ""):
         passed.setdefault(_FOLDERS if Path(place).is_dir() else _FILES[0], place)

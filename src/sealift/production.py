@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from sealift import network
 from sealift.errors import UsageError
 from sealift.model import bases as locking
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
 from sealift.model.world import GitHubWorld, SigstoreWorld, World
-from sealift.network import network_env
 from sealift.services.ports import free_ports
 from sealift.services.registry import layouts_registry
 from sealift.services.supervised import Supervised
@@ -120,4 +120,4 @@ def download_advisories(cache: Path) -> None:
 
 
 def _tokens(env: Mapping[str, str]) -> dict[str, str]:
-    return network_env(env) | {name: env[name] for name in TOKEN_VARIABLES if name in env}
+    return network.settings(env) | {name: env[name] for name in TOKEN_VARIABLES if name in env}

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from sealift import network
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
 from sealift.model.world import GitHubWorld, SigstoreWorld, World
-from sealift.network import network_env
 from sealift.rehearsal.issuer import github_claims, github_identity
 from sealift.services.ports import LOOPBACK
 from sealift.services.service import Service, TcpReady
@@ -72,7 +72,7 @@ def client_environment(home: Path) -> dict[str, str]:
         (home / part).mkdir(parents=True, exist_ok=True)
     regctl = home / "regctl.json"
     regctl.touch()
-    return network_env() | {
+    return network.settings() | {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "DOCKER_CONFIG": str(home / "docker"),

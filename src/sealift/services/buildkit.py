@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sealift.errors import UsageError
-from sealift.network import network_env
+from sealift.network import child_env, network_env
 from sealift.places import plain
 from sealift.process import run
 from sealift.services.service import Service, SocketReady
@@ -76,4 +76,4 @@ def create_builder(socket: Path, name: str, *, env: Mapping[str, str]) -> None:
     address = f"unix://{plain(socket.parent, longest=_LONGEST_ROOT) / socket.name}"
     # Naming the node lets the next run say the same again.
     argv = ["docker-buildx", "create", "--name", name, "--node", name, "--driver=remote", address]
-    run(argv, env=env, timeout=60)
+    run(argv, env=child_env(env), timeout=60)

@@ -11,6 +11,7 @@ from pathlib import Path
 from sealift import process
 from sealift.errors import OutsideError
 from sealift.model.names import Digest, Platform
+from sealift.network import child_env
 from sealift.places import csv_field, linked
 
 # What gRPC and Go's network say on buildx's last line when the builder is not reached, or is lost on the way.
@@ -59,7 +60,7 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
     ProgramFailedError where the build fails, and another OutsideError where the builder is not reached or
     cannot answer now.
     """
-    options = []
+    env, options = child_env(env), list[str]()
     for key, value in sorted(request.arguments.items()):
         if value is not None or env.get(key):
             options.append(f"--build-arg={key}" if value is None else f"--build-arg={key}={value}")

@@ -22,7 +22,7 @@ from sealift import process
 from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.names import Digest
 from sealift.model.statements import JSON, Claims, Identity, Statement
-from sealift.tools.sigstore_outside import fetch_keys_by_policy, hurry, insist, outside, words, wrong_setting
+from sealift.tools.sigstore_outside import fetch_keys_by_policy, hurry_all, outside, own_error, words
 from sealift.tools.sigstore_token import ambient_token, identity_token
 
 if TYPE_CHECKING:
@@ -73,13 +73,7 @@ class SigstoreSigner:
         with _outside("Sigstore gave no certificate"):
             context = SigningContext.from_trust_config(config)
             stamped = bool(config.signing_config.get_tsas())
-            # The library sets no timeouts, and has a session of the log for each thread.
-            fulcio: Any = context._fulcio  # noqa: SLF001
-            rekor: Any = context._rekor  # noqa: SLF001
-            hurry(fulcio.session)
-            for authority in context._tsa_clients:  # noqa: SLF001
-                insist(authority)
-            pool = ThreadPoolExecutor(THREADS, initializer=lambda: hurry(rekor._session))  # noqa: SLF001
+            pool = ThreadPoolExecutor(THREADS, initializer=hurry_all(context))
             # The certificate and its key are made once, here, and shared by the threads.
             with context.signer(token) as signer, pool:
                 for entry in [pool.submit(self._keep, signer, s, stamped=stamped) for s in statements]:
@@ -236,6 +230,8 @@ class _outside:  # noqa: N801 - it reads as the word it is in a with statement
     def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
         if err is None or isinstance(err, SealiftError) or not isinstance(err, Exception):
             return
-        if wrong := wrong_setting(err):
-            raise wrong from err
+        if (own := own_error(err)) is not None:
+            own.add_note(self._happened)
+            # Its own cause, or the two would be each other's.
+            raise own from own.__cause__
         raise outside(err, f"{self._happened}: {words(err)}") from err

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from sealift.errors import OutsideError, UsageError
+from sealift.errors import OutsideError, SealiftError
 from sealift.patience import passes, retry_after
 from sealift.tools.http import Http, follow_policy
 
 if TYPE_CHECKING:
     import requests
+    from sigstore.sign import SigningContext
 
 # Seconds until a server must have taken the connection, and between two parts of its answer. A log of the
 # second version answers when the entry is in its tree.
@@ -21,6 +22,21 @@ CONNECT, READ = 10.0, 60.0
 def hurry(session: requests.Session) -> None:
     """Let a session follow the network policy, with timeouts: it has none, and would wait for ever."""
     follow_policy(session, timeout=(CONNECT, READ))
+
+
+def hurry_all(context: SigningContext) -> Callable[[], None]:
+    """Prepare all that signs, and return what each thread does first: it has sessions of its own."""
+    fulcio: Any = context._fulcio  # noqa: SLF001
+    hurry(fulcio.session)
+    for authority in context._tsa_clients:  # noqa: SLF001
+        insist(authority)
+    per_thread: list[Any] = [context._rekor, *context._tsa_clients]  # noqa: SLF001
+
+    def first() -> None:
+        for client in per_thread:
+            hurry(client._session)  # noqa: SLF001
+
+    return first
 
 
 def fetch_keys_by_policy() -> None:
@@ -59,9 +75,9 @@ def insist(authority: Any) -> None:
     authority.request_timestamp = asked
 
 
-def wrong_setting(err: BaseException) -> UsageError | None:
-    """Return the wrong setting of the network that the library took for trouble outside, if it was that."""
-    return next((cause for cause in _causes(err) if isinstance(cause, UsageError)), None)
+def own_error(err: BaseException) -> SealiftError | None:
+    """Return the error of ours that the library has wrapped: a wrong setting, or what a proxy did."""
+    return next((cause for cause in _causes(err) if isinstance(cause, SealiftError)), None)
 
 
 def outside(err: Exception, happened: str) -> OutsideError:
@@ -87,8 +103,6 @@ def _hope(err: BaseException) -> tuple[bool, float | None]:
                 # "It is there already": an answer was lost on the way. Another signature is another entry.
                 late = answer.status_code == HTTPStatus.CONFLICT
                 return late or passes(answer.status_code), retry_after(answer.headers)
-            case OutsideError():
-                return cause.again, cause.retry_after
             case DownloadHTTPError():
                 return passes(cause.status_code), None
             # Whoever shows a wrong certificate, signature or promise will show it again.
