@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -32,14 +34,18 @@ from sealift.model.statements import Subject
 from sealift.network import PROXY_VARIABLES
 from sealift.provision.cache import cache_folder
 from sealift.provision.go import find_go, go_environment
+from sealift.provision.recipe import this_platform
 from sealift.rehearsal import apt
 from sealift.rehearsal.outside import client_environment
 from sealift.rehearsal.sigstore_keys import END, START
+from sealift.services.buildkit import buildkit, create_builder, socket_of
 from sealift.services.ports import LOOPBACK, free_ports
-from sealift.tools import govulncheck, regctl, trivy
+from sealift.services.supervised import Supervised
+from sealift.tools import buildx, govulncheck, regctl, trivy
 from sealift.tools.cosign import Cosign
 from sealift.tools.github import AT_ONCE, GitHub
 from sealift.tools.http import follow_policy
+from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import BundleVerifier
 from sealift.tools.sigstore_outside import hurry_all
@@ -395,3 +401,84 @@ def test_an_authority_that_is_not_trusted_is_told_with_what_helps(
         asks_registry(private[0])
     assert not caught.value.again
     assert "SSL_CERT_FILE=" in caught.value.next_step
+
+
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Forwarding, dict[str, str], Path]]:
+    """Start BuildKit behind a proxy; give it, an environment for buildx, and a folder with a program."""
+    folder = tmp_path_factory.mktemp("kit")
+    with forwarding() as proxy, pytest.MonkeyPatch.context() as patch:
+        for name in SETTINGS:
+            patch.delenv(name, raising=False)
+            patch.delenv(name.lower(), raising=False)
+        env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DOCKER_CONFIG": str(folder / "docker")}
+        patch.setenv("https_proxy", proxy.host)
+        daemon = buildkit(folder / "kit", log=folder / "kit.log")
+        with Supervised(log=folder / "supervisor.log") as services:
+            services.start([daemon])
+            create_builder(socket_of(folder / "kit"), "ours", env=env)
+            (folder / "context").mkdir()
+            shutil.copy(process.resolve("regctl"), folder / "context" / "regctl")
+            yield proxy, env, folder
+
+
+def built(folder: Path, env: dict[str, str], to: Path, *lines: str) -> Digest:
+    """Build a Dockerfile of these lines as a build by hand does."""
+    dockerfile = to.with_name(f"{to.name}.Dockerfile")
+    dockerfile.write_text("\n".join(lines), encoding="utf-8")
+    buildx.build(
+        buildx.BuildRequest(
+            builder="ours",
+            dockerfile=dockerfile,
+            context=folder / "context",
+            contexts={},
+            arguments=dict.fromkeys((*PROXY_VARIABLES, "NO_PROXY")),
+            platforms=[this_platform()],
+            labels={},
+            name="app:1",
+            epoch=0,
+            output=to,
+        ),
+        env=env,
+    )
+    return Layout(to).index()
+
+
+def test_what_a_dockerfile_begins_with_passes_it(
+    builder: tuple[Forwarding, dict[str, str], Path], tmp_path: Path
+) -> None:
+    proxy, env, folder = builder
+    proxy.tunnels.clear()
+    with pytest.raises(OutsideError):
+        built(folder, env, tmp_path / "out", "FROM registry.invalid/base:1")
+    assert set(proxy.tunnels) == {TUNNEL}
+
+
+def test_what_a_step_fetches_passes_it(
+    builder: tuple[Forwarding, dict[str, str], Path], tmp_path: Path, proxy: Forwarding
+) -> None:
+    _, env, folder = builder
+    step = 'RUN ["/regctl", "manifest", "head", "registry.invalid/app:1"]'
+    with pytest.raises(OutsideError) as caught:
+        built(
+            folder,
+            env | {"HTTPS_PROXY": f"me:secret@{proxy.host}"},
+            tmp_path / "out",
+            *("FROM scratch", "COPY regctl /", step),
+        )
+    assert set(proxy.tunnels) == {TUNNEL}
+    assert "secret" not in str(caught.value)
+
+
+def test_a_proxy_changes_no_byte_of_an_image(
+    builder: tuple[Forwarding, dict[str, str], Path], tmp_path: Path, proxy: Forwarding
+) -> None:
+    _, env, folder = builder
+    lines = ("FROM scratch", "COPY regctl /", 'RUN ["/regctl", "version"]', 'ENTRYPOINT ["/regctl"]')
+    bare = built(folder, env, tmp_path / "bare", *lines)
+    named = dict.fromkeys((*PROXY_VARIABLES, "NO_PROXY", "no_proxy"), proxy.host)
+    assert built(folder, env | named, tmp_path / "named", *lines) == bare
+    told = {"httpProxy": f"http://{proxy.host}", "httpsProxy": f"http://{proxy.host}", "noProxy": "x"}
+    (folder / "docker").mkdir(exist_ok=True)
+    (folder / "docker" / "config.json").write_text(json.dumps({"proxies": {"default": told}}))
+    assert built(folder, env, tmp_path / "configured", *lines) == bare
