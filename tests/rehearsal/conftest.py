@@ -15,6 +15,13 @@ WORLDS = {
     "ghcr": ("--no-referrers-api",),
     "v2": ("--signing-profile=v2",),
 }
+# Some are played where nothing gets out: each of them must find what is on this machine nevertheless.
+CLOSED = "http://127.0.0.1:9"
+PROXIES = {
+    "ghcr": dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), CLOSED) | {"NO_PROXY": "", "no_proxy": ""},
+    "v2": dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), CLOSED)
+    | {"NO_PROXY": "", "no_proxy": ""},
+}
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +32,7 @@ def everyone(provided: Provided, tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         for name, options in WORLDS.items():
             desk = Desk.set_up(tmp_path_factory.mktemp(name) / "clone")
-            said = desk.sealift("release", "--keep", *options)
+            said = desk.sealift("release", "--keep", *options, env=PROXIES.get(name))
             played[name] = Played(desk, said)
             assert said.status == 0, said.stderr
         yield played

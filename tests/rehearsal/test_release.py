@@ -11,6 +11,7 @@ import pytest
 
 from sealift.line import STATIONS
 from tests.conftest import ROOT
+from tests.rehearsal.conftest import PROXIES
 from tests.rehearsal.playing import Played
 
 pytestmark = pytest.mark.programs
@@ -41,6 +42,13 @@ def test_every_world_and_clone_makes_the_same_digests(everyone: dict[str, Played
         for one in everyone.values()
     ]
     assert digests[0] == digests[1] == digests[2]
+
+
+def test_a_proxy_that_is_closed_stops_nothing_on_this_machine(everyone: dict[str, Played]) -> None:
+    assert set(PROXIES) < set(everyone)
+    for name in PROXIES:
+        assert everyone[name].report["outcome"] == "rehearsed"
+        assert "proxy" not in everyone[name].said.stderr
 
 
 def test_the_timeline_has_every_station(public: Played) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +15,7 @@ from sealift.errors import OutsideError, RefusedError
 from sealift.model.names import Digest, Repository
 from sealift.model.statements import Claims, PredicateType, Subject
 from sealift.tools.cosign import Cosign
-from sealift.tools.registry import BUNDLE_TYPE
+from sealift.tools.registry import BUNDLE_TYPE, Registry
 from sealift.tools.registry_objects import INDEX, MANIFEST
 from tests.tools.scripted import Asked, Reply, serving, told
 from tests.unit.tools.test_sigstore_client import CLAIMS, IMAGE, MAKERS, OURS, ROOT, bundle
@@ -107,6 +110,36 @@ def test_what_somebody_else_signed_is_none(holding: Holding, asking: Cosign) -> 
 def test_nothing_attached_is_a_refusal(holding: Holding) -> None:
     with pytest.raises(RefusedError, match="no signatures found"):
         COSIGN.accepted(holding())
+
+
+HELPER = """#!/bin/sh
+[ "$1" = get ] && [ "$%s" = "of this session" ] || { echo "no session in the environment"; exit 1; }
+echo '{"ServerURL": "x", "Username": "u", "Secret": "p"}'
+"""
+
+
+@pytest.mark.parametrize("variable", ["AWS_SESSION_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN", "ACME_LOGIN"])
+@pytest.mark.parametrize("key", ["credHelpers", "credsStore"])
+def test_it_logs_in_as_the_registry_client_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str, variable: str
+) -> None:
+    helper = tmp_path / "docker-credential-fake"
+    helper.write_text(HELPER % variable)
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv(variable, "of this session")
+    login = f"Basic {base64.b64encode(b'u:p').decode()}"
+    asks = Reply(status=401, headers={"WWW-Authenticate": 'Basic realm="r"'})
+    shelf = Shelf()
+    digest = str(shelf.keep(Reply(body=b"an image"), MANIFEST)["digest"])
+    shelf.attach("signature")
+    with serving(lambda a: shelf.answer(a) if a.headers.get("authorization") == login else asks) as server:
+        config = {key: {server.host: "fake"} if key == "credHelpers" else "fake"}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        subject = Subject(repository=Repository(f"{server.host}/app"), digest=IMAGE)
+        assert Registry(plain_http=(server.host,)).head(str(subject)) == digest
+        assert COSIGN.accepted(subject) == {SIGNATURE}
 
 
 def test_a_registry_that_lets_nobody_in_was_not_looked_at(holding: Holding) -> None:

@@ -85,6 +85,33 @@ def test_nothing_that_could_change_the_answer_passes(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_DIR", "SSL_CERT_FILE"),
+        # What credential helpers read: of Amazon, Google, Microsoft, a desktop's keyring, pass, and our own.
+        *("AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE", "GOOGLE_APPLICATION_CREDENTIALS"),
+        *("CLOUDSDK_CONFIG", "AZURE_CLIENT_ID", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME"),
+        *("PASSWORD_STORE_DIR", "ACME_LOGIN"),
+    ],
+)
+def test_what_a_login_or_the_way_there_needs_passes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+    assert name in clean_env(None)
+    assert name in clean_env({name: "x"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("COSIGN_REPOSITORY", "SIGSTORE_REKOR_PUBLIC_KEY", "TUF_ROOT", "TUF_ROOT_JSON", "TUF_MIRROR"),
+        *("GODEBUG", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "GH_TOKEN"),
+    ],
+)
+def test_what_changes_a_verdict_or_signs_does_not_pass(name: str) -> None:
+    assert clean_env({name: "x", "PATH": "/bin"}) == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
     ("out", "got"),
     [
         (signed(PredicateType.PROVENANCE), f"got {PredicateType.PROVENANCE}"),
