@@ -36,6 +36,7 @@ _FOLDERS = "SSL_CERT_DIR"
 _PLACES = (*_FILES, _FOLDERS, "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 _PORTS = {"http": 80, "https": 443}
 _SCHEMES = frozenset({"http", "https", "socks", "socks5", "socks5h"})
+_STARS = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,2})(?:\.\*)+")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----")
 # How Go's clients report what a proxy did: no connection to it, and its own answer in place of a tunnel.
 _GO_PROXY = re.compile(r"proxyconnect|socks connect|Proxy Authentication Required")
@@ -269,7 +270,17 @@ def _unusable(variable: str, why: str) -> UsageError:
 
 
 def _no_proxy(env: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(filter(None, re.split(r"[,\s]+", _named(env, "NO_PROXY")[1].lower())))
+    """Return NO_PROXY's entries as Go reads them, which knows a star alone and before a domain."""
+    entries = re.split(r"[,\s]+", _named(env, "NO_PROXY")[1].lower())
+    return tuple(_as_network(entry) for entry in entries if entry)
+
+
+def _as_network(entry: str) -> str:
+    """Write ``10.0.*`` as the network that it means."""
+    if (found := _STARS.fullmatch(entry)) is None:
+        return entry
+    numbers = found[1].split(".")
+    return f"{'.'.join((*numbers, *('0',) * (4 - len(numbers))))}/{8 * len(numbers)}"
 
 
 def _bypasses(host: str, port: int, entries: tuple[str, ...]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,8 +32,11 @@ class Forwarding:
 
 
 @contextmanager
-def forwarding(status: int = 502) -> Iterator[Forwarding]:
-    """Start one; it answers every request for a tunnel, and every other one, with ``status``."""
+def forwarding(status: int = 502, tls: ssl.SSLContext | None = None) -> Iterator[Forwarding]:
+    """Start one; it answers every request for a tunnel, and every other one, with ``status``.
+
+    With ``tls`` it is itself spoken to by HTTPS.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -61,6 +65,8 @@ def forwarding(status: int = 502) -> Iterator[Forwarding]:
 
     listening = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     listening.daemon_threads = True
+    if tls is not None:
+        listening.socket = tls.wrap_socket(listening.socket, server_side=True)
     proxy = Forwarding(listening.server_port)
     thread = Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

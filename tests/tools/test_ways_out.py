@@ -312,15 +312,39 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
             """Say nothing."""
 
     listening = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    listening.socket = context.wrap_socket(listening.socket, server_side=True)
+    listening.socket = as_server(folder).wrap_socket(listening.socket, server_side=True)
     thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"localhost:{listening.server_port}", folder, asked
     listening.shutdown()
     listening.server_close()
     thread.join()
+
+
+def as_server(folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
+
+
+@pytest.mark.parametrize(
+    "way", ["registry_client", "github", "cosign", "copy", "trivy_database", "timestamps"]
+)
+def test_a_proxy_that_is_spoken_to_by_https_is_trusted_by_the_same_authority(
+    monkeypatch: pytest.MonkeyPatch, private: tuple[str, Path, list[str]], tmp_path: Path, way: str
+) -> None:
+    _, folder, _ = private
+    monkeypatch.chdir(folder)
+    with forwarding(tls=as_server(folder)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://localhost:{proxy.port}")
+        with pytest.raises(OutsideError):
+            WAYS[way](tmp_path)
+        assert proxy.tunnels == []
+        # A place from here, while programs run elsewhere.
+        monkeypatch.setenv("SSL_CERT_FILE", "corp/authority.crt")
+        with pytest.raises(OutsideError):
+            WAYS[way](tmp_path)
+        assert proxy.tunnels
 
 
 def _private_authority(folder: Path) -> None:

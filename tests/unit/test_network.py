@@ -102,6 +102,8 @@ def test_a_proxy_is_read_as_go_and_curl_read_it(env: dict[str, str], proxy: str)
         ("https://example.com:8443/", "x, example.com:8443"),
         ("https://example.com/", "a.example b.example example.com"),
         ("https://example.com/", "a.example,*"),
+        ("https://172.17.0.8:2375/", "localhost,172.17.*"),
+        ("https://10.1.2.3/", "10.*.*.*"),
         ("https://registry.localhost/", ""),
         ("https://127.8.9.10:5000/", ""),
         ("https://[::ffff:127.0.0.1]/", ""),
@@ -116,6 +118,7 @@ def test_no_proxy_is_read_as_go_reads_it(url: str, no_proxy: str) -> None:
     [
         ("https://11.1.2.3/", "10.0.0.0/8"),
         ("https://ten.example/", "10.0.0.0/8"),
+        ("https://172.18.0.8/", "172.17.*"),
         ("https://example.com/", ".example.com"),
         ("https://example.com/", "*.example.com"),
         ("https://badexample.com/", "example.com"),
@@ -176,6 +179,7 @@ def test_a_program_gets_both_spellings_and_never_a_proxy_to_this_machine(name: s
     [
         ("a b,.c", "a,b,.c,localhost,127.0.0.1,127.0.0.0/8,::1"),
         ("::1, localhost", "::1,localhost,127.0.0.1,127.0.0.0/8"),
+        ("172.17.*", "172.17.0.0/16,localhost,127.0.0.1,127.0.0.0/8,::1"),
         ("a, *", "*"),
     ],
 )
