@@ -16,8 +16,7 @@ import ipaddress
 import os
 import re
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
@@ -350,7 +349,7 @@ def _certificates(variable: str, file: Path) -> dict[str, None]:
     found = dict.fromkeys(_in_file(file))
     if variable and not file.is_file():
         raise _no_authorities(variable, str(file), "is no file")
-    if variable and not _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), found):
+    if variable and not any(_loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), one) for one in found):
         raise _no_authorities(variable, str(file), "holds no certificate, or cannot be read")
     return found
 
@@ -375,13 +374,16 @@ def _context(pem: str) -> ssl.SSLContext:
     from urllib3.util.ssl_ import create_urllib3_context
 
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    _load(context, _PEM.findall(pem))
+    # One that OpenSSL cannot read spoils all of them together, so then they come one by one, as in Go.
+    if not _loaded(context, pem):
+        for certificate in _PEM.findall(pem):
+            _loaded(context, certificate)
     return context
 
 
-def _load(context: ssl.SSLContext, certificates: Iterable[str]) -> bool:
-    """Trust these certificates, but not those that OpenSSL cannot read; tell whether there was any."""
-    for certificate in certificates:
-        with suppress(ssl.SSLError):
-            context.load_verify_locations(cadata=certificate)
-    return bool(context.cert_store_stats()["x509_ca"])
+def _loaded(context: ssl.SSLContext, pem: str) -> bool:
+    try:
+        context.load_verify_locations(cadata=pem)
+    except ssl.SSLError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from sealift.process import run
 from sealift.provision import debian
 from sealift.provision.cache import cache_folder
+from sealift.provision.recipe import this_platform
 from sealift.provision.root import root_prefix
 from sealift.rehearsal.distroless import Suite
 from sealift.tools import engine as engines
@@ -57,6 +59,25 @@ def test_podman_gets_the_image_and_its_health_check(suite: Suite, podman: engine
     assert podman.call(*once, NAMES[0], "/health-caretaker", "-version").returncode == 0
     assert podman.call(*once, "--entrypoint=sh", NAMES[0], "-c", "true", check=False).returncode == 127
     assert podman.call(*once, "--entrypoint=sh", NAMES[1], "-c", "id -u").stdout.strip() == "65532"
+
+
+def test_a_container_that_is_looked_at_gets_no_proxy_of_this_machine(
+    podman: engines.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with tarfile.open(tmp_path / "image.tar", "w"):
+        pass
+    image, name = "localhost/sealift-empty:1", f"sealift-empty-{tmp_path.parent.name}"
+    podman.call("import", str(tmp_path / "image.tar"), image)
+    for variable in ("HTTPS_PROXY", "http_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    try:
+        podman.call("create", *podman._hardened(this_platform(), name, {}), image, "/nothing")
+        (made,) = json.loads(podman.call("inspect", name).stdout)
+    finally:
+        run(podman.removal(name))
+        run(podman.image_removal(image))
+    assert made["Config"]["Env"]
+    assert not [setting for setting in made["Config"]["Env"] if "proxy" in setting.lower()]
 
 
 def test_what_is_not_there_is_removed_without_an_error(podman: engines.Engine) -> None:

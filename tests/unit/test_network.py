@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sealift.errors import UsageError
 from sealift.network import Proxy, child_env, network_env, proxy_for
 from sealift.patience import may_help
 from sealift.rehearsal.sigstore_keys import END, START
+from tests.unit.test_imports import sources
 
 PROXY = "http://proxy.example:3128"
 
@@ -275,3 +277,22 @@ def test_the_login_of_a_proxy_is_in_no_form_that_is_printed() -> None:
     assert proxy is not None
     assert "secret" not in f"{proxy!r} {proxy.shown} {proxy.failure('ghcr.io', 'no')}"
     assert proxy.authorization == "Basic bWU6c2VjcmV0"
+
+
+# Those that speak to this machine alone, by its address.
+ON_LOOPBACK = {
+    "sealift.compare.running",
+    "sealift.rehearsal.issuer",
+    "sealift.rehearsal.sigstore",
+    "sealift.services.service",
+}
+CONNECTING = re.compile(
+    r"urlopen|urllib3\.(?:request|PoolManager|ProxyManager)\b|HTTPS?Connection\(|create_connection"
+    r"|requests\.(?:Session|get|post|put|head|request)\("
+)
+
+
+def test_nothing_connects_but_by_the_policy() -> None:
+    found = {name for name, text in sources().items() if CONNECTING.search(text)}
+    assert found == {"sealift.tools.http", "sealift.services.ports", *ON_LOOPBACK}
+    assert all("LOOPBACK" in sources()[name] or "127.0.0.1" in sources()[name] for name in ON_LOOPBACK)

@@ -83,7 +83,7 @@ class Http:
         self._env = os.environ if env is None else env
         self._connect, self._read, self._limit = connect, read, limit
         self._lock = threading.Lock()
-        self._ways: dict[network.Proxy | None, PoolManager] = {}
+        self._ways: dict[tuple[str, network.Proxy | None], PoolManager] = {}
 
     def ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """Send one request and read its answer to the end."""
@@ -92,7 +92,7 @@ class Http:
         process.go_on()
         proxy = network.proxy_for(url, self._env)
         try:
-            came = self._way(proxy).request(
+            came = self._way(urlsplit(url).scheme, proxy).request(
                 method,
                 url,
                 body=body,
@@ -114,16 +114,18 @@ class Http:
         secret = headers.get("Authorization", "").partition(" ")[2]
         return Answer(url=url, status=came.status, headers=came.headers, body=read, secret=secret)
 
-    def _way(self, proxy: network.Proxy | None) -> PoolManager:
+    def _way(self, scheme: str, proxy: network.Proxy | None) -> PoolManager:
         with self._lock:
-            if proxy not in self._ways:
-                self._ways[proxy] = self._pool(proxy)
-            return self._ways[proxy]
+            if (scheme, proxy) not in self._ways:
+                self._ways[scheme, proxy] = self._pool(scheme, proxy)
+            return self._ways[scheme, proxy]
 
-    def _pool(self, proxy: network.Proxy | None) -> PoolManager:
+    def _pool(self, scheme: str, proxy: network.Proxy | None) -> PoolManager:
         import urllib3
 
-        context = network.tls(self._env)
+        # Reading whom to trust takes a moment, which plain HTTP on this machine can spare.
+        needed = scheme == "https" or (proxy is not None and proxy.scheme == "https")
+        context = network.tls(self._env) if needed else None
         timeout = urllib3.Timeout(connect=self._connect, read=self._read)
         if proxy is None:
             return urllib3.PoolManager(maxsize=KEPT, timeout=timeout, ssl_context=context)
@@ -173,10 +175,10 @@ def follow_policy(
 
         def build_connection_pool_key_attributes(self, *args: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             host, _ = super().build_connection_pool_key_attributes(*args)
-            return host, {"ssl_context": network.tls(env)}
+            return host, {"ssl_context": network.tls(env)} if host["scheme"] == "https" else {}
 
         def proxy_manager_for(self, proxy: str, **told: Any) -> Any:
-            own = {} if proxy.startswith("socks") else {"proxy_ssl_context": network.tls(env)}
+            own = {"proxy_ssl_context": network.tls(env)} if proxy.startswith("https") else {}
             return super().proxy_manager_for(proxy, **own, **told)
 
         def cert_verify(self, *_: Any) -> None:
