@@ -43,6 +43,10 @@ KNOWN: Mapping[tuple[str, str], str] = {
     ("sealift.tools.registry", "f'{regctl.LAYOUT}{folder}:fetched'"): REGCTL,
     ("sealift.commands.explain", "f'{explained.binary}: {_described(explained)}'"): "for people",
     ("sealift.elf.startup", "f'; {file.path} cannot be used: it {file.why}'"): NAME,
+    (
+        "sealift.network",
+        "os.pathsep.join((str(Path(place).absolute()) for place in places.split(os.pathsep) if place))",
+    ): "it was split at colons; venv makes no environment below a folder with one",
     ("sealift.production", "f'https://github.com/{plan.config.source}/{WORKFLOW}@{ref}'"): NAME,
     ("sealift.provision.everything", "''.join(sorted((str(p.path) for p in programs)))"): "it is hashed",
     (

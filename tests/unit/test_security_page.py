@@ -24,7 +24,7 @@ def rows(text: str) -> Iterator[Row]:
     """Read the tables of defences, which have four columns."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if line.startswith("| ") and len(cells) == 4 and cells[0] != "threat":  # noqa: PLR2004
+        if line.startswith("| ") and len(cells) == 4 and cells[0] != "threat":
             places, tests = (tuple(re.findall(r"`([^`]+)`", cell)) for cell in cells[2:])
             yield Row(cells[0], places, tests)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from sealift.console import say
-from sealift.errors import MissingProgramError, SealiftError
+from sealift.errors import SealiftError
 from sealift.model.names import Digest, Platform
 from sealift.network import authorities
 from sealift.provision.go import MODULE_SETTINGS, Go, go_environment

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from sealift.errors import UsageError
 from sealift.network import child_env, network_env
 from sealift.places import plain
 from sealift.process import run
