@@ -40,6 +40,8 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFI
 # How Go's clients report what a proxy did: no connection to it, and its own answer in place of a tunnel.
 _GO_PROXY = re.compile(r"proxyconnect|socks connect|Proxy Authentication Required")
 _GO_TUNNEL = re.compile(r'(?:Get|Head|Post|Put|Patch) "https://[^"]*": (?P<why>[A-Z][\w -]+?)\s*(?:$|[;,\n])')
+# The certificate of a proxy that is spoken to by HTTPS.
+_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED|failed to verify certificate")
 _REASONS = {status.phrase: status.value for status in HTTPStatus}
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d{3})")
 
@@ -62,7 +64,8 @@ class Proxy:
     @property
     def url(self) -> str:
         """The whole address, for clients and programs."""
-        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@" if self.user else ""
+        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@"
+        login = "" if login == ":@" else login
         return f"{self.scheme}://{login}{self.shown}"
 
     @property
@@ -74,8 +77,8 @@ class Proxy:
     @property
     def authorization(self) -> str:
         """The value of a Proxy-Authorization header, or nothing."""
-        login = f"{self.user}:{self.password}".encode()
-        return f"Basic {base64.b64encode(login).decode()}" if self.user else ""
+        login = f"{self.user}:{self.password}"
+        return "" if login == ":" else f"Basic {base64.b64encode(login.encode()).decode()}"
 
     @property
     def is_socks(self) -> bool:
@@ -99,7 +102,7 @@ class Proxy:
             f"{named} {what} to {host}: {said}",
             means=f"{host} itself was not reached",
             next_step=f"check {self.variable}; NO_PROXY={host} connects to it directly",
-            again=status is None or passes(status),
+            again=passes(status) if status else not _UNTRUSTED.search(said),
         )
 
 
@@ -197,7 +200,7 @@ def blamed(what: str, said: str, env: Mapping[str, str] | None = None) -> ProxyF
         f"{what}: the proxy {names} {'asks for a login' if asks else 'gave no connection'}",
         means=without_logins(said, told),
         next_step=f"check {' and '.join(proxy.variable for proxy in proxies.values())}",
-        again=not asks and all(passes(status) for status in statuses),
+        again=not (asks or _UNTRUSTED.search(said)) and all(passes(status) for status in statuses),
     )
 
 

@@ -337,8 +337,9 @@ def test_a_proxy_that_is_spoken_to_by_https_is_trusted_by_the_same_authority(
     monkeypatch.chdir(folder)
     with forwarding(tls=as_server(folder)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"https://localhost:{proxy.port}")
-        with pytest.raises(OutsideError):
+        with pytest.raises(OutsideError, match=f"the proxy localhost:{proxy.port}") as caught:
             WAYS[way](tmp_path)
+        assert not caught.value.again
         assert proxy.tunnels == []
         # A place from here, while programs run elsewhere.
         monkeypatch.setenv("SSL_CERT_FILE", "corp/authority.crt")

@@ -81,6 +81,7 @@ def test_the_way_out(url: str, env: dict[str, str], proxy: str) -> None:
         ({"ALL_PROXY": "socks://proxy.example:1080/"}, "socks5h://proxy.example:1080"),
         ({"HTTPS_PROXY": "http://me:p@ss@proxy.example:3128"}, "http://me:p%40ss@proxy.example:3128"),
         ({"HTTPS_PROXY": "http://me:p%40ss@proxy.example:3128"}, "http://me:p%40ss@proxy.example:3128"),
+        ({"HTTPS_PROXY": "http://:pass@proxy.example"}, "http://:pass@proxy.example"),
     ],
 )
 def test_a_proxy_is_read_as_go_and_curl_read_it(env: dict[str, str], proxy: str) -> None:
