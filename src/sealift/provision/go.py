@@ -23,11 +23,10 @@ from sealift.process import ProgramFailedError, run
 from sealift.provision.cache import sha256_of, tree_sha256, workspace
 from sealift.provision.lock import Lock, key_of
 from sealift.provision.recipe import CI, FIXED_ENV, all_names, as_numbers, newest_go_needed, this_platform
+from sealift.tools.go import MODULE_SETTINGS
 
 # What go needs from its surroundings beside the network settings; all else stays outside a build.
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "NETRC")
-# Settings that may live in a machine's `go env` file, which GOENV=off would lose.
-MODULE_SETTINGS = ("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GOAUTH")
 
 
 @dataclass(frozen=True, kw_only=True)

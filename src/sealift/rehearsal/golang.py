@@ -24,9 +24,9 @@ from sealift.console import say
 from sealift.errors import SealiftError
 from sealift.model.names import Digest, Platform
 from sealift.network import authorities
-from sealift.provision.go import MODULE_SETTINGS, Go, go_environment
+from sealift.provision.go import Go, MODULE_SETTINGS, go_environment
 from sealift.rehearsal.oci_writer import LayerTar, Packed, writing
-from sealift.tools.go import ZIG, zig_home
+from sealift.tools.go import MODULE_SETTINGS, ZIG, zig_home
 from sealift.tools.layout import Layout
 
 # Raise it whenever the same Go and zig would give another image.

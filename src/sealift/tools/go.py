@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from sealift import process
-from sealift.errors import MissingProgramError, OutsideError
+from sealift.errors import MissingProgramError, OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.config import Linkage
 from sealift.model.names import Platform
 from sealift.places import plain
@@ -26,9 +29,71 @@ ZIG = {
     "s390x": "s390x-linux-gnu",
 }
 
+# Settings of Go that say where modules come from, and change no byte of them. `go env -w` may have put them
+# into the user's file, which GOENV=off hides. https://go.dev/ref/mod#environment-variables
+MODULE_SETTINGS = (
+    *("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB"),
+    *("GOINSECURE", "GOAUTH", "GOVCS"),
+)
+# The ways out, for go and for the git that it starts.
+NETWORK = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
+    *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_PROXY_COMMAND"),
+)
+# What go, and the git and ssh that it starts for a private module, read of their user. The variables that
+# name a repository (GIT_DIR and its like) stay outside: they would point the stamp at another one.
+_ACCESS = re.compile(
+    r"PATH|HOME|USER|LOGNAME|TMPDIR|XDG_CONFIG_HOME|XDG_RUNTIME_DIR|DBUS_SESSION_BUS_ADDRESS|NETRC|GONOSUMCHECK"
+    r"|SSH_(?:AUTH_SOCK|ASKPASS|ASKPASS_REQUIRE)|GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|TERMINAL_PROMPT)"
+    r"|GIT_CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|GIT_ALLOW_PROTOCOL"
+)
+# Go's own defaults, by name: a Go that was built on another machine may have others built in.
+# https://go.dev/wiki/MinimumRequirements#microarchitecture-support
+_LEVELS = {
+    "386": {"GO386": "sse2"},
+    "amd64": {"GOAMD64": "v1"},
+    "arm": {"GOARM": "7"},
+    "arm64": {"GOARM64": "v8.0"},
+    "mips": {"GOMIPS": "hardfloat"},
+    "mipsle": {"GOMIPS": "hardfloat"},
+    "mips64": {"GOMIPS64": "hardfloat"},
+    "mips64le": {"GOMIPS64": "hardfloat"},
+    "ppc64": {"GOPPC64": "power8"},
+    "ppc64le": {"GOPPC64": "power8"},
+    "riscv64": {"GORISCV64": "rva20u64"},
+}
+
+# What go prints of one package that does not compile begins so. Before it, only modules were loaded: what
+# stands below is the compiler's, and quotes the user's code.
+_COMPILING = re.compile(r"^# \S", re.MULTILINE)
+_OTHER_CODE = re.compile(r"^SECURITY ERROR|verifying [^\n]*checksum mismatch", re.MULTILINE)
+_NEWER_GO = re.compile(r"requires go >= (?P<needed>\S+) \(running go (?P<running>[^;)]+)")
 # How go says that a module, or its line in the checksum database, did not come: the address, and why.
 _NOT_FETCHED = re.compile(r'(?:Get "|reading )https?://[^\s"]+"?: (?P<why>.+)')
-_SAID_NO = re.compile(r"4(?!08|25|29)\d\d ")
+# The same of git, which go starts for a module that no proxy has.
+_NOT_CLONED = re.compile(
+    r"git [^\n]*: exit status 128:\n\s*(?P<why>[^\n]+(?:\n\s+(?:fatal|ssh|ERROR)[^\n]+)*)"
+)
+_SAID_NO = re.compile(
+    r"4(?!08|25|29)\d\d |x509: |tls: |unsupported protocol scheme|[Pp]ermission denied|could not read "
+    r"|terminal prompts disabled|[Aa]uthentication failed|[Rr]epository (?:'[^']*' )?not found"
+    r"|Host key verification failed"
+)
+_MACHINE_FAILED = re.compile(
+    r"(?:no space left on device|cannot allocate memory|too many open files|signal: killed)$", re.MULTILINE
+)
+_NO_C_COMPILER = re.compile(r"C compiler .* not found|exec: .*: executable file not found")
+# One place in the user's code, as the compiler names it: from the folder of the module.
+_PLACE = re.compile(r"^(\s*)(?:\./)?((?!/)[^\s:]+\.(?:go|c|cc|cpp|h|s|S|mod|work|sum|txt):\d+)", re.MULTILINE)
+_ADVICE = (
+    ("missing go.sum entry", "run go mod tidy in {where}, and commit go.mod and go.sum"),
+    ("updates to go.mod needed", "run go mod tidy in {where}, and commit go.mod and go.sum"),
+    ("inconsistent vendoring", "run go mod vendor (go work vendor) in {where}, and commit vendor/"),
+    ("GOPROXY=off", "go env GOPROXY"),
+    ("GOVCS disallows", "go env GOVCS"),
+)
+_ARCHIVE = b"!<arch>\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,29 +120,23 @@ def zig_home() -> Path:
 
 
 def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
-    """Every setting by name: nothing of the machine's own Go settings reaches the build."""
-    passed = {k: v for k, v in os.environ.items() if k in ("HOME", "PATH", "TMPDIR", "SSL_CERT_FILE")}
+    """Every setting by name: of the machine's own only those that say where code comes from."""
     # What a C compiler says of the files that it read is a text, too, and zig cannot read every path in it.
     cache = plain(request.cache)
-    asked = process.run([go, "env", "GOPROXY", "GOSUMDB"]).stdout.split()
     env = {
-        **passed,
+        **module_environment(go),
         "GOENV": "off",
-        "GOFLAGS": "-mod=readonly",
+        # Not empty, or a line of $GOROOT/go.env would count. No -mod: vendor/ counts where go build takes it.
+        "GOFLAGS": "-trimpath",
         "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-        "GOPROXY": asked[0],
-        "GOSUMDB": asked[1],
+        "GOWORK": _workspace(request.module),
         "GOOS": request.platform.os,
         "GOARCH": request.platform.arch,
         "GOCACHE": str(cache / "go-build"),
         "GOMODCACHE": str(cache / "go-mod"),
         "CGO_ENABLED": "1" if request.linkage == "dynamic" else "0",
+        **_LEVELS.get(request.platform.arch, {}),
     }
-    if request.platform.arch == "amd64":
-        env["GOAMD64"] = "v1"
-    if request.platform.arch == "arm64":
-        env["GOARM64"] = "v8.0"
     if request.linkage == "dynamic":
         target = f"{ZIG[request.platform.arch]}.{request.glibc}"
         env |= {
@@ -93,16 +152,43 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
     return env
 
 
+def module_environment(go: Path) -> dict[str, str]:
+    """Return this machine's settings that say where modules come from, each as it was set."""
+    passed = {k: v for k, v in os.environ.items() if k in NETWORK or _ACCESS.fullmatch(k)}
+    # Outside of any module, whose go.mod might want another Go.
+    said = process.run(
+        [go, "env", "-json", *MODULE_SETTINGS],
+        cwd=Path("/"),
+        env=os.environ | {"GOTOOLCHAIN": "local", "GOWORK": "off"},
+    )
+    return passed | {name: value for name, value in json.loads(said.stdout).items() if value}
+
+
+def _workspace(module: Path) -> str:
+    """Return the go.work that go would take, if it is in the clone; outside of it there may be another."""
+    return str(next((f / "go.work" for f in _folders(module) if (f / "go.work").is_file()), "off"))
+
+
+def _folders(module: Path) -> Iterator[Path]:
+    """Yield a module's folder and those above it, up to the top of the clone."""
+    for folder in (module, *module.parents):
+        yield folder
+        if (folder / ".git").exists():
+            return
+
+
 def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     """Build one binary; the same source, Go and flags give the same bytes in any folder.
 
-    Returns the command's words. Raises ProgramFailedError with the compiler's output, and another
-    OutsideError where a module could not be fetched.
+    Returns the command's words. Raises UsageError with the compiler's words where the code cannot be built as
+    it is, RefusedError where a module is not the one that go.sum names, and OutsideError where one could not
+    be fetched or this machine failed.
     """
     ldflags = f"-s -w -buildid= -X {request.variable}={request.version}"
     if request.linkage == "dynamic":
         ldflags += " -linkmode=external -extldflags=-s"
     argv = [str(go), "build", "-trimpath", "-buildvcs=true", f"-ldflags={ldflags}"]
+    _look_at_source(request)
     request.output.parent.mkdir(parents=True, exist_ok=True)
     try:
         process.run(
@@ -112,24 +198,99 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
             timeout=1200,
         )
     except process.ProgramFailedError as error:
-        if (lost := _lost(error)) is None:
-            raise
-        raise lost from error
+        raise _failure(error, request) from error
+    with request.output.open("rb") as file:
+        if file.read(len(_ARCHIVE)) == _ARCHIVE:
+            raise UsageError(
+                f"{request.package} in {_where(request.module)} is a library",
+                means="a service is a package main; this one has another name in its package lines",
+                next_step="name the package of func main in ci/release.yaml: go.package",
+            )
     return ("go", *argv[1:], request.package)
+
+
+def _look_at_source(request: GoBuildRequest) -> None:
+    """Refuse a folder without a module: go would take a go.mod from above the clone, which is no commit's."""
+    missing = "has no go.mod" if request.module.is_dir() else "is no folder"
+    found = any((folder / "go.mod").is_file() for folder in _folders(request.module))
+    if not found or not request.module.is_dir():
+        raise UsageError(
+            f"the Go module {_where(request.module)} {missing} in the commit",
+            next_step="correct go.module in ci/release.yaml, or commit the folder",
+        )
+
+
+def _where(module: Path) -> str:
+    """Name a module's folder as it is in the repository."""
+    *_, top = _folders(module)
+    return str(module.relative_to(top))
+
+
+def _failure(error: process.ProgramFailedError, request: GoBuildRequest) -> SealiftError:
+    """Tell apart what go says: whose fault it is decides who reads it, and whether trying again may help."""
+    said, loading = error.done.stderr, _loading(error)
+    where = _where(request.module)
+    if error.done.returncode < 0 or _MACHINE_FAILED.search(said):
+        return error
+    if _OTHER_CODE.search(loading):
+        return RefusedError(
+            f"a Go module is not the one that go.sum names\n{_quoted(loading, where)}",
+            means="its author moved a tag, or what answers in its place gives other code",
+            next_step="compare both versions before you change go.sum",
+        )
+    if (newer := _NEWER_GO.search(loading)) is not None:
+        return UsageError(
+            f"the Go module {where} needs Go {newer['needed']}; this is Go {newer['running']}\n"
+            f"{_quoted(loading, where)}",
+            means="a release never fetches another compiler by itself",
+            next_step=f"install Go {newer['needed']} or newer, or lower the go line",
+        )
+    if (lost := _lost(error)) is not None:
+        return lost
+    if _NO_C_COMPILER.search(said):
+        return MissingProgramError(error.happened, next_step="sealift doctor")
+    advice = next((words for sign, words in _ADVICE if sign in loading), "correct it, and commit")
+    return UsageError(
+        f"{request.package} in {where} does not compile for {request.platform}\n{_quoted(said, where)}",
+        means="go build fails on this commit; trying again changes nothing",
+        next_step=advice.format(where=where),
+    )
+
+
+def _quoted(said: str, where: str) -> str:
+    """Quote what go said, with paths that start at the top of the repository."""
+    lines = [line for line in said.strip().splitlines() if not line.startswith("go: downloading ")]
+    text = "\n".join(lines)
+    if where != ".":
+        text = _PLACE.sub(rf"\1{where}/\2", text)
+    # The first error is the one that explains the others.
+    return "\n".join(f"  | {line}" for line in text[: process.TAIL].splitlines())
+
+
+def _loading(error: process.ProgramFailedError) -> str:
+    """Return what go printed before it compiled: from there on, the compiler quotes the user's code."""
+    said = error.done.stderr
+    return said[: found.start()] if (found := _COMPILING.search(said)) else said
 
 
 def _lost(error: process.ProgramFailedError) -> OutsideError | None:
     """Tell of a module that did not come, if that was it."""
-    if (found := _NOT_FETCHED.search(error.done.stderr)) is None:
+    loading = _loading(error)
+    if (found := _NOT_FETCHED.search(loading) or _NOT_CLONED.search(loading)) is None:
         return None
+    no = _SAID_NO.search(found["why"]) is not None
+    private = "; if it is private, set GOPRIVATE, and give credentials (netrc, GOAUTH, an ssh agent)"
     return OutsideError(
-        f"a Go module could not be fetched: {found[0]}",
+        f"a Go module could not be fetched: {' '.join(found[0].split())}",
         means="the compiler has not seen the code yet",
-        next_step="run again when it answers; go env GOPROXY names who is asked",
-        again=_SAID_NO.match(found["why"]) is None,
+        next_step=f"go env GOPROXY GOPRIVATE names who is asked{private}"
+        if no
+        else "run again when it answers; go env GOPROXY names who is asked",
+        again=not no,
     )
 
 
 def version(go: Path) -> str:
     """Return the compiler's version, ``go1.26.8``."""
-    return process.run([go, "env", "GOVERSION"], env={**os.environ, "GOENV": "off"}).stdout.strip()
+    env = {**os.environ, "GOENV": "off", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    return process.run([go, "env", "GOVERSION"], cwd=Path("/"), env=env).stdout.strip()

@@ -85,7 +85,7 @@ def read_build_info(path: Path) -> BuildInfo:
         raise UsageError(f"{path} is not a file", next_step="sealift compile")
     # A machine's own Go settings must not change the answer, nor fetch another Go to give it.
     env = os.environ | {"GOENV": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
-    done = run(["go", "version", "-m", "-json", path.absolute()], env=env, check=False)
+    done = run(["go", "version", "-m", "-json", path.absolute()], cwd=Path("/"), env=env, check=False)
     words = done.stderr.strip()
     # Of a damaged file without the executable bit it says nothing at all.
     if done.returncode == 1 and (not words or "could not read Go build info" in words):
