@@ -211,7 +211,7 @@ class Line:
         compiled = self.run.read("compile", str(cell), ev.Compiled)
         below = self.world.bases[self.plan.variant(cell.variant).base]
         layout = Layout(below.layout)
-        rootfs = Rootfs.from_layout(layout, layout.platforms(below.digest)[cell.platform], below.name)
+        rootfs = Rootfs.from_layout(layout, layout.platforms(below.digest).of(cell.platform), below.name)
         return prove(cell, self.plan, compiled, rootfs, self.run)
 
     def _image(self, variant: str) -> ev.Built:

@@ -74,7 +74,7 @@ def debug(engine: Engine, build: building.Build, name: str) -> None:
 def take_from_layout(layout: Path, path: str, to: Path) -> None:
     """Copy a file out of the image that a layout holds for this machine."""
     found = Layout(layout)
-    manifest = found.platforms(found.index())[this_platform()]
+    manifest = found.platforms(found.index()).of(this_platform())
     to.write_bytes(Rootfs.from_layout(found, manifest).read(path))
     to.chmod(0o755)
 

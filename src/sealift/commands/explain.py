@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ from sealift.model.names import Digest, Platform, Repository
 from sealift.provision.cache import cache_folder
 from sealift.provision.everything import provide_all
 from sealift.tools import engine as engines
-from sealift.tools.layout import Layout
+from sealift.tools.layout import Layout, Manifests
 from sealift.tools.regctl import LAYOUT, regctl
 from sealift.tools.registry import Registry
 
@@ -169,14 +169,17 @@ def _take_from_engine(image: str, folder: Path) -> bool:
 def _of_layout(layout: Layout, digest: Digest, name: str, arch: str) -> Base:
     images = _images(layout, digest)
     fitting = Platform(f"linux/{arch}")
-    platform = fitting if fitting in images else next(iter(images))
+    # A program of the plain architecture runs in an image of each of its variants.
+    ranks = {
+        p: (p != fitting, (p.os, p.arch) != ("linux", arch), len(found)) for p, found in images.listed.items()
+    }
+    platform = min(ranks, key=ranks.__getitem__)
     return Base(Rootfs.from_layout(layout, images[platform], f"{name} ({platform})"), platform)
 
 
-def _images(layout: Layout, digest: Digest) -> Mapping[Platform, Digest]:
+def _images(layout: Layout, digest: Digest) -> Manifests:
     if "manifests" not in layout.manifest(digest):
-        config = layout.config(digest)
-        return {Platform(f"{config.get('os')}/{config.get('architecture')}"): digest}
+        return Manifests(digest, {Platform.of_oci(layout.config(digest)): (digest,)})
     images = layout.platforms(digest)
     if not images:
         raise UsageError(f"the index {digest} lists no image for any platform")

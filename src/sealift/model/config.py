@@ -94,6 +94,12 @@ def _checked(path: Path, config: Config) -> Config:
             near = difflib.get_close_matches(platform.arch, GO_ARCHITECTURES, n=1)
             hint = f"perhaps linux/{near[0]}" if near else "go tool dist list shows the ones Go knows"
             raise UsageError(f"{path}: Go does not know the platform {platform}", next_step=hint)
+        if platform.variant:
+            raise UsageError(
+                f"{path}: the platform {platform} names a variant",
+                means="binaries are built for the plain architecture, which runs on all its variants",
+                next_step=f"write it as {platform.os}/{platform.arch}",
+            )
     if len(set(config.platforms)) != len(config.platforms) or not config.platforms:
         raise UsageError(f"{path}: platforms must name each platform once, and at least one")
     if not config.variants:

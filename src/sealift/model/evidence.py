@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from sealift.model.config import Strict
 from sealift.model.names import Digest, Platform, Repository, Tag
 
@@ -35,7 +37,11 @@ class Compiled(Evidence, frozen=True, kw_only=True):
 
 
 class Proven(Evidence, frozen=True, kw_only=True):
-    """A binary that can start on its base."""
+    """A binary that can start on its base.
+
+    ``folders`` names the modules that a folder of the repository replaces, by the folder; ``limitations`` are
+    what the versions do not tell.
+    """
 
     sha256: Digest
     linkage: str
@@ -46,6 +52,8 @@ class Proven(Evidence, frozen=True, kw_only=True):
     main_module: str
     revision: str
     modified: bool
+    folders: dict[str, str] = msgspec.field(default_factory=dict)
+    limitations: tuple[str, ...] = ()
 
 
 class BuiltPlatform(Strict, frozen=True, kw_only=True):

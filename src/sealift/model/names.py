@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -113,31 +114,56 @@ class Repository(Text):
         return f"{self}:{tag}"
 
 
+# The variant that every tool means where an architecture has none.
+# https://github.com/containerd/platforms/blob/main/database.go
+_PLAIN_VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
+
+
 class Platform(Text):
-    """An operating system and an architecture as Go spells them, ``linux/arm64``."""
+    """An operating system, an architecture as Go spells it, and perhaps a variant: ``linux/arm/v5``.
+
+    The variant that is meant without one is left out, so ``linux/arm64/v8`` is ``linux/arm64``.
+    """
 
     kind = "platform"
     example = "linux/amd64"
     __slots__ = ()
 
+    def __new__(cls, text: str) -> Self:
+        plain, _, variant = text.rpartition("/")
+        if variant and _PLAIN_VARIANTS.get(plain.partition("/")[2]) == variant:
+            return super().__new__(cls, plain)
+        return super().__new__(cls, text)
+
     @classmethod
     def accepts(cls, text: str) -> bool:
-        return re.fullmatch(r"[a-z0-9]+/[a-z0-9]+", text) is not None
+        return re.fullmatch(r"[a-z0-9]+/[a-z0-9]+(?:/[a-z0-9.]+)?", text) is not None
+
+    @classmethod
+    def of_oci(cls, entry: Mapping[str, object]) -> Self:
+        """Read what an image's configuration, or a descriptor's ``platform``, says of itself."""
+        names = (entry.get("os"), entry.get("architecture"), entry.get("variant"))
+        return cls("/".join(str(name) for name in (names if names[2] else names[:2])))
 
     @property
     def os(self) -> str:
         """The operating system."""
-        return self.partition("/")[0]
+        return self.split("/")[0]
 
     @property
     def arch(self) -> str:
         """The architecture, as GOARCH."""
-        return self.partition("/")[2]
+        return self.split("/")[1]
+
+    @property
+    def variant(self) -> str:
+        """The variant of the architecture, empty for the plain one."""
+        return "".join(self.split("/")[2:])
 
     @property
     def slug(self) -> str:
         """The platform as part of a file's name."""
-        return f"{self.os}-{self.arch}"
+        return self.replace("/", "-")
 
 
 @functools.total_ordering

@@ -106,7 +106,7 @@ def collect(
         world=world.name,
         outcome=outcome,
         stand_ins=world.stand_ins,
-        cannot_show=world.cannot_show,
+        cannot_show=world.cannot_show + _limitations(run),
         exceptions=exceptions,
         left_out=plan.left_out,
         images=images,
@@ -126,6 +126,17 @@ def _made(signed: SignedAll | None, drafted: Drafted | None, promoted: Promoted 
         tags=len(promoted.put) if promoted else 0,
         published=promoted.published if promoted else False,
     )
+
+
+class _WithLimitations(msgspec.Struct, frozen=True):
+    limitations: tuple[str, ...] = ()
+
+
+def _limitations(run: RunFolder) -> tuple[str, ...]:
+    """Return what the gates could not see, once for all the cells that have it in common."""
+    files = sorted((run.root / "evidence" / "prove").glob("*.json"))
+    found = (decode(path.read_bytes(), _WithLimitations).limitations for path in files)
+    return tuple(dict.fromkeys(line for lines in found for line in lines))
 
 
 def gates(evidence: Path) -> Iterator[Gate]:

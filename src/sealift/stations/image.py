@@ -125,7 +125,7 @@ def _look_platform(
 ) -> BuiltPlatform:
     platform, binary = cell.platform, f"/{plan.config.service}"
     base_layout = Layout(base.layout)
-    base_manifest = base_layout.platforms(base.digest)[platform]
+    base_manifest = base_layout.platforms(base.digest).of(platform)
     below_config = base_layout.config(base_manifest)["config"]
     _look_config(looks, platform, plan, layout.config(manifest), below_config, binary)
     below = [b.digest for b in base_layout.layers(base_manifest)]
@@ -158,8 +158,7 @@ def _look_config(
     binary: str,
 ) -> None:
     config = whole.get("config") or {}
-    named = f"{whole.get('os')}/{whole.get('architecture')}"
-    looks.equal(f"{platform}: platform in the configuration", expected=str(platform), got=named)
+    looks.equal(f"{platform}: platform in the configuration", expected=platform, got=Platform.of_oci(whole))
     looks.equal(f"{platform}: user", expected=plan.config.image.user, got=config.get("User"))
     looks.equal(f"{platform}: entrypoint", expected=[binary], got=config.get("Entrypoint"))
     looks.equal(f"{platform}: arguments", expected=None, got=config.get("Cmd"))

@@ -42,10 +42,12 @@ def prove(cell: Cell, plan: Plan, compiled: Compiled, base: Rootfs, run: RunFold
         interpreter=facts.interpreter,
         libraries=libraries,
         go_version=info.go_version,
-        modules=tuple(f"{m.path}@{m.version}" for m in info.modules),
+        modules=tuple(str(m.name) for m in info.modules),
         main_module=info.main_module.path,
         revision=info.vcs_revision or "",
         modified=bool(info.vcs_modified),
+        folders={m.folder: str(m.name) for m in info.modules if m.folder},
+        limitations=info.limitations,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from packageurl import PackageURL
@@ -10,6 +10,7 @@ from packageurl import PackageURL
 from sealift.elf.rootfs import Rootfs
 from sealift.model.codec import decode, publish
 from sealift.model.evidence import Built, Listed, Proven
+from sealift.model.modules import GoModule
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.statements import JSON
@@ -17,7 +18,7 @@ from sealift.model.world import World
 from sealift.stations.gate import Looks
 from sealift.tools import trivy
 from sealift.tools.layout import Layout
-from sealift.tools.sbom import settled
+from sealift.tools.sbom import go_module, go_modules, purls, settled
 
 STATUS = "/var/lib/dpkg/status.d/"
 FORMATS: tuple[trivy.SbomFormat, ...] = ("spdx-json", "cyclonedx")
@@ -30,7 +31,9 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
     reference = f"{world.layouts}/{cell.variant}@{digest}"
     looks = Looks("sbom", str(cell))
     debian = debian_packages(Rootfs.from_layout(Layout(run.root / built.layout), digest))
-    modules = frozenset(proven.modules) | {f"stdlib@{proven.go_version.replace('go', 'v', 1)}"}
+    modules = {*map(GoModule.parse, proven.modules), GoModule.stdlib(proven.go_version)}
+    # Go stamps the commit into the main module, or nothing: it knows no tag.
+    main = GoModule.of(proven.main_module, plan.version.git_tag)
     paths = {"spdx": f"sbom/{cell.slug}.spdx.json", "cyclonedx": f"sbom/{cell.slug}.cdx.json"}
     read, shipped = f"{world.layouts}/{cell.variant}", world.repository(plan.variant(cell.variant).repository)
     spdx, cyclonedx = (
@@ -39,6 +42,7 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
             digest=digest,
             time=plan.time,
             names={read: shipped},
+            modules={main.path: main, **{f: GoModule.parse(m) for f, m in proven.folders.items()}},
         )
         for form in FORMATS
     )
@@ -49,13 +53,9 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
         publish(run.root / paths[name.lower()], raw)
         parsed = [PackageURL.from_string(url) for url in urls]
         _compare(looks, f"{name}: Debian packages", debian, {_deb(p) for p in parsed if p.type == "deb"})
-        listed = {_module(p) for p in parsed if p.type == "golang"}
-        # The service's own module has no version of its own in its build info.
-        own = {m for m in listed if m.partition("@")[0] == proven.main_module}
-        looks.true(
-            bool(own), f"{name}: {proven.main_module} itself", f"{name}: {proven.main_module} is missing"
-        )
-        _compare(looks, f"{name}: Go modules", modules, listed - own)
+        listed = _with_capitals(set(go_modules(decode(raw, JSON))), {*modules, main})
+        looks.true(main in listed, f"{name}: {main} itself", f"{name}: {main.path} is missing")
+        _compare(looks, f"{name}: Go modules", _texts(modules), _texts(listed - {main}))
     gates = looks.done(
         means="the list does not say what is in the image",
         next_step=f"compare sbom/{cell.slug}.* with the image",
@@ -85,16 +85,13 @@ def debian_packages(rootfs: Rootfs) -> Names:
 def spdx_purls(document: Any) -> Iterator[str]:
     """Yield each package URL of an SPDX document."""
     for package in document["packages"]:
-        for reference in package.get("externalRefs", ()):
-            if reference["referenceType"] == "purl":
-                yield reference["referenceLocator"]
+        yield from purls(package)
 
 
 def cyclonedx_purls(document: Any) -> Iterator[str]:
     """Yield each package URL of a CycloneDX document."""
     for component in document.get("components", ()):
-        if "purl" in component:
-            yield component["purl"]
+        yield from purls(component)
 
 
 def _deb(url: PackageURL) -> str:
@@ -103,13 +100,26 @@ def _deb(url: PackageURL) -> str:
 
 
 def _module(url: PackageURL) -> str:
-    path = f"{url.namespace}/{url.name}" if url.namespace else url.name
-    # A Go module can be a folder of another, which a package URL writes as a subpath.
-    path = f"{path}/{url.subpath}" if url.subpath else path
-    return f"{path}@{url.version or ''}"
+    return str(go_module(url))
 
 
-def _compare(looks: Looks, what: str, there: Names, listed: set[str]) -> None:
+def _texts(modules: Collection[GoModule]) -> Names:
+    return frozenset(map(str, modules))
+
+
+def _with_capitals(listed: set[GoModule], there: set[GoModule]) -> set[GoModule]:
+    """Give capitals to what is listed without any: a list may name a module by its package URL alone.
+
+    Only where one module of the image could be meant that is not listed by its own name.
+    """
+    found = set()
+    for module in listed:
+        meant = {m for m in there - listed if (m.path.lower(), m.version) == (module.path, module.version)}
+        found |= meant if module not in there and len(meant) == 1 else {module}
+    return found
+
+
+def _compare(looks: Looks, what: str, there: Names, listed: Names | set[str]) -> None:
     missing, extra = sorted(there - listed), sorted(listed - there)
     if missing:
         looks.refused(f"{what} in the image and not listed: {', '.join(missing)}")

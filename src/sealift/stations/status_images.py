@@ -106,7 +106,8 @@ def _children(index: bytes) -> dict[str, Digest]:
     """Read which manifest an index names for each platform; what is no index names none."""
     try:
         found = json.loads(index).get("manifests") or []
-        return {f"{c['platform']['os']}/{c['platform']['architecture']}": Digest(c["digest"]) for c in found}
+        named = [(c["platform"], Digest(c["digest"])) for c in found if c.get("platform")]
+        return {str(Platform.of_oci(platform)): digest for platform, digest in named}
     except (ValueError, AttributeError, KeyError, TypeError, UsageError):
         return {}
 

@@ -11,6 +11,7 @@ import msgspec
 
 from sealift.errors import UsageError
 from sealift.model.codec import decode
+from sealift.model.modules import GoModule
 from sealift.process import ProgramFailedError, run
 
 
@@ -36,11 +37,20 @@ class _BuildInfo(msgspec.Struct, frozen=True, rename="pascal"):
 
 @dataclass(frozen=True, kw_only=True)
 class Module:
-    """A Go module whose code is in the program; where one was replaced, the replacement."""
+    """A Go module whose code is in the program; where another module replaced one, the replacement.
+
+    One that a ``folder`` replaced, which has neither a version nor a sum, keeps its own name and version.
+    """
 
     path: str
     version: str
     sum: str
+    folder: str = ""
+
+    @property
+    def name(self) -> GoModule:
+        """What it is called everywhere else."""
+        return GoModule.of(self.path, self.version)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,27 @@ class BuildInfo:
     main_module: Module
     modules: tuple[Module, ...]
     settings: Mapping[str, str]
+
+    @property
+    def limitations(self) -> tuple[str, ...]:
+        """What the listed versions do not tell of the code."""
+        found = [
+            f"{module.path} is the folder {module.folder}: advisories are looked up for {module.version}, "
+            "the version in go.mod, whatever the folder holds"
+            for module in self.modules
+            if module.folder
+        ]
+        found += [
+            f"{module.path} is built from the repository and has no version: no advisory is looked up for it"
+            for module in self.modules
+            if not module.folder and not module.name.version
+        ]
+        if any(not (module.sum or module.folder) and module.name.version for module in self.modules):
+            found.append(
+                "Go modules are built from vendor/: advisories are looked up for the versions in go.mod, "
+                "whatever was changed there"
+            )
+        return tuple(found)
 
     @property
     def vcs_revision(self) -> str | None:
@@ -118,6 +149,9 @@ def parse_build_info(raw: bytes, name: str) -> BuildInfo:
 
 def _module(module: _Module) -> Module:
     built = module.replace or module
+    # https://go.dev/ref/mod#go-mod-file-replace: what has no version is a folder.
+    if module.replace is not None and built.version in ("", "(devel)"):
+        return Module(path=module.path, version=module.version, sum="", folder=built.path)
     return Module(path=built.path, version=built.version, sum=built.sum)
 
 

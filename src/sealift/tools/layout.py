@@ -9,7 +9,8 @@ Every blob is hashed when it is read, so what a caller gets is what the digest n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,16 +24,11 @@ from sealift.places import shell_word
 T = TypeVar("T")
 
 
-class _Platform(msgspec.Struct, frozen=True):
-    os: str
-    architecture: str
-
-
 class _Descriptor(msgspec.Struct, frozen=True, rename="camel"):
     digest: str
     size: int
     media_type: str = ""
-    platform: _Platform | None = None
+    platform: dict[str, Any] | None = None
 
 
 class _Index(msgspec.Struct, frozen=True):
@@ -52,6 +48,43 @@ class LayerBlob:
     media_type: str
     size: int
     path: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Manifests(Mapping[Platform, Digest]):
+    """The image that an index lists for each platform; ``[]`` raises where there is none, or not one.
+
+    Of platforms that nobody asks for nothing matters, for a base has many.
+    """
+
+    index: Digest
+    listed: Mapping[Platform, tuple[Digest, ...]] = field(default_factory=dict)
+
+    def __getitem__(self, platform: Platform) -> Digest:
+        digests = self.listed[platform]
+        if len(digests) > 1:
+            raise RefusedError(
+                f"the index {self.index} lists {platform} twice: {' and '.join(digests)}",
+                means="which of them a machine starts would depend on its engine",
+                next_step="build the image for each platform once",
+            )
+        return digests[0]
+
+    def __iter__(self) -> Iterator[Platform]:
+        return iter(self.listed)
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def of(self, platform: Platform) -> Digest:
+        """Return a platform's image; UsageError names the platforms that there are instead."""
+        if platform not in self.listed:
+            raise UsageError(
+                f"the index {self.index} has no image for {platform}",
+                means=f"it has {', '.join(sorted(self.listed)) or 'none at all'}",
+                next_step="take another image, or leave the platform out of ci/release.yaml",
+            )
+        return self[platform]
 
 
 @dataclass(frozen=True)
@@ -112,24 +145,19 @@ class Layout:
         """Return a manifest or an index as it was written."""
         return _decode(self.read(digest), dict[str, Any], str(digest))
 
-    def platforms(self, index_digest: Digest) -> dict[Platform, Digest]:
-        """Return each platform's manifest; attestations are no platform, and a variant is not kept."""
+    def platforms(self, index_digest: Digest) -> Manifests:
+        """Return each platform's manifest; an attestation is for no platform.
+
+        Raises where no platform is left that has one image.
+        """
         index = _decode(self.read(index_digest), _Index, f"the index {index_digest}")
-        found: dict[Platform, Digest] = {}
-        for entry in index.manifests:
-            if entry.platform is None:
-                raise UsageError(f"the index {index_digest} lists {entry.digest} without a platform")
-            if (entry.platform.os, entry.platform.architecture) == ("unknown", "unknown"):
-                continue  # how BuildKit marks an attestation manifest
-            platform = Platform.parse(f"{entry.platform.os}/{entry.platform.architecture}")
-            if platform in found:
-                raise RefusedError(
-                    f"the index {index_digest} lists {platform} twice: {found[platform]} and {entry.digest}",
-                    means="which of them a machine starts would depend on its engine",
-                    next_step="build the image for each platform once",
-                )
-            found[platform] = Digest(entry.digest)
-        return found
+        manifests = Manifests(index_digest, _listed(index))
+        if index.manifests and all(len(digests) != 1 for digests in manifests.listed.values()):
+            for entry in index.manifests:
+                if entry.platform is None:
+                    raise UsageError(f"the index {index_digest} lists {entry.digest} without a platform")
+            dict(manifests)
+        return manifests
 
     def config(self, manifest_digest: Digest) -> dict[str, Any]:
         """Return the image configuration that a manifest names."""
@@ -154,6 +182,21 @@ class Layout:
                 next_step=f"empty {shell_word(self.root)} and build the image again",
             )
         return LayerBlob(digest=digest, media_type=entry.media_type, size=entry.size, path=path)
+
+
+def _listed(index: _Index) -> dict[Platform, tuple[Digest, ...]]:
+    listed: dict[Platform, tuple[Digest, ...]] = {}
+    for entry in index.manifests:
+        try:
+            platform = Platform.of_oci(entry.platform or {})
+        except UsageError:
+            continue  # a platform that Go cannot build for is nobody's
+        # BuildKit marks an attestation as unknown/unknown; other tools leave the platform out.
+        if entry.platform is None or platform.os == "unknown":
+            continue
+        digest, before = Digest(entry.digest), listed.get(platform, ())
+        listed[platform] = before if digest in before else (*before, digest)
+    return listed
 
 
 def _decode(raw: bytes, kind: type[T], what: str) -> T:

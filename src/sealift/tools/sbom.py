@@ -8,26 +8,38 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from packageurl import PackageURL
 
 from sealift.model.codec import decode
+from sealift.model.modules import GoModule
 from sealift.model.names import Digest
 
 JSON = dict[str, Any]
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
 
 
-def settled(raw: bytes, *, digest: Digest, time: int, names: Mapping[str, str]) -> bytes:
+def settled(
+    raw: bytes,
+    *,
+    digest: Digest,
+    time: int,
+    names: Mapping[str, str],
+    modules: Mapping[str, GoModule] | None = None,
+) -> bytes:
     """Return an SPDX or CycloneDX document whose bytes follow from its content.
 
-    ``time`` is the release's, in seconds since 1970; ``names`` says what takes an address' place.
+    ``time`` is the release's, in seconds since 1970; ``names`` says what takes an address' place, and
+    ``modules`` which Go module Trivy lists under a name.
     """
     document: JSON = decode(_renamed(raw.decode(), names), JSON)
+    _name_modules(document, modules or {})
     moment = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if "spdxVersion" in document:
         document["creationInfo"]["created"] = moment
@@ -41,6 +53,82 @@ def settled(raw: bytes, *, digest: Digest, time: int, names: Mapping[str, str]) 
     if "dependencies" in document:
         document["dependencies"] = sorted(map(_sorted_needs, document["dependencies"]), key=_ref)
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def purl(module: GoModule) -> str:
+    """Write a module's package URL, in which Go's capitals are lost.
+
+    https://github.com/package-url/purl-spec/blob/main/types-doc/golang-definition.md
+    """
+    namespace, _, name = module.path.lower().rpartition("/")
+    return PackageURL("golang", namespace, name, module.version or None).to_string()
+
+
+def go_modules(document: JSON) -> Iterator[GoModule]:
+    """Yield each Go module of a list; its name has the capitals that its package URL has not."""
+    for entry in _entries(document):
+        for url in map(PackageURL.from_string, purls(entry)):
+            if url.type == "golang":
+                yield go_module(url, _name(entry))
+
+
+def go_module(url: PackageURL, name: str = "") -> GoModule:
+    """Read a package URL; a folder of a module, which can be a module too, is its subpath."""
+    path = "/".join(part for part in (url.namespace, url.name, url.subpath) if part)
+    module, named = GoModule.of(path, url.version), GoModule.of(name)
+    return GoModule(named.path, module.version) if named.path.lower() == module.path.lower() else module
+
+
+def purls(entry: JSON) -> Iterator[str]:
+    """Yield the package URLs of one entry of either form."""
+    if "purl" in entry:
+        yield entry["purl"]
+    for reference in entry.get("externalRefs", ()):
+        if reference["referenceType"] == "purl":
+            yield reference["referenceLocator"]
+
+
+def _entries(document: JSON) -> list[JSON]:
+    return list(document.get("packages" if "spdxVersion" in document else "components", ()))
+
+
+def _name(entry: JSON) -> str:
+    """Return an entry's name; CycloneDX may keep all but its last part apart."""
+    return "/".join(filter(None, (entry.get("group"), entry.get("name"))))
+
+
+def _name_modules(document: JSON, modules: Mapping[str, GoModule]) -> None:
+    """Give the entries of some modules their own name and version, where Trivy could not know them.
+
+    A name that is listed twice stays: one of both is another program's, and the gate must see it.
+    """
+    entries = _entries(document)
+    counts = Counter(map(_name, entries))
+    renamed = {}
+    for entry in entries:
+        module = modules.get(_name(entry))
+        if module is None or counts[_name(entry)] != 1:
+            continue
+        before, after = entry.get("bom-ref"), purl(module)
+        if before is not None and before in purls(entry):
+            renamed[before] = entry["bom-ref"] = after
+        entry.pop("group", None)
+        entry["name"] = module.path
+        if "SPDXID" in entry:
+            others = [r for r in entry.get("externalRefs", ()) if r["referenceType"] != "purl"]
+            own = {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": after}
+            entry |= {"versionInfo": module.version, "externalRefs": [*others, own]}
+            for note in entry.get("annotations", ()):
+                if note["comment"].startswith("PkgID: "):
+                    note["comment"] = f"PkgID: {module}"
+        else:
+            entry |= {"version": module.version, "purl": after}
+            for note in entry.get("properties", ()):
+                if note["name"] == "aquasecurity:trivy:PkgID":
+                    note["value"] = str(module)
+    for needs in document.get("dependencies", ()):
+        needs["ref"] = renamed.get(needs["ref"], needs["ref"])
+        needs["dependsOn"] = [renamed.get(ref, ref) for ref in needs.get("dependsOn", ())]
 
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:

@@ -202,7 +202,7 @@ def read_report(raw: bytes) -> TrivyReport:
     about = report.metadata
     system = about.os
     return TrivyReport(
-        platform=Platform(f"{about.image_config.os}/{about.image_config.architecture}"),
+        platform=Platform.of_oci(msgspec.structs.asdict(about.image_config)),
         digest=_digest(about.repo_digests),
         system=f"{system.family} {system.name}" if system else None,
         end_of_life=system is not None and system.eosl,
@@ -282,6 +282,7 @@ class _System(msgspec.Struct, frozen=True, rename="pascal"):
 class _ImageConfig(msgspec.Struct, frozen=True):
     architecture: str
     os: str
+    variant: str = ""
 
 
 class _About(msgspec.Struct, frozen=True, rename="pascal"):
