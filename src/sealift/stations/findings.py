@@ -23,6 +23,7 @@ class Issue:
     """One weakness in one package, by every name it has and every scanner that saw it.
 
     ``symbol_reached`` is None where nobody looked: only Go binaries have symbols that are looked up.
+    ``fixes`` is what each scanner names as fixed, empty where it knows of no fix.
     """
 
     ids: tuple[str, ...]
@@ -33,6 +34,24 @@ class Issue:
     scanners: tuple[str, ...]
     symbol_reached: bool | None
     title: str
+    in_go: bool = False
+    fixes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def disagreement(self) -> str:
+        """Say what the scanners say differently of a Go module, and what counts then; else nothing."""
+        if not self.in_go:
+            return ""
+        if len(self.scanners) == 1:
+            other = "trivy" if self.scanners == ("govulncheck",) else "govulncheck"
+            return f"{self.scanners[0]} alone has it, {other} does not: one scanner is enough"
+        # Trivy names the fix of every release line, govulncheck that of the one in use.
+        if not set.intersection(*(set(fixed.split(", ")) for _, fixed in self.fixes)):
+            told = ", ".join(f"{name} says {fixed or 'no fix yet'}" for name, fixed in self.fixes)
+            return f"{told}: a fix that one of them knows is one"
+        if self.symbol_reached is False:
+            return "trivy goes by the version, govulncheck by the functions: the version counts"
+        return ""
 
     def __str__(self) -> str:
         fix = f"fixed in {self.fixed}" if self.fixed else "no fix yet"
@@ -55,7 +74,8 @@ class Judged:
     exception: Exception_ | None = None
 
     def __str__(self) -> str:
-        return f"{self.issue}: {self.why}"
+        differs = f"; {self.issue.disagreement}" if self.issue.disagreement else ""
+        return f"{self.issue}: {self.why}{differs}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +176,8 @@ def _merged(group: list[Issue]) -> Issue:
         scanners=tuple(sorted({name for issue in group for name in issue.scanners})),
         symbol_reached=any(reached) if reached else None,
         title=next((issue.title for issue in group if issue.title), ""),
+        in_go=any(issue.in_go for issue in group),
+        fixes=tuple(sorted({fix for issue in group for fix in issue.fixes})),
     )
 
 
@@ -174,6 +196,8 @@ def _from_trivy(found: TrivyFinding) -> Issue:
         scanners=("trivy",),
         symbol_reached=None,
         title=found.title,
+        in_go=found.kind == "lang-pkgs",
+        fixes=(("trivy", _plain(found.fixed or "")),),
     )
 
 
@@ -187,6 +211,8 @@ def _from_go(found: GoFinding) -> Issue:
         scanners=("govulncheck",),
         symbol_reached=found.symbol_reached,
         title=found.summary,
+        in_go=True,
+        fixes=(("govulncheck", _plain(found.fixed or "")),),
     )
 
 

@@ -33,7 +33,7 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
     debian = debian_packages(Rootfs.from_layout(Layout(run.root / built.layout), digest))
     modules = {*map(GoModule.parse, proven.modules), GoModule.stdlib(proven.go_version)}
     # Go stamps the commit into the main module, or nothing: it knows no tag.
-    main = GoModule.of(proven.main_module, plan.version.git_tag)
+    main = GoModule.of(proven.main_module, f"v{plan.version}")
     paths = {"spdx": f"sbom/{cell.slug}.spdx.json", "cyclonedx": f"sbom/{cell.slug}.cdx.json"}
     read, shipped = f"{world.layouts}/{cell.variant}", world.repository(plan.variant(cell.variant).repository)
     spdx, cyclonedx = (

@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from sealift.model.codec import publish
 from sealift.model.evidence import Built, Scanned
 from sealift.model.exceptions import Exception_
+from sealift.model.modules import GoModule
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import World
 from sealift.stations.findings import judge
 from sealift.stations.gate import Looks
 from sealift.tools import govulncheck, trivy
+from sealift.tools.gobinary import read_build_info
 
 
 def scan(
@@ -25,13 +27,21 @@ def scan(
     now = datetime.now(UTC)
     database = trivy.database(world.advisories)
     _look_age(looks, database.updated_at, now, world.advisory_max_age_days)
-    report = trivy.scan(f"{world.layouts}/{cell.variant}@{digest}", cell.platform, cache_dir=world.advisories)
+    binary, version = run.binary(cell, plan.config.service), f"v{plan.version}"
+    info = read_build_info(binary)
+    main = GoModule.of(info.main_module.path, version)
+    report = trivy.scan(
+        f"{world.layouts}/{cell.variant}@{digest}",
+        cell.platform,
+        cache_dir=world.advisories,
+        modules={main.path: main, **{m.folder: m.name for m in info.modules if m.folder}},
+    )
     looks.equal("platform that was scanned", expected=cell.platform, got=report.platform)
     looks.equal("digest that was scanned", expected=digest, got=report.digest)
     for kind, words in (("os-pkgs", "Debian packages"), ("lang-pkgs", "Go modules")):
         seen = sum(t.packages for t in report.targets if t.kind == kind)
         looks.true(seen > 0, f"Trivy looked at {seen} {words}", f"Trivy saw no {words}: it did not look")
-    reached = govulncheck.scan(run.binary(cell, plan.config.service), world.go_advisories)
+    reached = govulncheck.scan(binary, world.go_advisories, main_version=version)
     verdict = judge(
         report.findings,
         reached,
@@ -45,6 +55,9 @@ def scan(
     for judged in verdict.excused:
         looks.excused(str(judged))
     looks.passed(f"{len(verdict.noted)} findings noted that do not block")
+    for judged in verdict.noted:
+        if judged.issue.disagreement:
+            looks.passed(str(judged))
     # Where it was read is of no use to anybody else; where it ships is.
     shipped = world.repository(plan.variant(cell.variant).repository)
     named = report.raw.replace(f"{world.layouts}/{cell.variant}".encode(), shipped.encode())

@@ -9,6 +9,7 @@ The database is a folder; nothing is fetched.
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -53,8 +55,8 @@ class GoFinding:
     summary: str
 
 
-def scan(binary: Path, database: Path) -> tuple[GoFinding, ...]:
-    """Look one binary up in a database folder."""
+def scan(binary: Path, database: Path, *, main_version: str = "") -> tuple[GoFinding, ...]:
+    """Look one binary up in a database folder; ``main_version`` takes the place of Go's stamp."""
     if not (database / "index" / "modules.json").is_file():
         raise OutsideError(
             f"there is no Go advisory database in {database}",
@@ -63,13 +65,40 @@ def scan(binary: Path, database: Path) -> tuple[GoFinding, ...]:
             again=False,
         )
     with _clean_home() as home:
+        env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home)}
+        done = process.run(["govulncheck", "-mode=extract", binary.absolute()], env=env, cwd=home)
+        extract = home / "extract.json"
+        extract.write_text(_named(done.stdout, main_version), encoding="utf-8")
         # With -json a finding does not change the exit status: anything but 0 is a failure.
         done = process.run(
-            ["govulncheck", "-mode=binary", "-json", "-db", database.absolute().as_uri(), binary.absolute()],
-            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home)},
+            ["govulncheck", "-mode=binary", "-json", "-db", database.absolute().as_uri(), extract],
+            env=env,
             cwd=home,
         )
     return read_messages(done.stdout)
+
+
+def _named(extract: str, main_version: str) -> str:
+    """Give what was extracted from a binary the names by which advisories know its modules.
+
+    govulncheck looks a replaced module up by the replacement's path, then wants its own, and finds neither.
+    Go's stamp in the main module is no version of it.
+    """
+    try:
+        header, binary = map(json.loads, extract.splitlines())
+        if main_version and binary.get("main"):
+            binary["main"]["Version"] = main_version
+        binary["modules"] = [_replaced(module) for module in binary.get("modules") or ()]
+    except (ValueError, AttributeError, KeyError, TypeError) as err:
+        raise OutsideError(f"govulncheck wrote something else than expected: {err}", again=False) from err
+    return f"{json.dumps(header)}\n{json.dumps(binary)}\n"
+
+
+def _replaced(module: dict[str, Any]) -> dict[str, Any]:
+    """Return the module whose code it is: the replacement, or the module itself where that is a folder."""
+    other = module.get("Replace")
+    by = {} if other is None or other["Version"] in ("", "(devel)") else other
+    return {"Path": module["Path"], "Version": module["Version"], **by, "Replace": None}
 
 
 def download_database(folder: Path) -> None:

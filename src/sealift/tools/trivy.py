@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,8 +23,10 @@ import msgspec
 from sealift import network, process
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
+from sealift.model.modules import GoModule
 from sealift.model.names import Digest, Platform
 from sealift.model.statements import JSON
+from sealift.tools.sbom import purl
 
 T = TypeVar("T")
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
@@ -88,10 +90,16 @@ class DatabaseFacts:
     sha256: Digest
 
 
-def scan(reference: str, platform: Platform, *, cache_dir: Path) -> TrivyReport:
-    """Look for known weaknesses in one platform of an image."""
+def scan(
+    reference: str, platform: Platform, *, cache_dir: Path, modules: Mapping[str, GoModule] | None = None
+) -> TrivyReport:
+    """Look for known weaknesses in one platform of an image.
+
+    ``modules`` are those whose name and version in a Go program are not theirs, by that name.
+    """
     _need_database(cache_dir)
-    return read_report(_image(reference, platform, "json", cache_dir))
+    raw = _image(reference, platform, "json", cache_dir)
+    return read_report(_with_modules(raw, modules, cache_dir) if modules else raw)
 
 
 def sbom(reference: str, platform: Platform, *, format: SbomFormat, cache_dir: Path) -> bytes:  # noqa: A002 - Trivy's own word
@@ -168,6 +176,62 @@ def _image(reference: str, platform: Platform, format: str, cache_dir: Path) -> 
         ]
         process.run(argv, env=env, cwd=folder)
         return wanted.read_bytes()
+
+
+def _with_modules(raw: bytes, modules: Mapping[str, GoModule], cache_dir: Path) -> bytes:
+    """Say of some modules in a report what is known against them by their own name and version."""
+    report = _decode(raw, JSON)
+    known = _look_up(tuple(modules.values()), cache_dir)
+    for result in report.get("Results", ()):
+        if result.get("Type") != "gobinary":
+            continue
+        found = [v for v in result.get("Vulnerabilities", ()) if v["PkgName"] not in modules]
+        names = {}
+        for package in result.get("Packages", ()):
+            if (module := modules.get(package["Name"])) is None:
+                continue
+            names[package.get("ID", "")] = str(module)
+            identifier = {**package.get("Identifier", {}), "PURL": purl(module)}
+            package |= {
+                "ID": str(module),
+                "Name": module.path,
+                "Version": module.version,
+                "Identifier": identifier,
+            }
+            found += [{**v, "PkgIdentifier": identifier} for v in known if v["PkgID"] == str(module)]
+        for package in result.get("Packages", ()):
+            if "DependsOn" in package:
+                package["DependsOn"] = [names.get(name, name) for name in package["DependsOn"]]
+        result["Vulnerabilities"] = found
+    return msgspec.json.encode(report)
+
+
+def _look_up(modules: tuple[GoModule, ...], cache_dir: Path) -> list[JSON]:
+    """Return what Trivy finds for some modules alone, by a list that names them."""
+    kind = [{"name": "aquasecurity:trivy:PkgType", "value": "gobinary"}]
+    components = [
+        {
+            "bom-ref": str(m),
+            "type": "library",
+            "name": m.path,
+            "version": m.version,
+            "purl": purl(m),
+            "properties": kind,
+        }
+        for m in modules
+    ]
+    with _clean_room() as (env, folder):
+        listed, wanted = folder / "modules.json", folder / "output"
+        listed.write_bytes(
+            msgspec.json.encode({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components})
+        )
+        argv: list[str | os.PathLike[str]] = [
+            *("trivy", "sbom", "--scanners", "vuln", *OFFLINE, "--cache-dir", cache_dir.absolute()),
+            *("--cache-backend", "memory", "--format", "json", "--output", wanted, listed),
+        ]
+        process.run(argv, env=env, cwd=folder)
+        report = _decode(wanted.read_bytes(), JSON)
+    return [v for result in report.get("Results", ()) for v in result.get("Vulnerabilities", ())]
 
 
 @contextmanager
