@@ -49,7 +49,9 @@ def test_a_stamped_program(module: Path) -> None:
     info = read_build_info(build(module, arch="arm64"))
     assert info.go_version.startswith("go1.")
     assert (info.path, info.main_module.path) == ("example.com/hello", "example.com/hello")
-    assert [(m.path, m.version, m.sum) for m in info.modules] == [("./lib", "(devel)", "")]
+    assert [(m.path, m.version, m.sum, m.folder) for m in info.modules] == [
+        ("example.com/lib", "v1.2.3", "", "./lib")
+    ]
     assert (info.vcs_revision, info.vcs_modified) == (commit, False)
     assert (info.cgo_enabled, info.goos, info.goarch) == (False, "linux", "arm64")
 

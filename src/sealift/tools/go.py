@@ -74,6 +74,8 @@ _NOT_FETCHED = re.compile(r'(?:Get "|reading )https?://[^\s"]+"?: (?P<why>.+)')
 # The same of git, which go starts for a module that no proxy has.
 _NOT_CLONED = re.compile(
     r"git [^\n]*: exit status 128:\n\s*(?P<why>[^\n]+(?:\n\s+(?:fatal|ssh|ERROR)[^\n]+)*)"
+    # Of a server whose protocol it only tries, go does not tell why.
+    r"|(?P<tried>[^\n]*no secure protocol found for repository)"
 )
 _SAID_NO = re.compile(
     r"4(?!08|25|29)\d\d |x509: |tls: |unsupported protocol scheme|[Pp]ermission denied|could not read "
@@ -278,7 +280,7 @@ def _lost(error: process.ProgramFailedError) -> OutsideError | None:
     loading = _loading(error)
     if (found := _NOT_FETCHED.search(loading) or _NOT_CLONED.search(loading)) is None:
         return None
-    no = _SAID_NO.search(found["why"]) is not None
+    no = _SAID_NO.search(found["why"] or "could not read it") is not None
     private = "; if it is private, set GOPRIVATE, and give credentials (netrc, GOAUTH, an ssh agent)"
     return OutsideError(
         f"a Go module could not be fetched: {' '.join(found[0].split())}",

@@ -54,3 +54,29 @@ def test_a_release_moves_three_tags_and_a_prerelease_none() -> None:
 
 def test_versions_are_ordered_as_semver_says() -> None:
     assert Version.parse("1.2.3-rc.1") < Version.parse("1.2.3") < Version.parse("1.10.0")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("linux/arm64/v8", "linux/arm64"),
+        ("linux/arm/v7", "linux/arm"),
+        ("linux/arm/v5", "linux/arm/v5"),
+        ("linux/amd64/v1", "linux/amd64"),
+        ("linux/amd64/v2", "linux/amd64/v2"),
+        ("linux/riscv64/rva20u64", "linux/riscv64/rva20u64"),
+    ],
+)
+def test_a_platform_has_one_name(text: str, name: str) -> None:
+    assert Platform(text) == Platform.parse(name) == name
+    assert Platform(text).slug == name.replace("/", "-")
+    assert hash(Platform(text)) == hash(name)
+
+
+def test_the_parts_of_a_platform() -> None:
+    found = Platform.of_oci({"os": "linux", "architecture": "arm", "variant": "v6", "os.version": "1"})
+    assert (found, found.os, found.arch, found.variant) == ("linux/arm/v6", "linux", "arm", "v6")
+    assert Platform.of_oci({"os": "linux", "architecture": "arm64", "variant": ""}).variant == ""
+    for wrong in ({}, {"os": "linux"}, {"os": "Linux", "architecture": "amd64"}):
+        with pytest.raises(UsageError):
+            Platform.of_oci(wrong)

@@ -205,3 +205,30 @@ def test_their_order_does_not_matter(found: list[TrivyFinding], order: object) -
         return {(i.ids, i.package, i.severity, i.fixed) for i in join(of, [])}
 
     assert told(found) == told(shuffled)
+
+
+@pytest.mark.parametrize(
+    ("trivy", "go", "words"),
+    [
+        ([TRIVY], [GO], ""),
+        ([TRIVY], [], "trivy alone has it, govulncheck does not"),
+        ([], [GO], "govulncheck alone has it, trivy does not"),
+        ([TRIVY], [replace(GO, fixed="v1.11.9")], "govulncheck says 1.11.9, trivy says 1.11.1"),
+        ([replace(TRIVY, fixed=None)], [GO], "govulncheck says 1.11.1, trivy says no fix yet"),
+        ([replace(TRIVY, fixed="1.10.9, 1.11.1")], [GO], ""),
+        (
+            [TRIVY],
+            [replace(GO, symbol_reached=False)],
+            "trivy goes by the version, govulncheck by the functions",
+        ),
+        # Nothing but Trivy looks at Debian's packages.
+        ([replace(SSL, kind="os-pkgs")], [], ""),
+    ],
+)
+def test_where_scanners_disagree_both_are_shown_and_what_counts(
+    trivy: list[TrivyFinding], go: list[GoFinding], words: str
+) -> None:
+    (judged,) = judge(trivy, go, [], today=TODAY).refused
+    assert judged.issue.disagreement.startswith(words)
+    assert bool(judged.issue.disagreement) == bool(words)
+    assert words in str(judged)

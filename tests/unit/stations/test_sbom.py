@@ -6,9 +6,18 @@ import pytest
 from packageurl import PackageURL
 
 from sealift.elf.rootfs import Rootfs
+from sealift.model.modules import GoModule
 from sealift.rehearsal.oci_writer import LayerTar
 from sealift.stations.gate import Looks
-from sealift.stations.sbom import _compare, _deb, _module, cyclonedx_purls, debian_packages, spdx_purls
+from sealift.stations.sbom import (
+    _compare,
+    _deb,
+    _module,
+    _with_capitals,
+    cyclonedx_purls,
+    debian_packages,
+    spdx_purls,
+)
 
 DIGESTS = "Package: sums\nVersion: 1\n"
 
@@ -98,3 +107,30 @@ def test_both_directions_are_compared(there: set[str], listed: set[str], words: 
     looks = Looks("sbom", "static")
     _compare(looks, "packages", frozenset(there), listed)
     assert [f"{g.verdict}: {g.detail}" for g in looks.gates] == words
+
+
+UPPER, LOWER = (
+    GoModule("github.com/Sirupsen/logrus", "v1.0.0"),
+    GoModule("github.com/sirupsen/logrus", "v1.0.0"),
+)
+OTHER = GoModule("github.com/SirupSen/logrus", "v1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("listed", "there", "meant"),
+    [
+        ({LOWER}, {UPPER}, {UPPER}),
+        ({LOWER}, {LOWER}, {LOWER}),
+        ({LOWER, UPPER}, {LOWER, UPPER}, {LOWER, UPPER}),
+        ({LOWER}, {LOWER, UPPER}, {LOWER}),
+        # Which of the two is listed cannot be told, so it is neither.
+        ({LOWER}, {UPPER, OTHER}, {LOWER}),
+        # A list that has capitals means them.
+        ({UPPER}, {OTHER}, {UPPER}),
+        ({GoModule(LOWER.path, "v1.1.0")}, {UPPER}, {GoModule(LOWER.path, "v1.1.0")}),
+    ],
+)
+def test_a_package_url_alone_has_no_capitals(
+    listed: set[GoModule], there: set[GoModule], meant: set[GoModule]
+) -> None:
+    assert _with_capitals(listed, there) == meant

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sealift import process
+from sealift.errors import MissingProgramError, OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.names import Platform
 from sealift.process import Completed, ProgramFailedError
-from sealift.tools.go import GoBuildRequest, _lost, environment
+from sealift.tools import go
+from sealift.tools.go import MODULE_SETTINGS, NETWORK, GoBuildRequest, _failure, _lost, environment
 
 MODULE = "https://proxy.golang.org/example.com/m/@v/v1.0.0.zip"
 
@@ -58,7 +63,7 @@ Environment = Callable[[Path], dict[str, str]]
 def of_cache(monkeypatch: pytest.MonkeyPatch) -> Environment:
     """The environment of a dynamic build whose caches are in a folder."""
     answered = Completed(
-        argv=("go",), returncode=0, stdout="https://proxy.example.com\nsum.example.com\n", stderr=""
+        argv=("go",), returncode=0, stdout="{}", stderr=""
     )
     monkeypatch.setattr(process, "run", lambda *_args, **_kwargs: answered)
 
@@ -105,3 +110,169 @@ def test_a_compiler_meets_no_odd_path(
     assert [name for name, place in places.items() if not re.fullmatch(r"[\w/.-]+", place, re.ASCII)] == []
     assert Path(env["TMPDIR"]).samefile(odd / "tmp")
     assert Path(env["GOCACHE"]).parent.samefile(odd / "cache")
+
+
+REQUEST = GoBuildRequest(
+    module=Path("svc"),
+    package="./cmd/x",
+    variable="main.version",
+    version="1.2.3",
+    platform=Platform("linux/amd64"),
+    linkage="static",
+    glibc=None,
+    output=Path("out"),
+    cache=Path("cache"),
+)
+Settings = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """Give the environment of a build on a machine whose ``go env`` has some settings."""
+
+    def given(said: dict[str, str], module: Path = tmp_path / "svc", **variables: str) -> dict[str, str]:
+        def run(argv: list[Any], *, env: dict[str, str], cwd: Path) -> Completed:
+            assert argv[1:] == ["env", "-json", *MODULE_SETTINGS]
+            assert (cwd, env["GOTOOLCHAIN"]) == (Path("/"), "local"), (
+                "no module's go line may fetch a compiler"
+            )
+            words = json.dumps({name: said.get(name, "") for name in MODULE_SETTINGS})
+            return Completed(argv=("go",), returncode=0, stdout=words, stderr="")
+
+        monkeypatch.setattr(go.process, "run", run)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return environment(Path("go"), dataclasses.replace(REQUEST, module=module))
+
+    return given
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GOPROXY", "https://proxy.corp.example, https://proxy.golang.org | direct"),
+        (
+            "GOSUMDB",
+            "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8 https://sum.corp.example/",
+        ),
+        ("GOPRIVATE", "*.corp.example,github.com/Owner/*"),
+        ("GOAUTH", "netrc; git /home/user"),
+        ("GOVCS", "private:all,public:git|hg"),
+    ],
+)
+def test_a_setting_of_where_modules_come_from_passes_as_it_is(
+    settings: Settings, name: str, value: str
+) -> None:
+    assert settings({name: value})[name] == value
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("HOME", "NETRC", "SSH_AUTH_SOCK", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "XDG_CONFIG_HOME"),
+        *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_12", *NETWORK),
+    ],
+)
+def test_what_go_and_its_git_need_to_get_there_passes(settings: Settings, name: str) -> None:
+    assert settings({}, **{name: "a value, with a space"})[name] == "a value, with a space"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("GOFLAGS", "GOEXPERIMENT", "GOAMD64", "GOARM", "GODEBUG", "GOFIPS140", "GOTOOLCHAIN", "GOWORK"),
+        *("CGO_CFLAGS", "CGO_LDFLAGS", "CC", "CXX", "PKG_CONFIG_PATH", "GOROOT", "GOPATH", "GOENV", "GOOS"),
+        *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "LD_PRELOAD", "LC_ALL", "GITHUB_TOKEN"),
+    ],
+)
+def test_what_changes_bytes_or_another_repository_does_not_pass(settings: Settings, name: str) -> None:
+    assert settings({}, **{name: "hostile"}).get(name) != "hostile"
+
+
+def test_no_part_of_the_build_is_left_to_where_go_was_made(settings: Settings) -> None:
+    env = settings({})
+    assert (env["GOENV"], env["GOTOOLCHAIN"], env["GOAMD64"], env["CGO_ENABLED"]) == (
+        "off",
+        "local",
+        "v1",
+        "0",
+    )
+    assert env["GOFLAGS"], "an empty value lets one of $GOROOT/go.env count"
+    assert "-mod" not in env["GOFLAGS"], "vendor/ is used where go build uses it"
+
+
+def test_a_workspace_counts_when_it_is_in_the_clone(settings: Settings, tmp_path: Path) -> None:
+    module = tmp_path / "clone" / "src" / "svc"
+    module.mkdir(parents=True)
+    (tmp_path / "clone" / ".git").mkdir()
+    (tmp_path / "go.work").write_text("go 1.24\n")
+    assert settings({}, module)["GOWORK"] == "off"
+    (tmp_path / "clone" / "go.work").write_text("go 1.24\n")
+    assert settings({}, module)["GOWORK"] == str(tmp_path / "clone" / "go.work")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "told"),
+    [
+        (
+            "# example.com/svc\ncmd/x/main.go:3:1: undefined: y\n",
+            UsageError,
+            "svc/cmd/x/main.go:3:1: undefined: y",
+        ),
+        ('# example.com/svc\n./main.go:3: Get "https://a.example": EOF\n', UsageError, "svc/main.go:3: Get"),
+        ("go: updates to go.mod needed\n", UsageError, "go mod tidy in svc"),
+        ("go: inconsistent vendoring in /clone/svc:\n", UsageError, "go mod vendor"),
+        (
+            "go: module . requires go >= 1.99.1 (running go 1.26.8; GOTOOLCHAIN=local)\n",
+            UsageError,
+            "needs Go 1.99.1; this is Go 1.26.8",
+        ),
+        ("m.go:1:8: m@v1: verifying module: checksum mismatch\n\nSECURITY ERROR\n", RefusedError, "SECURITY"),
+        (
+            "m.go:1:8: m@v1: verifying module: m@v1: reading https://sum.golang.org/lookup/m@v1: 410 Gone\n",
+            OutsideError,
+            "GOPRIVATE",
+        ),
+        (
+            "go: m@v1: git ls-remote origin: exit status 128:\n\tfatal: could not read Username for 'https://x'\n",
+            OutsideError,
+            "GOPRIVATE",
+        ),
+        (
+            '# runtime/cgo\ncgo: C compiler "/x/python" not found: exec\n',
+            MissingProgramError,
+            "sealift doctor",
+        ),
+        ("# x\nwrite $WORK/b001/_pkg_.a: no space left on device\n", OutsideError, "no space left on device"),
+        ("# x\n/go/pkg/tool/link: signal: killed\n", OutsideError, "signal: killed"),
+    ],
+)
+def test_whose_fault_it_is(words: str, kind: type[SealiftError], told: str) -> None:
+    error = _failure(failed(words), REQUEST)
+    assert isinstance(error, kind)
+    assert told in str(error)
+    assert not getattr(error, "again", False)
+
+
+@pytest.mark.parametrize(
+    ("why", "again"),
+    [
+        ("fatal: unable to access 'https://git.example/m/': Could not resolve host: git.example", True),
+        ("ssh: connect to host git.example port 22: Connection timed out", True),
+        ("git@git.example: Permission denied (publickey).", False),
+        ("remote: Repository not found.", False),
+        ("fatal: repository 'https://git.example/m/' not found", False),
+        ("Host key verification failed.", False),
+    ],
+)
+def test_a_git_server_that_may_answer_later_is_asked_again(why: str, again: bool) -> None:
+    error = _lost(failed(f"go: m@v1: git fetch -f origin: exit status 128:\n\t{why}\n"))
+    assert error is not None
+    assert error.again == again
+
+
+def test_a_certificate_that_nobody_trusts_is_not_asked_for_again() -> None:
+    words = f'go: m@v1: Get "{MODULE}": tls: failed to verify certificate: x509: unknown authority\n'
+    error = _lost(failed(words))
+    assert error is not None
+    assert not error.again

@@ -18,6 +18,8 @@ def test_reads_modules_and_replacements() -> None:
         "Deps": [
             {"Path": "example.com/a", "Version": "v1.2.3", "Sum": "h1:a"},
             {"Path": "b", "Version": "v1", "Replace": {"Path": "c", "Version": "v2", "Sum": "h1:c"}},
+            {"Path": "d", "Version": "v0.0.0", "Replace": {"Path": "../d", "Version": "(devel)"}},
+            {"Path": "e", "Version": "v3", "Sum": "", "Replace": {"Path": "/e"}},
         ],
         "Settings": [{"Key": "CGO_ENABLED", "Value": "1"}, {"Key": "-race"}],
     }
@@ -25,7 +27,13 @@ def test_reads_modules_and_replacements() -> None:
     assert info.modules == (
         Module(path="example.com/a", version="v1.2.3", sum="h1:a"),
         Module(path="c", version="v2", sum="h1:c"),
+        Module(path="d", version="v0.0.0", sum="", folder="../d"),
+        Module(path="e", version="v3", sum="", folder="/e"),
     )
+    assert [line.partition(":")[0] for line in info.limitations] == [
+        "d is the folder ../d",
+        "e is the folder /e",
+    ]
     assert (info.main_module.version, info.cgo_enabled, info.vcs_modified) == ("v1.0.0+dirty", True, None)
     assert info.settings["-race"] == ""
 
@@ -39,3 +47,16 @@ def test_a_program_outside_a_module() -> None:
 def test_anything_else_is_a_plain_error(raw: bytes) -> None:
     with pytest.raises(UsageError, match="printed something else for hello"):
         parse_build_info(raw, "hello")
+
+
+@pytest.mark.parametrize(
+    ("dependency", "words"),
+    [
+        ({"Path": "a", "Version": "v1", "Sum": "h1:x"}, []),
+        ({"Path": "a", "Version": "v1"}, ["Go modules are built from vendor/"]),
+        ({"Path": "a", "Version": "(devel)"}, ["a is built from the repository and has no version"]),
+    ],
+)
+def test_what_a_version_does_not_tell_is_said(dependency: dict[str, str], words: list[str]) -> None:
+    info = parse_build_info(json.dumps({"GoVersion": "go1.26.8", "Deps": [dependency]}).encode(), "hello")
+    assert [line.partition(":")[0] for line in info.limitations] == words

@@ -131,3 +131,53 @@ def test_an_entry_without_platform_is_an_error(tmp_path: Path) -> None:
     built = layout(tmp_path, image(tmp_path, "a"))
     with pytest.raises(UsageError, match="without a platform"):
         built.platforms(built.index())
+
+
+OTHERS: dict[str, list[dict[str, Any]]] = {
+    "arm": [
+        {"os": "linux", "architecture": "arm", "variant": "v5"},
+        {"os": "linux", "architecture": "arm", "variant": "v7"},
+    ],
+    "windows": [
+        {"os": "windows", "architecture": "amd64", "os.version": "10.0.1"},
+        {"os": "windows", "architecture": "amd64", "os.version": "10.0.2"},
+    ],
+    "levels": [
+        {"os": "linux", "architecture": "amd64", "variant": "v2"},
+        {"os": "linux", "architecture": "amd64", "variant": "v3"},
+    ],
+    "the same twice": [{"os": "linux", "architecture": "s390x"}, {"os": "linux", "architecture": "s390x"}],
+    "attestations": [UNKNOWN, UNKNOWN],
+    "no names": [{"os": "", "architecture": ""}, {"os": "Weird OS", "architecture": "x"}],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_platforms_never_matter(tmp_path: Path, name: str) -> None:
+    ours = image(tmp_path, "ours") | {"platform": AMD64}
+    entries = [image(tmp_path, f"{n}") | {"platform": platform} for n, platform in enumerate(OTHERS[name])]
+    built = layout(tmp_path, *entries, ours, image(tmp_path, "referrer"))
+    found = built.platforms(built.index())
+    assert found[Platform("linux/amd64")] == found.of(Platform("linux/amd64")) == ours["digest"]
+
+
+def test_two_images_for_our_platform_are_named(tmp_path: Path) -> None:
+    one, two, other = (image(tmp_path, name) for name in ("one", "two", "other"))
+    plain = AMD64 | {"variant": "v1"}
+    built = layout(
+        tmp_path, one | {"platform": AMD64}, other | {"platform": ARM64}, two | {"platform": plain}
+    )
+    found = built.platforms(built.index())
+    assert found[Platform("linux/arm64")] == other["digest"]
+    for ask in (found.__getitem__, found.get, found.of):
+        with pytest.raises(RefusedError, match=f"linux/amd64 twice: {one['digest']} and {two['digest']}"):
+            ask(Platform("linux/amd64"))
+
+
+def test_a_platform_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    built = layout(
+        tmp_path, image(tmp_path, "arm") | {"platform": {**ARM64, "architecture": "arm", "variant": "v6"}}
+    )
+    with pytest.raises(UsageError, match="no image for linux/amd64") as caught:
+        built.platforms(built.index()).of(Platform("linux/amd64"))
+    assert caught.value.means == "it has linux/arm/v6"

@@ -7,11 +7,14 @@ import uuid
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packageurl import PackageURL
 
+from sealift.model.modules import GoModule
 from sealift.model.names import Digest
-from sealift.tools.sbom import settled
+from sealift.tools.sbom import go_module, go_modules, purl, settled
 
 JSON = dict[str, Any]
 DIGEST, OTHER = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
@@ -115,3 +118,97 @@ def test_another_image_has_other_identifiers() -> None:
 @given(names, st.integers(0, 2**32))
 def test_what_is_listed_stays(packages: list[str], seed: int) -> None:
     assert settle(cyclonedx(packages, seed)) != settle(cyclonedx([*packages, "another-one"], seed))
+
+
+OWN = GoModule("github.com/MyOrg/svc", "v1.2.3")
+LIB = GoModule("example.com/Lib", "v0.1.0")
+MODULES = {OWN.path: OWN, "../lib": LIB}
+STAMP = "v0.0.0-20261130094826-da7103e2f959"
+STAMPED = f"pkg:golang/github.com/myorg/svc@{STAMP}"
+
+
+def go_list(form: str, *more: JSON) -> JSON:
+    """Write a list of a Go program as Trivy does: a folder has no URL, the service what Go stamped."""
+    if form == "cyclonedx":
+        kind = {"name": "aquasecurity:trivy:PkgType", "value": "gobinary"}
+        components = [
+            {"bom-ref": "the-folder", "type": "library", "name": "../lib", "properties": [kind]},
+            {
+                **{
+                    "bom-ref": STAMPED,
+                    "type": "library",
+                    "name": OWN.path,
+                    "version": STAMP,
+                    "purl": STAMPED,
+                },
+                "properties": [{"name": "aquasecurity:trivy:PkgID", "value": f"{OWN.path}@{STAMP}"}, kind],
+            },
+            *more,
+        ]
+        needs = [{"ref": "root", "dependsOn": [STAMPED, "the-folder"]}, {"ref": STAMPED, "dependsOn": []}]
+        return {"metadata": {"timestamp": ""}, "components": components, "dependencies": needs}
+    note = {"annotationDate": "", "comment": f"PkgID: {OWN.path}@{STAMP}"}
+    reference = {"referenceType": "purl", "referenceLocator": STAMPED}
+    packages = [
+        {"name": "../lib", "SPDXID": "SPDXRef-1"},
+        {
+            **{"name": OWN.path, "SPDXID": "SPDXRef-2", "versionInfo": STAMP},
+            **{"externalRefs": [reference], "annotations": [note]},
+        },
+        *more,
+    ]
+    return {"spdxVersion": "SPDX-2.3", "creationInfo": {"created": ""}, "packages": packages}
+
+
+def named(document: JSON) -> JSON:
+    raw = settled(msgspec.json.encode(document), digest=DIGEST, time=TIME, names=NAMES, modules=MODULES)
+    again = settled(raw, digest=DIGEST, time=TIME, names=NAMES, modules=MODULES)
+    assert raw == again
+    found: JSON = msgspec.json.decode(raw)
+    return found
+
+
+@pytest.mark.parametrize("form", ["cyclonedx", "spdx"])
+def test_the_service_has_its_version_and_a_folder_its_modules_name(form: str) -> None:
+    document = named(go_list(form))
+    assert set(go_modules(document)) == {OWN, LIB}
+    text = msgspec.json.encode(document).decode()
+    assert STAMP not in text
+    assert "../lib" not in text
+    if form == "cyclonedx":
+        root = next(d for d in document["dependencies"] if d["ref"] == "root")
+        assert root["dependsOn"] == ["pkg:golang/github.com/myorg/svc@v1.2.3", "the-folder"]
+
+
+@pytest.mark.parametrize("form", ["cyclonedx", "spdx"])
+def test_a_second_program_of_the_same_module_stays_as_it_is(form: str) -> None:
+    """The gate must see that one of both is not the service that was built."""
+    other: JSON = {"name": OWN.path, "version": "v1.0.0", "type": "library", "bom-ref": "x", "SPDXID": "x"}
+    document = named(go_list(form, other))
+    assert OWN not in set(go_modules(document))
+
+
+def test_a_list_that_keeps_the_group_apart_has_the_same_names() -> None:
+    entry = {
+        "group": "github.com/BurntSushi",
+        "name": "toml",
+        "purl": "pkg:golang/github.com/burntsushi/toml@v1.5.0",
+    }
+    assert list(go_modules({"components": [entry]})) == [GoModule("github.com/BurntSushi/toml", "v1.5.0")]
+
+
+@pytest.mark.parametrize(
+    ("module", "url"),
+    [
+        (OWN, "pkg:golang/github.com/myorg/svc@v1.2.3"),
+        (
+            GoModule("github.com/a/b", "v2.0.0+incompatible"),
+            "pkg:golang/github.com/a/b@v2.0.0%2Bincompatible",
+        ),
+        (GoModule("github.com/A/b/v2"), "pkg:golang/github.com/a/b/v2"),
+        (GoModule("stdlib", "v1.26.8"), "pkg:golang/stdlib@v1.26.8"),
+    ],
+)
+def test_a_package_url_is_written_as_the_specification_says(module: GoModule, url: str) -> None:
+    assert purl(module) == url
+    assert go_module(PackageURL.from_string(url), module.path) == module
