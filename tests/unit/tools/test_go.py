@@ -16,7 +16,6 @@ from sealift import process
 from sealift.errors import MissingProgramError, OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.names import Platform
 from sealift.process import Completed, ProgramFailedError
-from sealift.tools import go
 from sealift.tools.go import MODULE_SETTINGS, NETWORK, GoBuildRequest, _failure, _lost, environment
 
 MODULE = "https://proxy.golang.org/example.com/m/@v/v1.0.0.zip"
@@ -139,7 +138,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
             words = json.dumps({name: said.get(name, "") for name in MODULE_SETTINGS})
             return Completed(argv=("go",), returncode=0, stdout=words, stderr="")
 
-        monkeypatch.setattr(go.process, "run", run)
+        monkeypatch.setattr("sealift.process.run", run)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         return environment(Path("go"), dataclasses.replace(REQUEST, module=module))

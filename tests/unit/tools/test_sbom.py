@@ -134,13 +134,11 @@ def go_list(form: str, *more: JSON) -> JSON:
         components = [
             {"bom-ref": "the-folder", "type": "library", "name": "../lib", "properties": [kind]},
             {
-                **{
-                    "bom-ref": STAMPED,
-                    "type": "library",
-                    "name": OWN.path,
-                    "version": STAMP,
-                    "purl": STAMPED,
-                },
+                "bom-ref": STAMPED,
+                "type": "library",
+                "name": OWN.path,
+                "version": STAMP,
+                "purl": STAMPED,
                 "properties": [{"name": "aquasecurity:trivy:PkgID", "value": f"{OWN.path}@{STAMP}"}, kind],
             },
             *more,
@@ -152,8 +150,11 @@ def go_list(form: str, *more: JSON) -> JSON:
     packages = [
         {"name": "../lib", "SPDXID": "SPDXRef-1"},
         {
-            **{"name": OWN.path, "SPDXID": "SPDXRef-2", "versionInfo": STAMP},
-            **{"externalRefs": [reference], "annotations": [note]},
+            "name": OWN.path,
+            "SPDXID": "SPDXRef-2",
+            "versionInfo": STAMP,
+            "externalRefs": [reference],
+            "annotations": [note],
         },
         *more,
     ]
