@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,20 @@ from tests.tools.scan_assets import CLIENT, go_program
 pytestmark = pytest.mark.programs
 
 OURS = Path(__file__).parents[2] / "ci" / "advisories.yaml"
+FORK = advisories.GoAdvisory(
+    id="GO-2099-0001",
+    cves=("CVE-2099-0001",),
+    severity="HIGH",
+    summary="made up: the fork brought a fault",
+    sources=("https://example.test",),
+    affected=(
+        advisories.GoModule(
+            module="example.test/fork",
+            ranges=(advisories.Range(fixed="1.3.0"),),
+            packages=(advisories.GoPackage(path="example.test/fork"),),
+        ),
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +82,39 @@ def test_what_is_no_go_program_is_an_error(tmp_path: Path, database: Path) -> No
 def test_no_database_is_an_error_and_not_a_clean_answer(tmp_path: Path) -> None:
     with pytest.raises(OutsideError, match="no Go advisory database"):
         govulncheck.scan(tmp_path / "anything", tmp_path)
+
+
+# A vendored module needs no network, and its code may be anything.
+REPLACED = {
+    "by a folder": (
+        "=> ./client",
+        "# {0} v1.11.0 => ./client\n## explicit; go 1.24\n{0}\n# {0} => ./client\n",
+    ),
+    "by another module": (
+        "=> example.test/fork v1.2.0",
+        "# {0} v1.11.0 => example.test/fork v1.2.0\n## explicit; go 1.24\n{0}\n"
+        "# {0} => example.test/fork v1.2.0\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"), [("by a folder", ["GO-2022-0322"]), ("by another module", ["GO-2099-0001"])]
+)
+def test_a_replaced_module_is_looked_up_as_what_it_is(tmp_path: Path, name: str, ids: list[str]) -> None:
+    """A folder has no other name than the module's; another module has its own, and its own advisories."""
+    by, listed = REPLACED[name]
+    files = {
+        "go.mod": f"module m.test/svc\n\ngo 1.24\n\nrequire {CLIENT} v1.11.0\n\nreplace {CLIENT} {by}\n",
+        "client/go.mod": f"module {CLIENT}\n\ngo 1.24\n",
+        "vendor/modules.txt": listed.format(CLIENT),
+        f"vendor/{CLIENT}/client.go": "package client\n",
+        "main.go": f'package main\n\nimport _ "{CLIENT}"\n\nfunc main() {{}}\n',
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    env = os.environ | {"GOENV": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local", "GOPROXY": "off"}
+    run(["go", "build", "-buildvcs=false", "-o", tmp_path / "svc", "."], cwd=tmp_path, env=env)
+    advisories.write_go_database(advisories.load(OURS).plus(FORK), tmp_path / "database")
+    assert [f.id for f in govulncheck.scan(tmp_path / "svc", tmp_path / "database")] == ids

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import OutsideError
+from sealift.model.modules import GoModule
 from sealift.model.names import Digest, Platform
 from sealift.process import ProgramFailedError
 from sealift.rehearsal import advisories
@@ -39,6 +40,20 @@ NO_FIX = advisories.DebianAdvisory(
     suites=(advisories.Suite(suite="debian12", status="affected"),),
 )
 
+OWN = "example.test/old"
+OUR_OWN = advisories.GoAdvisory(
+    id="GO-2099-0002",
+    cves=("CVE-2099-0002",),
+    severity="HIGH",
+    summary="made up: the service itself had a fault",
+    sources=("https://example.test",),
+    affected=(
+        advisories.GoModule(
+            module=OWN, ranges=(advisories.Range(fixed="1.1.0"),), packages=(advisories.GoPackage(path=OWN),)
+        ),
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -59,7 +74,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         "arm64": go_program(root / "new", "arm64", version="v1.11.1"),
     }
     index, digests = image(root / "layouts" / "app", programs, {"amd64": OLD, "arm64": CURRENT})
-    known = advisories.load(OURS).plus(NO_FIX)
+    known = advisories.load(OURS).plus(NO_FIX, OUR_OWN)
     advisories.write_trivy_database(known, root / "cache", NOW)
     advisories.write_go_database(known, root / "go")
     (port,) = free_ports(1).release()
@@ -81,6 +96,23 @@ def test_both_kinds_come_up(scene: Scene) -> None:
     assert go.purl == f"pkg:golang/{CLIENT}@v1.11.0"
     assert found["CVE-2099-0001", "libssl3"].fixed is None
     assert found["CVE-2099-0001", "libssl3"].status == "affected"
+
+
+@pytest.mark.parametrize(("version", "affected"), [("v1.0.9", True), ("v1.1.0", False)])
+def test_the_service_itself_is_looked_up_by_the_version_of_its_release(
+    scene: Scene, version: str, affected: bool
+) -> None:
+    modules = {OWN: GoModule(OWN, version)}
+    report = trivy.scan(scene.reference, AMD64, cache_dir=scene.cache, modules=modules)
+    found = govulncheck.scan(scene.programs["amd64"], scene.go_database, main_version=version)
+    judged = judge(report.findings, found, (), today=date(2026, 11, 24))
+    own = [one.issue for one in judged.refused if one.issue.package == OWN]
+    assert [(issue.installed, issue.scanners) for issue in own] == [
+        (version.removeprefix("v"), ("govulncheck", "trivy"))
+    ] * affected
+    assert f"{OWN}@{version}".encode() in report.raw
+    predicate = trivy.vuln_predicate(report.raw, trivy.database(scene.cache), cache_dir=scene.cache)
+    assert (b"CVE-2099-0002" in predicate) == affected
 
 
 def test_each_platform_is_its_own(scene: Scene) -> None:
@@ -175,7 +207,7 @@ def test_which_database_was_used(scene: Scene) -> None:
     facts = trivy.database(scene.cache)
     assert (facts.version, facts.updated_at) == (2, datetime(2026, 11, 24, tzinfo=UTC))
     other = scene.cache.parent / "again"
-    advisories.write_trivy_database(advisories.load(OURS).plus(NO_FIX), other, NOW)
+    advisories.write_trivy_database(advisories.load(OURS).plus(NO_FIX, OUR_OWN), other, NOW)
     assert trivy.database(other) == facts
 
 

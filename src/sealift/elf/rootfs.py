@@ -178,7 +178,7 @@ class Rootfs:
         if old is not None and old.kind == "dir" and member.kind != "dir":
             self._remove(steps, itself=True)
         if member.kind == "hardlink":
-            linked = self._nodes.get(steps_of(member.target, layer.name))
+            linked = self._linked(steps_of(member.target, layer.name))
             if linked is None or linked.kind == "dir":
                 raise RefusedError(
                     f"{layer.name} links {'/'.join(steps)!r} to {member.target!r}, which is no file there",
@@ -188,6 +188,11 @@ class Rootfs:
             self._nodes[steps] = _Node(linked.member, linked.kind, linked.layer, index)
         else:
             self._nodes[steps] = _Node(member, member.kind, layer, index)
+
+    def _linked(self, steps: Steps) -> _Node | None:
+        """Return what a hard link names: its folders may be links, the last step is taken as it is."""
+        parent = self._find("/".join(steps[:-1]))
+        return None if parent is None or not steps else self._nodes.get((*parent, steps[-1]))
 
     def _parent(self, steps: Steps, layer: Layer, index: int) -> Steps:
         """Return the folder that a member goes into, made where no layer has named it."""

@@ -192,6 +192,13 @@ def test_a_hard_link_to_no_file_is_refused(target: str) -> None:
         rootfs(tar(folder("d"), hard_link("b", target)))
 
 
+@pytest.mark.parametrize("target", ["lib/one", "/lib/one", "usr/lib/one"])
+def test_a_hard_link_leads_through_the_images_folders(target: str) -> None:
+    """On a merged /usr, /lib is a link; of this machine's /lib nothing counts."""
+    below = tar(file("usr/lib/one", b"1"), link("lib", "/usr/lib"))
+    assert rootfs(below, tar(hard_link("two", target))).read("/two") == b"1"
+
+
 def test_a_hard_link_that_climbs_is_refused() -> None:
     with pytest.raises(RefusedError, match=r"holds the path '\.\./etc/passwd'"):
         rootfs(tar(hard_link("b", "../etc/passwd")))
