@@ -94,7 +94,8 @@ class ManyErrors(SealiftError):  # noqa: N818 - it reads as what it is: several
     """Every failure of one level of the line, together."""
 
     def __init__(self, errors: list[SealiftError]) -> None:
-        super().__init__("\n".join(str(error) for error in errors))
+        # Code that does not compile fails in the same words for each variant.
+        super().__init__("\n".join(dict.fromkeys(str(error) for error in errors)))
         self.errors = tuple(errors)
         # A refusal outranks a failure outside: trying again would not help.
         ranks = (1, 2, 3, 5, 4)

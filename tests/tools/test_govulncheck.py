@@ -97,7 +97,7 @@ def test_a_replaced_module_is_looked_up_as_what_it_is(tmp_path: Path, name: str,
     files = {
         "go.mod": f"module m.test/svc\n\ngo 1.24\n\nrequire {CLIENT} v1.11.0\n\nreplace {CLIENT} => {by}\n",
         "client/go.mod": f"module {CLIENT}\n\ngo 1.24\n",
-        "vendor/modules.txt": f"# {CLIENT} v1.11.0 => {by}\n## explicit; go 1.24\n{CLIENT}\n# {CLIENT} => {by}\n",
+        "vendor/modules.txt": f"# {CLIENT} v1.11.0 => {by}\n## explicit\n{CLIENT}\n# {CLIENT} => {by}\n",
         f"vendor/{CLIENT}/client.go": "package client\n",
         "main.go": f'package main\n\nimport _ "{CLIENT}"\n\nfunc main() {{}}\n',
     }

@@ -11,7 +11,7 @@ import pytest
 
 from sealift import __main__ as end
 from sealift import cli
-from sealift.errors import RefusedError
+from sealift.errors import ManyErrors, RefusedError, UsageError
 
 
 @pytest.fixture
@@ -83,3 +83,9 @@ def test_a_tree_that_cannot_be_copied_for_another_reason_is_not_hidden(
 def test_what_nobody_foresaw_is_not_hidden(raising: pytest.MonkeyPatch) -> None:
     with pytest.raises(OSError, match="odd"):
         play(raising, OSError(errno.EBADF, "odd"))
+
+
+def test_the_same_failure_of_several_nodes_is_told_once() -> None:
+    many = ManyErrors([UsageError("x.go:3: undefined"), UsageError("x.go:3: undefined"), UsageError("other")])
+    assert str(many) == "x.go:3: undefined\nother"
+    assert len(many.errors) == 3

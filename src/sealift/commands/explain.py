@@ -168,13 +168,17 @@ def _take_from_engine(image: str, folder: Path) -> bool:
 
 def _of_layout(layout: Layout, digest: Digest, name: str, arch: str) -> Base:
     images = _images(layout, digest)
+    platform = _closest(images, arch)
+    return Base(Rootfs.from_layout(layout, images[platform], f"{name} ({platform})"), platform)
+
+
+def _closest(images: Manifests, arch: str) -> Platform:
+    """Choose the image for an architecture, else for a variant of it, where the same program runs."""
     fitting = Platform(f"linux/{arch}")
-    # A program of the plain architecture runs in an image of each of its variants.
     ranks = {
         p: (p != fitting, (p.os, p.arch) != ("linux", arch), len(found)) for p, found in images.listed.items()
     }
-    platform = min(ranks, key=ranks.__getitem__)
-    return Base(Rootfs.from_layout(layout, images[platform], f"{name} ({platform})"), platform)
+    return min(ranks, key=ranks.__getitem__)
 
 
 def _images(layout: Layout, digest: Digest) -> Manifests:

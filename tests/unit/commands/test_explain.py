@@ -20,6 +20,7 @@ from sealift.model.names import Digest, Platform
 from sealift.rehearsal.oci_writer import LayerTar, writing
 from sealift.tools import engine
 from sealift.tools.engine import Engine
+from sealift.tools.layout import Manifests
 from sealift.tools.registry import Registry
 from tests.unit.elf.assets import asset
 
@@ -132,6 +133,18 @@ def test_an_image_for_another_platform_alone(tmp_path: Path, index: bool) -> Non
     folder, _ = layout(tmp_path / "base", [ARM64], index=index)
     assert "exec format error" in run(binary(tmp_path, "dynamic"), "--base", folder).output
     assert "would not start" in run(binary(tmp_path, "dynamic", "arm64"), "--base", folder).output
+
+
+def test_a_variant_of_the_binarys_platform_is_preferred_to_another_platform() -> None:
+    """A plain program starts in an image of each variant; what else the index lists does not matter."""
+    first, second, ours = (Digest("sha256:" + digit * 64) for digit in "123")
+    listed = {
+        Platform("windows/amd64"): (first, second),
+        Platform("linux/arm64"): (first,),
+        Platform("linux/amd64/v2"): (ours,),
+    }
+    assert explain._closest(Manifests(first, listed), "amd64") == "linux/amd64/v2"
+    assert explain._closest(Manifests(first, listed), "s390x") == "linux/arm64"
 
 
 def test_an_index_of_nothing_is_an_error(tmp_path: Path) -> None:

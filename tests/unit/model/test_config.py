@@ -24,6 +24,8 @@ def test_our_own_configuration_is_read_and_comes_back_from_json() -> None:
         ("linux/arm64", "linux/arm46", ["linux/arm46", "perhaps linux/arm64"]),
         ("linux/arm64", "linux/amd64", ["each platform once"]),
         ("linux/amd64", "linux", ["'linux' is not a platform"]),
+        ("linux/arm64", "linux/arm/v6", ["linux/arm/v6 names a variant", "write it as linux/arm"]),
+        ("linux/arm64", "linux/amd64/v1", ["each platform once"]),
         ("stop_seconds: 2", "stop_seconds: two", [":30:", "stop_seconds"]),
         ("service: health-caretaker", "service: [", ["not YAML"]),
     ],
