@@ -64,9 +64,19 @@ KNOWN: Mapping[tuple[str, str], str] = {
     ): "it comes from plainly()",
     ("sealift.stations.image", "f'https://github.com/{plan.config.source}'"): NAME,
     ("sealift.stations.image", "f'look at {plan.variant(variant).dockerfile}'"): NAME,
-    ("sealift.stations.prove", "f'{m.path}@{m.version}'"): NAME,
     ("sealift.stations.prove", "f'{skipped.path} of {origin} cannot be used: {skipped.why}'"): NAME,
     ("sealift.tools.git", "f'safe.directory={root}'"): "git reads all that follows the sign as it is",
+    (
+        "sealift.tools.gobinary",
+        (
+            "f'{module.path} is the folder {module.folder}: advisories are looked up for {module.version}, "
+            "the version in go.mod, whatever the folder holds'"
+        ),
+    ): NAME,
+    (
+        "sealift.tools.gobinary",
+        "f'{module.path} is built from the repository and has no version: no advisory is looked up for it'",
+    ): NAME,
     ("sealift.tools.go", "f\"{zig_home()}{os.pathsep}{passed['PATH']}\""): (
         "venv makes no environment below a folder with a colon"
     ),

@@ -24,7 +24,7 @@ from sealift.console import say
 from sealift.errors import SealiftError
 from sealift.model.names import Digest, Platform
 from sealift.network import authorities
-from sealift.provision.go import Go, MODULE_SETTINGS, go_environment
+from sealift.provision.go import Go, go_environment
 from sealift.rehearsal.oci_writer import LayerTar, Packed, writing
 from sealift.tools.go import MODULE_SETTINGS, ZIG, zig_home
 from sealift.tools.layout import Layout

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import tempfile
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,6 +16,7 @@ from sealift import process
 from sealift.errors import MissingProgramError, OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.config import Linkage
 from sealift.model.names import Platform
+from sealift.network import network_env
 from sealift.places import plain
 
 # Zig's names of the architectures that distroless has; https://ziglang.org/documentation/master/#Targets
@@ -35,18 +35,12 @@ MODULE_SETTINGS = (
     *("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB"),
     *("GOINSECURE", "GOAUTH", "GOVCS"),
 )
-# The ways out, for go and for the git that it starts.
-NETWORK = (
-    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
-    *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_PROXY_COMMAND"),
-)
 # What go, and the git and ssh that it starts for a private module, read of their user. The variables that
 # name a repository (GIT_DIR and its like) stay outside: they would point the stamp at another one.
 _ACCESS = re.compile(
     r"PATH|HOME|USER|LOGNAME|TMPDIR|XDG_CONFIG_HOME|XDG_RUNTIME_DIR|DBUS_SESSION_BUS_ADDRESS|NETRC|GONOSUMCHECK"
     r"|SSH_(?:AUTH_SOCK|ASKPASS|ASKPASS_REQUIRE)|GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|TERMINAL_PROMPT)"
-    r"|GIT_CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|GIT_ALLOW_PROTOCOL"
+    r"|GIT_CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|GIT_(?:ALLOW_PROTOCOL|PROXY_COMMAND)"
 )
 # Go's own defaults, by name: a Go that was built on another machine may have others built in.
 # https://go.dev/wiki/MinimumRequirements#microarchitecture-support
@@ -124,9 +118,9 @@ def zig_home() -> Path:
 def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
     """Every setting by name: of the machine's own only those that say where code comes from."""
     # What a C compiler says of the files that it read is a text, too, and zig cannot read every path in it.
-    cache = plain(request.cache)
+    cache, passed = plain(request.cache), module_environment(go)
     env = {
-        **module_environment(go),
+        **passed,
         "GOENV": "off",
         # Not empty, or a line of $GOROOT/go.env would count. No -mod: vendor/ counts where go build takes it.
         "GOFLAGS": "-trimpath",
@@ -156,7 +150,7 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
 
 def module_environment(go: Path) -> dict[str, str]:
     """Return this machine's settings that say where modules come from, each as it was set."""
-    passed = {k: v for k, v in os.environ.items() if k in NETWORK or _ACCESS.fullmatch(k)}
+    passed = {k: v for k, v in os.environ.items() if _ACCESS.fullmatch(k)} | network_env()
     # Outside of any module, whose go.mod might want another Go.
     said = process.run(
         [go, "env", "-json", *MODULE_SETTINGS],

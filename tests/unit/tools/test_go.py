@@ -16,7 +16,7 @@ from sealift import process
 from sealift.errors import MissingProgramError, OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.names import Platform
 from sealift.process import Completed, ProgramFailedError
-from sealift.tools.go import MODULE_SETTINGS, NETWORK, GoBuildRequest, _failure, _lost, environment
+from sealift.tools.go import MODULE_SETTINGS, GoBuildRequest, _failure, _lost, environment
 
 MODULE = "https://proxy.golang.org/example.com/m/@v/v1.0.0.zip"
 
@@ -61,9 +61,7 @@ Environment = Callable[[Path], dict[str, str]]
 @pytest.fixture
 def of_cache(monkeypatch: pytest.MonkeyPatch) -> Environment:
     """The environment of a dynamic build whose caches are in a folder."""
-    answered = Completed(
-        argv=("go",), returncode=0, stdout="{}", stderr=""
-    )
+    answered = Completed(argv=("go",), returncode=0, stdout="{}", stderr="")
     monkeypatch.setattr(process, "run", lambda *_args, **_kwargs: answered)
 
     def of(cache: Path) -> dict[str, str]:
@@ -169,11 +167,26 @@ def test_a_setting_of_where_modules_come_from_passes_as_it_is(
     "name",
     [
         *("HOME", "NETRC", "SSH_AUTH_SOCK", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "XDG_CONFIG_HOME"),
-        *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_12", *NETWORK),
+        *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_12"),
+        *("GIT_ALLOW_PROTOCOL", "GIT_PROXY_COMMAND"),
     ],
 )
 def test_what_go_and_its_git_need_to_get_there_passes(settings: Settings, name: str) -> None:
     assert settings({}, **{name: "a value, with a space"})[name] == "a value, with a space"
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_is_passed_in_the_form_that_go_reads(settings: Settings, name: str) -> None:
+    env = settings({}, **{name: "proxy.corp.example:3128", "no_proxy": "git.corp.example"})
+    # ALL_PROXY fills the gaps: go reads only the other two.
+    read = name.upper() if name != "ALL_PROXY" else "HTTPS_PROXY"
+    assert env[read] == env[read.lower()] == "http://proxy.corp.example:3128"
+    assert {"git.corp.example", "localhost"} <= set(env["NO_PROXY"].split(","))
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"])
+def test_whom_to_trust_is_passed(settings: Settings, name: str) -> None:
+    assert settings({}, **{name: "/corp/authorities"})[name] == "/corp/authorities"
 
 
 @pytest.mark.parametrize(
