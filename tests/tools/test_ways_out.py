@@ -41,7 +41,7 @@ from sealift.rehearsal.sigstore_keys import END, START
 from sealift.services.buildkit import buildkit, create_builder, socket_of
 from sealift.services.ports import LOOPBACK, free_ports
 from sealift.services.supervised import Supervised
-from sealift.tools import buildx, govulncheck, regctl, trivy
+from sealift.tools import buildx, go, govulncheck, regctl, trivy
 from sealift.tools.cosign import Cosign
 from sealift.tools.github import AT_ONCE, GitHub
 from sealift.tools.http import follow_policy
@@ -172,11 +172,27 @@ def is_an_image_there(_: Path) -> None:
     assert docker_build.reachable("registry.invalid/app"), "it gives no reason"
 
 
+def go_build(folder: Path) -> None:
+    hashed = "h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+    (folder / "go.mod").write_text("module x.invalid/a\n\ngo 1.24\n\nrequire x.invalid/b v1.0.0\n")
+    (folder / "go.sum").write_text(f"x.invalid/b v1.0.0 {hashed}\nx.invalid/b v1.0.0/go.mod {hashed}\n")
+    (folder / "main.go").write_text('package main\n\nimport _ "x.invalid/b"\n\nfunc main() {}\n')
+    request = go.GoBuildRequest(
+        module=folder, package=".", variable="main.version", version="1", platform=this_platform(),
+        linkage="static", glibc=None, output=folder / "out", cache=folder / "cache",
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOPROXY", "https://registry.invalid")
+        patch.setenv("GOSUMDB", "off")
+        go.build(find_go(cache=cache_folder()).path, request)
+
+
 WAYS: dict[str, Callable[[Path], None]] = {
     way.__name__: way
     for way in (
         *(registry_client, cosign, copy, copy_in_a_rehearsal, trivy_database, go_database, identity_token),
-        *(github, sigstore_keys, fulcio, rekor, rekor2, timestamps, tool_build, is_an_image_there),
+        *(github, sigstore_keys, fulcio, rekor, rekor2, timestamps, tool_build, go_build),
+        is_an_image_there,
     )
 }
 # Those who tell of a proxy in their own words, or only whether it worked.

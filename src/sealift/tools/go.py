@@ -16,7 +16,7 @@ from sealift import process
 from sealift.errors import MissingProgramError, OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.config import Linkage
 from sealift.model.names import Platform
-from sealift.network import network_env
+from sealift.network import blamed, network_env
 from sealift.places import plain
 
 # Zig's names of the architectures that distroless has; https://ziglang.org/documentation/master/#Targets
@@ -241,7 +241,7 @@ def _failure(error: process.ProgramFailedError, request: GoBuildRequest) -> Seal
             means="a release never fetches another compiler by itself",
             next_step=f"install Go {newer['needed']} or newer, or lower the go line",
         )
-    if (lost := _lost(error)) is not None:
+    if (lost := blamed("a Go module could not be fetched", loading) or _lost(error)) is not None:
         return lost
     if _NO_C_COMPILER.search(said):
         return MissingProgramError(error.happened, next_step="sealift doctor")
