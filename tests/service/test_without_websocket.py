@@ -1,4 +1,4 @@
-"""The page behind proxies that pass no WebSocket: it asks the API, and shows no number it does not have."""
+"""The page behind proxies that pass no WebSocket: it polls the API, and shows no invented number."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ONCE = """{
   };
 }"""
 HOP_BY_HOP = {"host", "connection", "upgrade", "content-length", "transfer-encoding"}
-NOT_LIVE = "not live, asks every 5 s"
+NOT_LIVE = "not live, updated every 5 s"
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def opened(browser: Browser, url: str, script: str = "") -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("script", [REFUSED, SILENT, FORBIDDEN], ids=["refused", "silent", "forbidden"])
-def test_page_asks_the_api_when_no_websocket_opens(
+def test_page_polls_the_api_when_no_websocket_opens(
     browser: Browser, caretaker: Caretaker, target: Target, script: str
 ) -> None:
     with opened(browser, caretaker.url, script) as page:

@@ -28,7 +28,7 @@ type command struct {
 	json        bool
 	healthcheck bool
 	checkConfig bool
-	ignored     []string // variables with a value that is not meant for this program
+	ignored     []string // variables whose value is not a setting
 }
 
 // parse reads arguments before variables, and variables before the configuration.
@@ -82,9 +82,9 @@ func parse(args []string, env func(string) string, errs io.Writer) (command, err
 	return c, nil
 }
 
-// variable is the value of a setting in the environment, by its name with the prefix or by the old name without.
-// Kubernetes and docker put NAME_PORT=tcp://ADDRESS:PORT into every container beside a service that is called NAME,
-// with a prefix of ours if that service is: such an address is no setting, and the next name counts.
+// variable returns the value of a setting in the environment, by its name with the prefix or by the old name without.
+// Kubernetes sets NAME_PORT=tcp://ADDRESS:PORT in every container for a Service called NAME, and that name may have our
+// prefix. Such an address is not a setting, so the next name is used.
 func (c *command) variable(env func(string) string, name string) (variable, value string) {
 	for _, variable := range []string{prefix + name, name} {
 		value := strings.TrimSpace(env(variable))
@@ -99,14 +99,14 @@ func (c *command) variable(env func(string) string, name string) (variable, valu
 	return "", ""
 }
 
-// warn tells which variables are ignored: in the log of a service, and else in a line for people.
+// warn names the ignored variables: in the log of the service, or as a line of text for other commands.
 func (c command) warn(errs io.Writer, log *slog.Logger) {
 	for _, variable := range c.ignored {
 		what := variable + " is ignored: its value is an address, as Kubernetes sets for a Service of that name"
 		if c.version || c.healthcheck || c.checkConfig {
 			fmt.Fprintln(errs, "health-caretaker: warning:", what)
 		} else {
-			log.Warn(what, "instead", "set "+prefix+strings.TrimPrefix(variable, prefix)+", or enableServiceLinks: false in the pod")
+			log.Warn(what, "hint", "set enableServiceLinks: false in the pod")
 		}
 	}
 }

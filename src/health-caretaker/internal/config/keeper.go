@@ -16,8 +16,8 @@ import (
 // settle is how long a file is left alone after a change: editors write in several steps.
 const settle = 100 * time.Millisecond
 
-// look is how long a change may stay unseen where nothing tells of it: network and shared file systems send no events,
-// and a machine may have no watcher left.
+// look is how often the file is read without an event: network and shared file systems send none, and inotify
+// instances are limited.
 const look = 30 * time.Second
 
 // Status says which configuration is in force, and whether the file on disk is another, refused one.
@@ -36,7 +36,7 @@ type Keeper struct {
 	log   *slog.Logger
 	apply func(Config)
 	look  time.Duration
-	late  bool // that the folder cannot be watched is in the log
+	late  bool // the log has a line about a folder that cannot be watched
 
 	mu     sync.Mutex
 	config Config
@@ -114,20 +114,20 @@ func (k *Keeper) take(file File, err error, asked bool) bool {
 	return true
 }
 
-// Watch reloads on each hangup and when the file changes, until the context ends. Changes are told by the system, and
-// looked for now and then: by the content, since a time of change says little of a file that was mounted or copied.
+// Watch reloads on each hangup and when the file changes, until the context ends. Besides the system's events it
+// compares the content periodically; modification times are not reliable for files that were copied or mounted.
 func (k *Keeper) Watch(ctx context.Context, hangup <-chan os.Signal) {
 	var events <-chan fsnotify.Event // without a watcher both stay nil, and silent
 	var failures <-chan error
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		k.log.Warn("a change of the configuration is seen late; at once is only SIGHUP", "within", k.look, "error", err)
+		k.log.Warn("the configuration file cannot be watched; it is read again periodically, and only SIGHUP reloads it at once", "period", k.look, "error", err)
 	} else {
 		defer watcher.Close()
 		events, failures = watcher.Events, watcher.Errors
 		k.observe(watcher)
 	}
-	k.Reload(false) // no event tells of what changed since the start
+	k.Reload(false) // there was no event for a change since the start
 	ticks := time.NewTicker(k.look)
 	defer ticks.Stop()
 	var settled <-chan time.Time
@@ -163,7 +163,7 @@ func (k *Keeper) observe(watcher *fsnotify.Watcher) {
 	}
 	if err := watcher.Add(filepath.Dir(k.path)); err != nil {
 		if !k.late {
-			k.log.Info("a change of the configuration is seen late; at once is only SIGHUP", "within", k.look, "error", err)
+			k.log.Info("the configuration file cannot be watched; it is read again periodically, and only SIGHUP reloads it at once", "period", k.look, "error", err)
 		}
 		k.late = true
 	}

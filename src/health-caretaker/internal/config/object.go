@@ -145,8 +145,8 @@ func (o *object) done() {
 	}
 }
 
-// decoded is the text of a file. A byte order mark is taken off, as RFC 8259 allows; of another encoding than UTF-8
-// encoding/json would say that a character is invalid, or replace what it cannot read.
+// decoded returns the text of a file without a byte order mark, which RFC 8259 allows to ignore, and refuses other
+// encodings than UTF-8: encoding/json reports them as an invalid character, or silently replaces bytes.
 func decoded(content []byte) ([]byte, error) {
 	for _, other := range []struct{ start, name string }{
 		{"\xff\xfe\x00\x00", "UTF-32"}, {"\x00\x00\xfe\xff", "UTF-32"},
@@ -191,7 +191,7 @@ func wellFormed(content []byte) error {
 	return fmt.Errorf("line %d: not JSON: %w", line(content, at), err)
 }
 
-// hinted adds what is meant as a rule where a character is invalid.
+// hinted adds the usual cause of an invalid character.
 func hinted(err *json.SyntaxError, content []byte) error {
 	at := min(int(err.Offset), len(content)) - 1
 	if at < 0 {
@@ -200,11 +200,11 @@ func hinted(err *json.SyntaxError, content []byte) error {
 	before := bytes.TrimRight(content[:at], " \t\r\n")
 	switch c := content[at]; {
 	case (c == '}' || c == ']') && bytes.HasSuffix(before, []byte(",")):
-		return fmt.Errorf("%w: the comma before it is one too many", err)
+		return fmt.Errorf("%w: remove the comma before it", err)
 	case c == '/' || c == '#':
 		return fmt.Errorf("%w: JSON has no comments", err)
 	case c == '\'':
-		return fmt.Errorf("%w: JSON has double quotes only", err)
+		return fmt.Errorf("%w: JSON needs double quotes", err)
 	}
 	return err
 }

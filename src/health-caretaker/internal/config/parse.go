@@ -68,7 +68,8 @@ func (c *Config) check(problems *Problems) {
 	for i, origin := range c.AllowedOrigins {
 		parsed, err := url.Parse(origin)
 		if err != nil || parsed.Host == "" || parsed.Scheme+"://"+parsed.Host != origin || strings.ContainsAny(origin, "*?") {
-			problems.add(fmt.Sprintf("allowed_origins[%d]", i), "%q is not an origin such as https://status.example.org", origin)
+			problems.add(fmt.Sprintf("allowed_origins[%d]", i), "%q is not an origin such as https://status.example.org",
+				Endpoint{URL: origin}.Address())
 		}
 	}
 	between(problems, "max_concurrent", c.MaxConcurrent, 1, 10_000)
@@ -136,7 +137,7 @@ func (e *Endpoint) check(o *object) {
 			problems.add(o.at("headers", name), "is not a valid HTTP header")
 		}
 		if other, used := spelled[lower]; used {
-			problems.add(o.at("headers", name), "is the same header as %s: HTTP knows no capitals in names", other)
+			problems.add(o.at("headers", name), "is the same header as %s: header names are case-insensitive", other)
 		}
 		spelled[lower] = name
 	}

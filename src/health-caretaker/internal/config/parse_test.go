@@ -80,11 +80,11 @@ func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
 		{"{\n\"web_port\": 1,\n}", []string{"line 3: not JSON"}},
 		{"{}{}", []string{"line 1: not JSON: there is something after"}},
 		{" \n", []string{"line 1: not JSON: the file is empty"}},
-		{"{\n\"web_port\": 1,\n}", []string{"line 3: not JSON: invalid character '}' looking for beginning of object key string: the comma"}},
-		{"{\"allowed_origins\": [\n\"https://a\", ]\n}", []string{"line 2: not JSON: invalid character ']' looking for beginning of value: the comma"}},
+		{"{\n\"web_port\": 1,\n}", []string{"line 3: not JSON: invalid character '}' looking for beginning of object key string: remove the comma"}},
+		{"{\"allowed_origins\": [\n\"https://a\", ]\n}", []string{"line 2: not JSON: invalid character ']' looking for beginning of value: remove the comma"}},
 		{"{\n// why\n\"web_port\": 1}", []string{"line 2: not JSON: invalid character '/' looking for beginning of object key string: JSON has no comments"}},
 		{"{\n# why\n}", []string{"line 2: not JSON: invalid character '#' looking for beginning of object key string: JSON has no comments"}},
-		{"{'web_port': 1}", []string{"line 1: not JSON: invalid character '\\'' looking for beginning of object key string: JSON has double"}},
+		{"{'web_port': 1}", []string{"line 1: not JSON: invalid character '\\'' looking for beginning of object key string: JSON needs double"}},
 		{"{\n\"web_port\": 1\n", []string{"line 3: not JSON: the file ends in the middle"}},
 		{"{\n}\n\n]", []string{"line 4: not JSON: there is something after"}},
 		{"\ufeff{\n,}", []string{"line 2: not JSON: invalid character ','"}},
@@ -108,8 +108,9 @@ func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
 		{`{"history": 1, "history": 2, "web_port": 70000, "metrics_port": -1}`, []string{
 			"history: is written twice", "web_port: must be from 0 to 65535", "metrics_port: must be from 0",
 		}},
-		{`{"allowed_origins": ["*", "https://a.example/", "https://a.example"]}`, []string{
+		{`{"allowed_origins": ["*", "https://a.example/", "https://a.example", "https://me:s3cret@a.example"]}`, []string{
 			`allowed_origins[0]: "*" is not an origin`, "allowed_origins[1]: ",
+			`allowed_origins[3]: "https://me:xxxxx@a.example" is not an origin`,
 		}},
 		{`{"endpoints": [{}, 3, {"name": "a", "url": "http://a"}, {"name": "a", "url": "http://a"}]}`, []string{
 			"endpoints[0].name: is needed", "endpoints[0].url: is needed", "endpoints[1]: must be an object",

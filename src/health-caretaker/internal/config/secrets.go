@@ -9,12 +9,12 @@ import (
 
 const (
 	hidden = "xxxxx"
-	// A shorter secret is also a part of ordinary words, which would be hidden with it.
+	// Shorter values also occur in ordinary words, which would be hidden, too.
 	shortest = 4
 )
 
-// Address is the URL as others may see it: without password, fragment and the values of the query. A user name
-// without a password, and a query without names, are tokens as a rule, and hidden, too.
+// Address is the URL without secrets: no password, no fragment and no values of the query. A user name without a
+// password, and a query without names, are usually tokens, and hidden, too.
 func (e Endpoint) Address() string {
 	parsed, err := url.Parse(e.URL)
 	if err != nil {
@@ -35,7 +35,7 @@ func (e Endpoint) Address() string {
 	return parsed.Redacted()
 }
 
-// Hide takes the secrets of an endpoint out of a text: servers repeat what they were sent, and errors quote servers.
+// Hide removes the secrets of an endpoint from a text: errors quote servers, which may repeat what they received.
 func (e Endpoint) Hide(text string) string {
 	var secrets []string
 	add := func(values ...string) {

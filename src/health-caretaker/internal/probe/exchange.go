@@ -17,7 +17,7 @@ const maxRedirects = 10
 type exchange struct {
 	prober   *Prober
 	endpoint *config.Endpoint
-	secret   bool      // what is sent is worth more care: see Prober.transport
+	secret   bool      // the requests may carry secrets
 	until    time.Time // the end of its connections
 	left     bool      // a redirect led elsewhere, and nothing that was configured is sent any more
 	target   *url.URL  // of the last request
@@ -45,14 +45,14 @@ func (x *exchange) send(ctx context.Context) (*http.Response, error) {
 			request.Host = value
 		}
 	}
-	// Requests with a token or a password must stay safe also from those who record them today and decrypt them in
-	// twenty years. What anybody may ask for needs no such care.
+	// What may carry a token or a password is protected against recording now and decryption in twenty years; other
+	// requests are not worth the cost.
 	x.secret = len(e.Headers) > 0 || e.Body != "" || request.URL.User != nil || request.URL.RawQuery != ""
 	client := http.Client{Transport: x, CheckRedirect: x.redirect}
 	return client.Do(request)
 }
 
-// RoundTrip makes one request. The server_name is that of the endpoint, and not of another host.
+// RoundTrip makes one request. The server_name applies to the endpoint's own host only.
 func (x *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	name := x.endpoint.ServerName
 	if x.left {
@@ -61,9 +61,9 @@ func (x *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	return x.prober.transport(x.secret, name).RoundTrip(request)
 }
 
-// redirect prepares the next request. Another host gets nothing that was configured, not even where it leads back
-// to the first one: it would choose what our headers ask for there. http.Client would take along all but a few headers,
-// the body, and in the Referer the query.
+// redirect prepares the next request. Another host gets nothing that is configured; http.Client would send it most
+// headers, the body, and the query in Referer. A redirect back to the first host gets nothing either: the other host
+// would choose where the headers are sent.
 func (x *exchange) redirect(next *http.Request, before []*http.Request) error {
 	last := before[len(before)-1]
 	switch {

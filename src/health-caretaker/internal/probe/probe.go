@@ -86,8 +86,8 @@ func (p *Prober) newTransport(curves []tls.CurveID, serverName string) *http.Tra
 	}
 }
 
-// transport is the one for requests with or without secrets, and with a name for TLS. Transports are kept, since
-// making one for each check would cost more than the check.
+// transport returns the transport for requests with or without secrets, and for a server_name. Transports are kept:
+// a new one for each check would cost more than the check.
 func (p *Prober) transport(secret bool, serverName string) *http.Transport {
 	curves, transport := classical, p.plain
 	if secret {

@@ -23,9 +23,9 @@ func (e proxyError) Error() string { return string(e) }
 // unreadable takes the place of a proxy whose address is wrong.
 const unreadable = "unreadable.invalid"
 
-// wrongProxies are the variables whose proxy cannot be used, by the scheme of what is asked. net/http goes without a
-// proxy, and says nothing, where it cannot read the address; a name in its place keeps NO_PROXY's meaning, and the
-// endpoints that would go through it are told from the others. It runs before the first look of net/http.
+// wrongProxies are the errors of HTTP_PROXY and HTTPS_PROXY, by the scheme of the endpoints that they are for. net/http
+// silently uses no proxy when it cannot parse the address. With a placeholder in the variable it still applies NO_PROXY,
+// and the requests that need the proxy are recognised. net/http reads the variables once, so this must run before.
 var wrongProxies = sync.OnceValue(func() map[string]proxyError {
 	wrong := map[string]proxyError{}
 	for _, names := range [][]string{{"HTTP_PROXY", "http_proxy"}, {"HTTPS_PROXY", "https_proxy"}} {
@@ -48,7 +48,7 @@ var wrongProxies = sync.OnceValue(func() map[string]proxyError {
 	return wrong
 })
 
-// badProxy says why an address is of no use, without repeating it: a password may be what makes it unreadable.
+// badProxy returns why an address cannot be used. It does not quote it: an unescaped password is a usual cause.
 func badProxy(text string) string {
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
@@ -71,7 +71,7 @@ func badProxy(text string) string {
 	return ""
 }
 
-// proxy chooses the way out of a request, as HTTP_PROXY, HTTPS_PROXY and NO_PROXY say.
+// proxy chooses the proxy of a request by HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
 func (p *Prober) proxy(r *http.Request) (*url.URL, error) {
 	x := exchangeOf(r.Context())
 	x.proxy, x.target = nil, r.URL
@@ -89,8 +89,8 @@ func (p *Prober) proxy(r *http.Request) (*url.URL, error) {
 	if proxy.Scheme != "https" {
 		return proxy, nil
 	}
-	// dial does the handshake with the proxy. Transport would do it with the endpoint's server_name, and offer HTTP/2,
-	// which it does not speak to a proxy.
+	// dial makes the handshake with the proxy. Transport would make it with the endpoint's server_name, and offer HTTP/2,
+	// although it then sends CONNECT as HTTP/1.1.
 	inside := *proxy
 	inside.Scheme, inside.Host = "http", address(proxy)
 	return &inside, nil
@@ -108,7 +108,7 @@ func address(proxy *url.URL) string {
 	return net.JoinHostPort(proxy.Hostname(), port)
 }
 
-// connected judges a proxy's answer to CONNECT, of which Transport would only tell the words of its status line.
+// connected checks a proxy's answer to CONNECT. Transport itself returns only the text of the status line as an error.
 func connected(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
 	if response.StatusCode != http.StatusOK {
 		return proxyError(fmt.Sprintf("answered CONNECT with %s%s", named(response.StatusCode), login(response.StatusCode)))
@@ -122,12 +122,12 @@ func named(status int) string {
 
 func login(status int) string {
 	if status == http.StatusProxyAuthRequired {
-		return ": it wants the user and password that its variable should have, http://user:password@host:port"
+		return ": it requires a login; write it into the variable that names the proxy, http://user:password@host:port"
 	}
 	return ""
 }
 
-// blame tells failures of the proxy from those of the endpoint, and names the proxy in both.
+// blame separates failures of the proxy from those of the endpoint, and names the proxy in both.
 func (x *exchange) blame(err error, kind, words, phase string) (string, string) {
 	var wrong proxyError
 	isWrong := errors.As(err, &wrong)

@@ -21,9 +21,9 @@ type packedError string
 
 func (e packedError) Error() string { return string(e) }
 
-// text is the first MiB of an answer, unpacked. Transport unpacks only what it asked for itself, which it does not
-// where an Accept-Encoding is configured; and some servers compress for everybody. No layer takes in more than a MiB,
-// so that a small answer cannot become endless work.
+// text is the first MiB of an answer, unpacked. Transport unpacks only gzip that it asked for itself, which it does not
+// do when Accept-Encoding is configured; and some servers always compress. Each layer is limited to a MiB, so that a
+// small answer cannot cause unbounded work.
 func text(response *http.Response) ([]byte, error) {
 	var encodings []string
 	for encoding := range strings.SplitSeq(strings.Join(response.Header.Values("Content-Encoding"), ","), ",") {
@@ -60,7 +60,7 @@ func text(response *http.Response) ([]byte, error) {
 	return content, err
 }
 
-// limited is io.LimitedReader, and an end of file at its limit is one.
+// limited is an io.LimitedReader that ends after so many bytes and records that it did.
 type limited struct {
 	reader io.Reader
 	left   int
@@ -91,16 +91,16 @@ func unpack(encoding string, packed io.Reader) (io.Reader, error) {
 		}
 		return flate.NewReader(buffered), nil
 	}
-	return nil, packedError(fmt.Sprintf("the answer is compressed (%s), which cannot be unpacked here, so expect_text is not found "+
-		"in it; leave Accept-Encoding out of headers, or ask for gzip", encoding))
+	return nil, packedError(fmt.Sprintf("the answer is compressed (%s), which is not supported, so expect_text cannot be checked; "+
+		"leave Accept-Encoding out of headers, or set it to gzip", encoding))
 }
 
-// unpackable tells an answer that is not what it claims to be from a connection that broke.
+// unpackable separates corrupt data from a broken connection.
 func unpackable(encoding string, err error) error {
 	var corrupt flate.CorruptInputError
 	for _, broken := range []error{gzip.ErrHeader, gzip.ErrChecksum, zlib.ErrHeader, zlib.ErrChecksum, zlib.ErrDictionary} {
 		if errors.Is(err, broken) || errors.As(err, &corrupt) {
-			return packedError(fmt.Sprintf("the answer claims to be compressed (%s), but cannot be unpacked: %v", encoding, err))
+			return packedError(fmt.Sprintf("the answer has Content-Encoding %s, but cannot be unpacked: %v", encoding, err))
 		}
 	}
 	return err

@@ -1,8 +1,8 @@
-// What is new: by the WebSocket, a snapshot and then changes. Where none opens, as behind a proxy that passes
-// no WebSocket or changes Host, by the API every few seconds.
+// Updates come over the WebSocket: a snapshot, then changes. While none opens, for example behind a proxy that does not
+// pass WebSocket or that changes Host, the API is polled.
 
 const longest = 15_000; // from one WebSocket to the next
-const patience = 5_000; // for the first message: a proxy may swallow the handshake without any answer
+const patience = 3_000; // for the first message: some proxies never answer the handshake
 export const often = 5_000; // from one request of the API to the next
 
 async function get(path) {
@@ -11,7 +11,7 @@ async function get(path) {
   return answer.json();
 }
 
-// follow hands messages over, and tells how they come: "live", "polled" or, while none do, "cut".
+// follow passes each message to take, and the state of the connection to tell: "live", "polled" or "cut".
 export function follow(take, tell) {
   let wait = 500;
   let live = false;

@@ -183,7 +183,7 @@ function forget(kept) {
 }
 
 function tell(how) {
-  const lines = { live: "live", polled: `not live, asks every ${often / 1000} s`, cut: "connection lost, trying again" };
+  const lines = { live: "live", polled: `not live, updated every ${often / 1000} s`, cut: "connection lost, trying again" };
   put($("line"), lines[how]);
   if (status === null) put($("verdict"), "Nothing is known yet");
   document.body.classList.toggle("live", how === "live");
