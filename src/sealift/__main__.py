@@ -25,6 +25,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    _use_utf8()
     listen()
     console.write_every_character()
     try:
@@ -41,6 +42,13 @@ def main() -> None:
         if isinstance(ended, SystemExit) and ended.code != InterruptedReleaseError.exit_code:
             raise
         _end_all()
+
+
+def _use_utf8() -> None:
+    """Start again where the locale's encoding is another: git and all files that we read are in UTF-8."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell is what is wanted
 
 
 def _end_all() -> NoReturn:

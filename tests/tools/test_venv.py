@@ -1,7 +1,8 @@
-"""The scripts of a virtual environment start in a folder whose name a shell would change."""
+"""Commands start in a folder whose name a shell would change, and in every locale."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -29,3 +30,24 @@ def test_the_scripts_of_an_environment_start_in_an_odd_place(tmp_path: Path) -> 
     activated = '. "$1" && printf "%s " "$VIRTUAL_ENV" && command -v pip'
     said = run(["sh", "-c", activated, "sh", str(environment / "bin" / "activate")]).stdout
     assert said == f"{environment} {environment}/bin/pip\n"
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "ascii"},
+    ],
+)
+def test_a_command_finds_a_checkout_in_every_locale(tmp_path: Path, locale: dict[str, str]) -> None:
+    checkout = tmp_path / ODD
+    checkout.mkdir(parents=True)
+    run(["git", "init", "--quiet", checkout])
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **locale}
+    done = run([sys.executable, "-m", "sealift", "rehearse", "stop"], cwd=checkout, env=env)
+    assert done.stderr == "no services are up\n"
+    # What it cannot find has its name in the error.
+    missing = run([sys.executable, "-m", "sealift", "report"], cwd=checkout, env=env, check=False)
+    assert missing.returncode == 2
+    assert "cödé" in missing.stderr.encode().decode("unicode_escape") or "cödé" in missing.stderr

@@ -164,6 +164,9 @@ sys.exit('"$0" "$@"')
 
 
 def scripts(environment: Path) -> Path:
+    packages = environment / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "ours.pth").write_text(f"import something\n/opt/theirs\n{environment.parent / 'src'}")
     folder = environment / "bin"
     folder.mkdir(parents=True)
     (folder / "nox").write_text(SCRIPT.format(python=folder / "python3"))
@@ -191,9 +194,23 @@ def test_scripts_find_their_python_beside_themselves(odd: Path) -> None:
     assert shlex.split(line) == [f"VIRTUAL_ENV={odd / '.venv'}"]
 
 
-def test_repairing_scripts_again_changes_nothing(odd: Path) -> None:
-    folder = scripts(odd / ".venv")
+def test_the_source_is_found_by_a_path_from_the_packages(odd: Path) -> None:
+    scripts(odd / ".venv")
     venv.main(odd / ".venv")
-    before = {path: path.read_bytes() for path in folder.iterdir() if not path.is_symlink()}
+    (file,) = odd.rglob("*.pth")
+    *others, ours = file.read_text().splitlines()
+    assert others == ["import something", "/opt/theirs"]
+    assert ours == "../../../../src"
+    assert (file.parent / ours).resolve() == odd.resolve() / "src"
+
+
+def test_repairing_an_environment_again_changes_nothing(odd: Path) -> None:
+    def contents() -> dict[Path, bytes]:
+        found = (odd / ".venv").rglob("*")
+        return {path: path.read_bytes() for path in found if path.is_file() and not path.is_symlink()}
+
+    scripts(odd / ".venv")
     venv.main(odd / ".venv")
-    assert before == {path: path.read_bytes() for path in folder.iterdir() if not path.is_symlink()}
+    before = contents()
+    venv.main(odd / ".venv")
+    assert before == contents()

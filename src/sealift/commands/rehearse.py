@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,9 @@ NameOption = Annotated[str | None, typer.Option("--world-name", help="Only the w
 def env(*, world_name: NameOption = None, as_json: JsonOption = False) -> None:
     """Print what a stranger needs to look at the rehearsed release, as lines for a shell."""
     values = json.loads((_kept(world_name) / ENVIRONMENT).read_text(encoding="utf-8"))
+    # A terminal keeps what it finds by now: the release may have been started from another.
+    own, here = (path.split(os.pathsep) for path in (values["PATH"], os.environ["PATH"]))
+    values["PATH"] = os.pathsep.join(dict.fromkeys([*own, *here]))
     if as_json:
         console.result(json.dumps(values, indent=1))
         return

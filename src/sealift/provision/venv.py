@@ -1,12 +1,14 @@
-"""Let the scripts of a virtual environment find their Python in any folder.
+"""Let a virtual environment work in any folder: ``python -m sealift.provision.venv``.
 
 Where the kernel cannot read a script's first line, because the path is long or has a space, pip writes two
 lines for sh, and venv's ``activate`` is for a shell anyway. Both put the path between double quotes, where a
-shell reads ``"``, ``$``, backquotes and backslashes of a folder's name.
+shell reads ``"``, ``$``, backquotes and backslashes of a folder's name. The path to this source is in a file
+that Python before 3.13 reads as its locale says: with LC_ALL=C it does not even start.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,16 +21,23 @@ _PYTHON = b'"$(dirname -- "$(readlink -f -- "$0")")/python"'
 
 
 def main(environment: Path) -> None:
-    """Repair every script that needs it; the others stay as they are."""
-    for script in sorted((environment / "bin").iterdir()):
-        if script.is_symlink() or not script.is_file():
-            continue
-        old = script.read_bytes()
-        new = _activating(old, environment) if script.name.startswith("activate") else _started(old)
-        if new != old:
-            mode = script.stat().st_mode
-            publish(script, new)
-            script.chmod(mode)
+    """Repair every file that needs it; the others stay as they are."""
+    scripts = [path for path in (environment / "bin").iterdir() if path.is_file() and not path.is_symlink()]
+    for path in scripts:
+        old = path.read_bytes()
+        _replace(
+            path, old, _activating(old, environment) if path.name.startswith("activate") else _started(old)
+        )
+    for path in environment.glob("lib/python*/site-packages/*.pth"):
+        old = path.read_bytes()
+        _replace(path, old, _relative(old, path.parent, environment.parent))
+
+
+def _replace(path: Path, old: bytes, new: bytes) -> None:
+    if new != old:
+        mode = path.stat().st_mode
+        publish(path, new)
+        path.chmod(mode)
 
 
 def _started(script: bytes) -> bytes:
@@ -41,6 +50,15 @@ def _started(script: bytes) -> bytes:
 def _activating(script: bytes, environment: Path) -> bytes:
     plain, quoted = str(environment), shell_word(environment)
     return script if quoted == plain else script.replace(f'"{plain}"'.encode(), quoted.encode())
+
+
+def _relative(lines: bytes, folder: Path, root: Path) -> bytes:
+    """Name what is below ``root`` as seen from ``folder``, which is how Python reads such a line."""
+    below = os.fsencode(root) + b"/"
+    return b"\n".join(
+        os.path.relpath(line, os.fsencode(folder)) if line.startswith(below) else line
+        for line in lines.split(b"\n")
+    )
 
 
 if __name__ == "__main__":
