@@ -114,12 +114,14 @@ def run(
     stdin: bytes = b"",
     timeout: float = 900,
     check: bool = True,
+    undecodable: str = "replace",
 ) -> Completed:
     """Run one program to its end.
 
     ``env`` replaces the environment; ``timeout`` is in seconds; with ``check`` a status other than
     zero raises ProgramFailedError, which shows the command, the status and both streams. When the run is
-    ending, InterruptedReleaseError, whatever the program's status.
+    ending, InterruptedReleaseError, whatever the program's status. ``undecodable`` is Python's error handler
+    for bytes of stdout that are not UTF-8.
     """
     words = [os.fspath(a) for a in argv]
     words[0] = resolve(words[0], env)
@@ -174,7 +176,7 @@ def run(
         done = Completed(
             argv=tuple(words),
             returncode=child.returncode,
-            stdout=out.read().decode(errors="replace"),
+            stdout=out.read().decode(errors=undecodable),
             stderr=err.read().decode(errors="replace"),
         )
     if too_late.is_set() and done.returncode < 0:

@@ -116,7 +116,14 @@ def checkout() -> Path:
 
 def planned(root: Path, asked: Asked) -> Plan:
     """Compute the plan that the options ask for; nothing is written."""
-    return make_plan(root, version=asked.version, dirty=asked.dirty, tagged=asked.production)
+    by_workflow = asked.production or os.environ.get("GITHUB_ACTIONS") == "true"
+    return make_plan(
+        root,
+        version=asked.version,
+        dirty=asked.dirty,
+        tagged=asked.production,
+        ref=(os.environ.get("GITHUB_REF") or None) if by_workflow else None,
+    )
 
 
 @contextmanager
@@ -251,7 +258,7 @@ def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Callable[[], Pat
     def clone(work: Path) -> Path:
         run.work.mkdir(parents=True, exist_ok=True)
         overlay = git.changed(root) if plan.modified else ()
-        git.clone(root, plan.commit, work / "source", overlay=overlay)
+        git.clone(root, plan.commit, work / "source", overlay=overlay, module=plan.config.go.module)
         return work / "source"
 
     shutil.rmtree(run.work, ignore_errors=True)

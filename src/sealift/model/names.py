@@ -181,14 +181,48 @@ class Version:
         try:
             number = semver.Version.parse(text.removeprefix("v"))
         except ValueError as error:
-            raise UsageError(f"{text!r} is not a semantic version", next_step="write it as 1.2.3") from error
+            why, right = _nearly(text)
+            raise UsageError(
+                f"{text!r} is not a semantic version", means=why, next_step=f"write it as {right}"
+            ) from error
         if number.build:
             raise UsageError(
                 f"{text!r} has build metadata",
                 means="a + cannot stand in an image tag",
                 next_step="leave +... out",
             )
+        if not Tag.accepts(str(number)):
+            raise UsageError(f"{text!r} is too long for an image tag", next_step="use at most 128 characters")
         return cls(number)
+
+    @classmethod
+    def of_tag(cls, tag: str) -> Self:
+        """Read the version that a tag in git releases: ``v1.2.3``, and nothing that is only like it."""
+        try:
+            version = cls.parse(tag)
+        except UsageError as error:
+            why = f": {error.means}" if error.means else ""
+            raise UsageError(
+                f"the tag {tag!r} names no version to release{why}",
+                means=f"{error.happened}; a release is started by a tag such as v1.2.3",
+                next_step=error.next_step,
+            ) from error
+        if version.git_tag != tag:
+            raise UsageError(
+                f"the tag {tag!r} names no version to release: it does not begin with v",
+                means="a release is started by a tag such as v1.2.3",
+                next_step=f"write it as {version.git_tag}",
+            )
+        return version
+
+    @classmethod
+    def of_image_tag(cls, tag: str) -> Self | None:
+        """Read the version whose image tag this is, ``1.2.3``; None where it is another kind of tag."""
+        try:
+            version = cls.parse(tag)
+        except UsageError:
+            return None
+        return version if version.version_tag == tag else None
 
     def __str__(self) -> str:
         return str(self.number)
@@ -230,3 +264,20 @@ class Version:
         if self.prerelease:
             return ()
         return Tag(f"{self.number.major}.{self.number.minor}"), Tag(str(self.number.major)), Tag("latest")
+
+
+def _nearly(text: str) -> tuple[str, str]:
+    """Say what keeps a text from being a version, and how it would be right; two general words otherwise."""
+    bare = text.removeprefix("v").removeprefix("V").lstrip(".")
+    core, mark, rest = re.fullmatch(r"([0-9.]*)([-+]?)(.*)", bare, re.DOTALL).groups()  # type: ignore[union-attr]
+    numbers = core.split(".")
+    if not all(n.isdecimal() for n in numbers) or (rest and not mark):
+        return "", "1.2.3"
+    right = ("v" if text[0] in "vV" else "") + ".".join(str(int(n[:40])) for n in numbers) + mark + rest
+    if zeros := [n for n in numbers if len(n) > 1 and n.startswith("0")]:
+        return f"{zeros[0]} begins with a zero", right
+    if len(numbers) != 3:  # noqa: PLR2004 - major, minor, patch
+        return f"it has {len(numbers)} numbers, not three", "1.2.3"
+    if text.startswith("V"):
+        return "the v is a small one", right
+    return "", "1.2.3"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from sealift import console
 from sealift.errors import UsageError
 from sealift.model import config as configuration
 from sealift.model.names import Version
@@ -12,6 +14,8 @@ from sealift.tools import git
 
 CONFIG = "ci/release.yaml"
 FIRST = Version.parse("0.1.0")
+TAGS = "refs/tags/"
+ONLY_TAGS = "production releases what a tag names, nothing else"
 
 
 def choose_version(asked: str | None, on_head: tuple[Version, ...], before: tuple[Version, ...]) -> Version:
@@ -23,41 +27,46 @@ def choose_version(asked: str | None, on_head: tuple[Version, ...], before: tupl
     return before[-1].next_patch() if before else FIRST
 
 
-def plan(root: Path, *, version: str | None = None, dirty: bool = False, tagged: bool = False) -> Plan:
+def plan(
+    root: Path,
+    *,
+    version: str | None = None,
+    dirty: bool = False,
+    tagged: bool = False,
+    ref: str | None = None,
+) -> Plan:
     """Compute the plan of a checkout.
 
     ``dirty`` takes the working tree instead of HEAD; ``tagged`` demands that a tag on HEAD names the
-    version, as production does.
+    version, as production does. ``ref`` is the ref that started this run, where a workflow did.
     """
-    commit = git.head(root)
-    config = configuration.load(root / CONFIG)
-    on_head = git.versions(root, on_head=True)
-    chosen = choose_version(version, on_head, git.versions(root, on_head=False))
-    if tagged and chosen not in on_head:
-        raise UsageError(
-            f"no tag {chosen.git_tag} is on {commit[:12]}",
-            means="production releases what a tag names, nothing else",
-            next_step=f"git tag {chosen.git_tag} && git push origin {chosen.git_tag}",
-        )
-    named = git.tag_commit(root, chosen.git_tag)
+    commit, tags = git.head(root), git.tags(root)
+    choose = _released if tagged else _rehearsed
+    chosen = choose(root, commit, tags, version, ref)
+    named = tags.get(chosen.git_tag)
     if named not in (None, commit):
         raise UsageError(
             f"the tag {chosen.git_tag} names {named}, and this is {commit}",
             means="a version is one commit for ever",
-            next_step=f"git checkout {chosen.git_tag}, or plan another version",
+            next_step=f"git checkout {TAGS}{chosen.git_tag}, or plan another version",
         )
     changed = git.changed(root)
-    if CONFIG in changed and not dirty:
-        # It was read for its mistakes; what is not committed is left out, here too.
+    if dirty:
+        _refuse_repositories(root, changed)
+    if dirty or CONFIG in changed:
+        # Without --dirty it is read for its mistakes: what is not committed is left out, here too.
+        config = configuration.load(root / CONFIG)
+    if not dirty:
         config = configuration.parse(git.file_of(root, commit, CONFIG), root / CONFIG)
+    shown = tuple(map(git.printable, changed))
     if tagged and (changed or dirty):
-        raise UsageError(f"the tree has changes: {', '.join(changed)}", next_step="git status")
+        raise UsageError(f"the tree has changes: {', '.join(shown)}", next_step="git status")
     return Plan(
         version=chosen,
         commit=commit,
         time=git.commit_time(root, commit),
         modified=dirty and bool(changed),
-        left_out=() if dirty else changed,
+        left_out=() if dirty else shown,
         config=config,
         moving_tags=chosen.moving_tags,
     )
@@ -74,3 +83,126 @@ def at_tag(root: Path, version: Version, commit: str) -> Plan:
         config=configuration.parse(git.file_of(root, commit, CONFIG), root / CONFIG),
         moving_tags=version.moving_tags,
     )
+
+
+def _released(root: Path, commit: str, tags: dict[str, str], asked: str | None, ref: str | None) -> Version:
+    """Return the version of the tag that started this run; without a workflow, the one that is asked for."""
+    if ref is not None and not ref.startswith(TAGS):
+        raise UsageError(
+            f"this run was started by {ref}, which is not a tag",
+            means=ONLY_TAGS,
+            next_step="push a tag such as v1.2.3; to try this commit, rehearse: sealift release",
+        )
+    if ref is not None:
+        chosen = Version.of_tag(ref.removeprefix(TAGS))
+        if asked is not None and Version.parse(asked) != chosen:
+            raise UsageError(
+                f"--version={asked} is not the version of the tag {chosen.git_tag}, which started this run",
+                means=ONLY_TAGS,
+                next_step="leave --version out, or push the tag of the other version",
+            )
+    else:
+        chosen = Version.parse(asked) if asked is not None else _only_version(root, commit, tags)
+    if chosen.git_tag not in tags:
+        raise UsageError(
+            f"no tag {chosen.git_tag} is on {commit[:12]}",
+            means=ONLY_TAGS + _unknown(root),
+            next_step=_fetch_tags(root) or _push(chosen, known=ref is not None),
+        )
+    return chosen
+
+
+def _only_version(root: Path, commit: str, tags: dict[str, str]) -> Version:
+    """Return the one version that is on HEAD; where there is none, tell what is there instead."""
+    here = sorted(tag for tag, named in tags.items() if named == commit)
+    found = _versions(here)
+    if len(found) > 1:
+        raise UsageError(
+            f"{commit[:12]} has the tags {_listed(found)}, and no workflow says which one is released",
+            means="a release is of one version",
+            next_step=f"name it: --version={found[-1]}",
+        )
+    if found:
+        return found[0]
+    if nearly := [why for tag in here if (why := _why_no_version(tag))]:
+        raise UsageError(
+            f"no version's tag is on {commit[:12]}: {'; '.join(nearly)}",
+            means=ONLY_TAGS,
+            next_step="tag this commit with a version such as v1.2.3",
+        )
+    following = choose_version(None, (), _versions(git.merged_tags(root, commit)))
+    raise UsageError(
+        f"no version's tag is on {commit[:12]}",
+        means=ONLY_TAGS + _unknown(root),
+        next_step=_fetch_tags(root) or _push(following, known=False),
+    )
+
+
+def _rehearsed(root: Path, commit: str, tags: dict[str, str], asked: str | None, ref: str | None) -> Version:
+    """Return what is asked for, else what a tag on HEAD names, else what comes next."""
+    if asked is not None:
+        return Version.parse(asked)
+    found = _versions(tag for tag, named in tags.items() if named == commit)
+    for version in found:
+        if ref == TAGS + version.git_tag:
+            return version
+    if len(found) > 1:
+        console.say(
+            f"{commit[:12]} has the tags {_listed(found)}: taking {found[-1]}; --version names another"
+        )
+    if not found and git.is_shallow(root):
+        raise UsageError(
+            f"{root} is a shallow clone: which version comes next cannot be told",
+            means="tags of older commits are not here",
+            next_step="git fetch --unshallow --tags, or name the version: --version=1.2.3",
+        )
+    if not found and git.lacks_tags(root):
+        console.say("this was cloned without tags, so the version is a guess: git fetch --tags")
+    return choose_version(None, found, () if found else _versions(git.merged_tags(root, commit)))
+
+
+def _versions(tags: Iterable[str]) -> tuple[Version, ...]:
+    """Return the versions that tags name, ascending; other tags are not ours."""
+    return tuple(sorted(Version.of_tag(tag) for tag in tags if not _why_no_version(tag)))
+
+
+def _why_no_version(tag: str) -> str:
+    try:
+        Version.of_tag(tag)
+    except UsageError as error:
+        return error.happened
+    return ""
+
+
+def _listed(versions: tuple[Version, ...]) -> str:
+    return " and ".join(version.git_tag for version in versions)
+
+
+def _unknown(root: Path) -> str:
+    """Tell what this clone cannot know: that a tag is not here does not mean that there is none."""
+    if git.is_shallow(root):
+        return "; this clone is shallow, and may lack tags"
+    return "; this was cloned without tags" if git.lacks_tags(root) else ""
+
+
+def _fetch_tags(root: Path) -> str:
+    if git.is_shallow(root):
+        return "git fetch --unshallow --tags"
+    return "git fetch --tags" if git.lacks_tags(root) else ""
+
+
+def _push(version: Version, *, known: bool) -> str:
+    if known:
+        return f"git fetch origin tag {version.git_tag}"
+    return f"git tag {version.git_tag} && git push origin tag {version.git_tag}"
+
+
+def _refuse_repositories(root: Path, changed: Iterable[str]) -> None:
+    """Refuse a working tree whose changes lie in another repository: this one's git does not know them."""
+    for name in changed:
+        if (root / name).is_dir() and not (root / name).is_symlink():
+            raise UsageError(
+                f"{git.printable(name)} is a repository of its own, with changes that --dirty cannot take",
+                means="git tells of its files only inside it",
+                next_step="commit them there and here, or move it away; or leave --dirty out",
+            )

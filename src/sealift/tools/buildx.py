@@ -24,6 +24,9 @@ _NO_ANSWER = re.compile(
     r"\b(?:ResourceExhausted|Internal):|code = (?:ResourceExhausted|Internal)\b|unexpected HTTP status code"
 )
 
+# buildx would start git in the context, and could add labels of its own: what an image says is the plan's.
+WITHOUT_GIT = {"BUILDX_GIT_INFO": "false", "BUILDX_GIT_LABELS": "false", "BUILDX_GIT_CHECK_DIRTY": "false"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class OciLayout:
@@ -77,7 +80,7 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
                 *options,
                 *("--provenance=false", "--sbom=false", f"--output={output}", request.context),
             ],
-            env={**env, "SOURCE_DATE_EPOCH": str(request.epoch)},
+            env={**env, **WITHOUT_GIT, "SOURCE_DATE_EPOCH": str(request.epoch)},
             check=False,
         )
     if done.returncode != 0:

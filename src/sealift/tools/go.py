@@ -18,6 +18,7 @@ from sealift.model.config import Linkage
 from sealift.model.names import Platform
 from sealift.network import blamed, network_env
 from sealift.places import plain
+from sealift.tools import git
 
 # Zig's names of the architectures that distroless has; https://ziglang.org/documentation/master/#Targets
 ZIG = {
@@ -121,6 +122,8 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
     cache, passed = plain(request.cache), module_environment(go)
     env = {
         **passed,
+        # Go starts git to learn the commit that it stamps.
+        **git.stamping_environment(),
         "GOENV": "off",
         # Not empty, or a line of $GOROOT/go.env would count. No -mod: vendor/ counts where go build takes it.
         "GOFLAGS": "-trimpath",
