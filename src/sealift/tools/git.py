@@ -27,6 +27,7 @@ SETTINGS: Mapping[str, str] = {
     "core.untrackedCache": "false",
     "diff.ignoreSubmodules": "none",
     "gc.auto": "0",
+    "i18n.logOutputEncoding": "UTF-8",
     "log.showSignature": "false",
     "maintenance.auto": "false",
     "status.branch": "false",
@@ -277,7 +278,9 @@ def _path(root: Path, name: str) -> Path:
 
 def _check_out(root: Path, commit: str, target: Path) -> None:
     try:
-        git(target, "checkout", "--quiet", "--detach", commit)
+        git(target, "update-ref", "--no-deref", "HEAD", commit)
+        # checkout goes on without a file that it cannot read, and ends with status 0.
+        git(target, "reset", "--quiet", "--hard")
     except GitFailedError as error:
         partial = git(root, "config", "--get-regexp", r"^remote\..*\.promisor$", may_end=(0, 1))
         if not partial:
