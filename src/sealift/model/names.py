@@ -192,7 +192,11 @@ class Version:
                 next_step="leave +... out",
             )
         if not Tag.accepts(str(number)):
-            raise UsageError(f"{text!r} is too long for an image tag", next_step="use at most 128 characters")
+            raise UsageError(
+                f"{text!r} is too long a version",
+                means="it is too long for an image tag",
+                next_step="use at most 128 characters",
+            )
         return cls(number)
 
     @classmethod
@@ -201,9 +205,9 @@ class Version:
         try:
             version = cls.parse(tag)
         except UsageError as error:
-            why = f": {error.means}" if error.means else ""
+            why = error.means or "it is not written as v1.2.3 is"
             raise UsageError(
-                f"the tag {tag!r} names no version to release{why}",
+                f"the tag {tag!r} names no version to release: {why}",
                 means=f"{error.happened}; a release is started by a tag such as v1.2.3",
                 next_step=error.next_step,
             ) from error
@@ -268,7 +272,7 @@ class Version:
 
 def _nearly(text: str) -> tuple[str, str]:
     """Say what keeps a text from being a version, and how it would be right; two general words otherwise."""
-    bare = text.removeprefix("v").removeprefix("V").lstrip(".")
+    bare = text.removeprefix("v").removeprefix("V")
     core, mark, rest = re.fullmatch(r"([0-9.]*)([-+]?)(.*)", bare, re.DOTALL).groups()  # type: ignore[union-attr]
     numbers = core.split(".")
     if not all(n.isdecimal() for n in numbers) or (rest and not mark):
@@ -277,7 +281,7 @@ def _nearly(text: str) -> tuple[str, str]:
     if zeros := [n for n in numbers if len(n) > 1 and n.startswith("0")]:
         return f"{zeros[0]} begins with a zero", right
     if len(numbers) != 3:  # noqa: PLR2004 - major, minor, patch
-        return f"it has {len(numbers)} numbers, not three", "1.2.3"
+        return "a version has three numbers", "1.2.3"
     if text.startswith("V"):
         return "the v is a small one", right
     return "", "1.2.3"

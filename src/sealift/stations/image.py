@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from sealift.elf.rootfs import Entry, Rootfs
+from sealift.errors import UsageError
 from sealift.model.evidence import Built, BuiltPlatform, Proven
-from sealift.model.names import Digest, Platform
+from sealift.model.names import Digest, Platform, Repository
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import Base
 from sealift.stations.gate import Looks
 from sealift.tools import buildx
 from sealift.tools.layout import Layout
+from sealift.tools.registry import Registry
+from sealift.tools.registry_http import NotThereError
 
 SHELLS = frozenset(
     ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "busybox", "toybox"]
@@ -26,6 +30,11 @@ EXECUTABLE = 0o111
 MOST_NAMED = 12
 # What the Dockerfile says nothing of is the base's.
 INHERITED = ("Env", "WorkingDir", "Volumes", "OnBuild", "Shell", "StopSignal")
+
+
+# The labels that tell which release an image is of: its version, and whose.
+VERSION_LABEL = "org.opencontainers.image.version"
+OUR_LABELS = frozenset({"org.opencontainers.image.source", "org.opencontainers.image.title"})
 
 
 def labels(plan: Plan) -> dict[str, str]:
@@ -42,6 +51,20 @@ def labels(plan: Plan) -> dict[str, str]:
         f"{prefix}.url": source,
         f"{prefix}.version": str(plan.version),
     }
+
+
+def image_labels(repository: Repository, digest: Digest, registry: Registry) -> Mapping[str, str] | None:
+    """Read the labels of an image, or of an index's first one; None where they cannot be told."""
+    try:
+        manifest = json.loads(registry.manifest(repository.at(digest)))
+        if "manifests" in manifest:
+            # What stands for no platform is an attestation, by BuildKit's custom.
+            images = [c for c in manifest["manifests"] if (c.get("platform") or {}).get("os") != "unknown"]
+            return image_labels(repository, Digest(images[0]["digest"]), registry) if images else {}
+        config = json.loads(registry.blob(repository, Digest(manifest["config"]["digest"])))
+        return dict((config.get("config") or {}).get("Labels") or {})
+    except (NotThereError, UsageError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def image(

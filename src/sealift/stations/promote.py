@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sealift.errors import OutsideError, UsageError
+from sealift.errors import OutsideError
 from sealift.model.evidence import Promoted
 from sealift.model.names import Digest, Repository, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
 from sealift.stations.draft import PublishedRelease
 from sealift.stations.gate import Looks
+from sealift.stations.image import OUR_LABELS, VERSION_LABEL, image_labels, labels
 from sealift.stations.verify import Verified
 from sealift.tools.registry import Registry
 
@@ -26,17 +27,44 @@ class Move:
     before: Digest | None
 
 
-def newest_with(prefix: Tag, tags: tuple[Tag, ...]) -> Version | None:
-    """Return the greatest released version that a moving tag stands for; ``latest`` stands for all."""
-    found = []
-    for tag in tags:
-        try:
-            version = Version.parse(tag)
-        except UsageError:
-            continue
-        if not version.prerelease and prefix in version.moving_tags:
-            found.append(version)
-    return max(found, default=None)
+def newest_with(prefix: Tag, tags: Iterable[Tag]) -> Version | None:
+    """Return the greatest version that a moving tag stands for; ``latest`` stands for all."""
+    found = (version for tag in tags if (version := Version.of_image_tag(tag)) and not version.prerelease)
+    return max((version for version in found if prefix in version.moving_tags), default=None)
+
+
+def newest_released(
+    plan: Plan, repository: Repository, prefix: Tag, tags: tuple[Tag, ...], registry: Registry
+) -> tuple[Version | None, tuple[Version, ...]]:
+    """Return the greatest version that this pipeline released under a moving tag, and the foreign ones above.
+
+    Only what would hold the plan's version back is looked into.
+    """
+    left, foreign = set(tags), list[Version]()
+    while (newest := newest_with(prefix, left)) is not None:
+        if newest <= plan.version or _is_ours(plan, newest, repository, prefix, registry):
+            break
+        left.discard(newest.version_tag)
+        foreign.append(newest)
+    return newest, tuple(foreign)
+
+
+def _is_ours(plan: Plan, version: Version, repository: Repository, moving: Tag, registry: Registry) -> bool:
+    """Tell whether the image under a version's tag is what this pipeline released as that version.
+
+    Its labels tell, which each released image has, and which a copy under another tag does not change. After
+    the repository or the image was renamed they differ; then it counts where the moving tag already names it.
+    What cannot be told counts: a tag that stays is put right more easily than one that went back.
+    """
+    reference = repository.tagged(version.version_tag)
+    if (digest := registry.head(reference)) is None:
+        return False
+    if (found := image_labels(repository, digest, registry)) is None:
+        return True
+    if found.get(VERSION_LABEL) != str(version):
+        return False
+    same = all(found.get(key) == value for key, value in labels(plan).items() if key in OUR_LABELS)
+    return same or registry.head(repository.tagged(moving)) == digest
 
 
 def decide(
@@ -50,7 +78,9 @@ def decide(
         return ()
     moves = [Move(repository=repository, tag=version_tag, digest=digest, before=named)]
     for tag in plan.version.moving_tags:
-        newest = newest_with(tag, tags)
+        newest, foreign = newest_released(plan, repository, tag, tags, registry)
+        for other in foreign:
+            looks.passed(f"{repository.tagged(other.version_tag)} was not released here; {tag} may move")
         if newest is not None and plan.version < newest:
             looks.passed(f"{repository.tagged(tag)} stays at {newest}: {plan.version} is older")
             continue

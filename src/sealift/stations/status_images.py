@@ -12,7 +12,7 @@ from sealift.model.names import Digest, Platform, Repository, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
 from sealift.model.status import Finding, compared
-from sealift.stations.promote import digest_under, newest_with
+from sealift.stations.promote import digest_under, newest_released
 from sealift.stations.push import missing
 from sealift.stations.status_release import answer
 from sealift.tools.registry import Registry
@@ -121,19 +121,26 @@ def _moving(plan: Plan, repository: Repository, registry: Registry) -> Iterator[
         yield from failed
         return
     for tag in plan.version.moving_tags:
-        reference, newest = repository.tagged(tag), newest_with(tag, tags)
-        expected = newest or plan.version
-        ask = functools.partial(_named_by, tag, repository, registry, tags)
+        reference = repository.tagged(tag)
+        ask_newest = functools.partial(newest_released, plan, repository, tag, tags, registry)
+        found, failed = answer("moving tag", reference, plan.version, ask_newest)
+        if found is None:
+            yield from failed
+            continue
+        expected = found[0] or plan.version
+        ask = functools.partial(_named_by, tag, expected, repository, registry, tags)
         got, failed = answer("moving tag", reference, expected, ask)
         yield from failed or (compared("moving tag", reference, expected=str(expected), got=got),)
 
 
-def _named_by(tag: Tag, repository: Repository, registry: Registry, tags: tuple[Tag, ...]) -> str | None:
-    """Name the version whose image a moving tag names, else the image."""
+def _named_by(
+    tag: Tag, expected: Version, repository: Repository, registry: Registry, tags: tuple[Tag, ...]
+) -> str | None:
+    """Name the version whose image a moving tag names, first the one that it should; else the image."""
     digest = digest_under(repository, tag, tags, registry)
     if digest is None:
         return None
-    likely = sorted(_versions(tags), key=lambda v: (tag in v.moving_tags, v), reverse=True)
+    likely = sorted(_versions(tags), key=lambda v: (v == expected, tag in v.moving_tags, v), reverse=True)
     for version in likely:
         if registry.head(repository.tagged(version.version_tag)) == digest:
             return str(version)
@@ -141,8 +148,4 @@ def _named_by(tag: Tag, repository: Repository, registry: Registry, tags: tuple[
 
 
 def _versions(tags: tuple[Tag, ...]) -> Iterator[Version]:
-    for tag in tags:
-        try:
-            yield Version.parse(tag)
-        except UsageError:
-            continue
+    yield from filter(None, map(Version.of_image_tag, tags))

@@ -13,6 +13,7 @@ from sealift.errors import DefectError, OutsideError
 from sealift.model.names import Repository, Tag, Version
 from sealift.stations.draft import PublishedRelease
 from sealift.stations.gate import GateRefusedError, Looks
+from sealift.stations.image import labels
 from sealift.stations.promote import Move, decide, newest_with, promoted, put
 from sealift.stations.verify import Verified
 from tests.unit.stations.things import REPOSITORY, Shelves, digest_of, plan
@@ -81,6 +82,65 @@ def test_a_prerelease_puts_its_own_tag_only() -> None:
 
 def test_a_prerelease_that_is_newer_holds_nothing_back() -> None:
     assert list(decided("1.9.0", holding(**{"2.0.0-rc.1": "old"}))[0]) == ["1.9.0", "1.9", "1", "latest"]
+
+
+OURS = labels(plan("99.0.0"))
+VERSION = "org.opencontainers.image.version"
+
+
+@pytest.mark.parametrize("kind", ["index", "image"])
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        labels(plan("1.2.2")),
+        {},
+        {VERSION: "1.2.2"},
+        OURS | {"org.opencontainers.image.title": "another component"},
+        OURS | {"org.opencontainers.image.source": "https://github.com/somebody/else"},
+    ],
+)
+def test_a_tag_that_was_not_released_here_holds_nothing_back(foreign: dict[str, str], kind: str) -> None:
+    shelves = holding(**{"1.2.2": "old", "latest": "old", "20260801": "x", "v99.1.0": "x", "2026.08.01": "x"})
+    shelves.put_labelled(REPOSITORY, "99.0.0", foreign, kind)
+    moves, words = decided("1.2.3", shelves)
+    assert list(moves) == ["1.2.3", "1.2", "1", "latest"]
+    assert words == [f"pass: {REPOSITORY}:99.0.0 was not released here; latest may move"]
+
+
+def test_the_newest_that_was_released_here_holds_back_below_a_foreign_one() -> None:
+    shelves = holding(**{"1.2.2": "old"})
+    shelves.put_labelled(REPOSITORY, "99.0.0", labels(plan("1.2.2")))
+    shelves.put_labelled(REPOSITORY, "2.0.0", labels(plan("2.0.0")))
+    moves, words = decided("1.2.3", shelves)
+    assert list(moves) == ["1.2.3", "1.2", "1"]
+    assert words[-1] == f"pass: {REPOSITORY}:latest stays at 2.0.0: 1.2.3 is older"
+
+
+def test_what_was_released_under_another_name_still_holds_its_moving_tags() -> None:
+    shelves = Shelves()
+    renamed = labels(plan("2.0.0")) | {"org.opencontainers.image.source": "https://github.com/old/name"}
+    digest = shelves.put_labelled(REPOSITORY, "2.0.0", renamed)
+    assert "latest" in decided("1.2.3", shelves)[0]
+    shelves.tagged[f"{REPOSITORY}:latest"] = digest
+    assert "latest" not in decided("1.2.3", shelves)[0]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"manifests": [{}]}', b'{"manifests": 1}', b'{"config": {"digest": "x"}}']
+)
+def test_an_image_that_tells_nothing_counts_as_released(body: bytes) -> None:
+    shelves = holding(**{"2.0.0": "strange"})
+    shelves.bodies[digest_of("strange")] = body
+    assert "latest" not in decided("1.2.3", shelves)[0]
+
+
+def test_a_registry_that_fails_decides_nothing() -> None:
+    class Failing(Shelves):
+        def manifest(self, reference: str) -> bytes:
+            raise OutsideError(f"{reference} could not be read")
+
+    with pytest.raises(OutsideError, match="could not be read"):
+        decided("1.2.3", Failing(tagged=holding(**{"2.0.0": "old"}).tagged))
 
 
 def test_a_version_is_one_digest_for_ever() -> None:

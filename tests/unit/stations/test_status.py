@@ -14,6 +14,7 @@ from sealift.model.names import Digest, Repository
 from sealift.model.run import RunFolder
 from sealift.model.statements import PredicateType, signature
 from sealift.stations.assets import CHECKSUMS, noted, notes
+from sealift.stations.image import labels
 from sealift.stations.repair import Place, repair
 from sealift.stations.status import ACCEPTED, Remembered, judged
 from sealift.stations.status_release import checksums
@@ -137,6 +138,24 @@ def test_what_is_wrong_is_named_with_the_command(
     assert named.verdict == verdict
     assert got in named.got
     assert repair(findings, Place(world="rehearsal", version=street.plan.version))[1] == command
+
+
+def test_foreign_tags_are_no_versions_that_moving_tags_should_name(street: Street) -> None:
+    repository, index = street.index().repository, street.index().digest
+    street.shelves.put_labelled(repository, "99.0.0", labels(plan("1.2.2")))
+    street.shelves.put_labelled(repository, "1.99.0", {})
+    for tag in ("20260801", "v3.0.0", "2026.08.01", "1.2.3-amd64"):
+        street.shelves.tagged[street.tag(tag)] = index
+    assert street.wrong() == []
+
+
+def test_a_copy_of_the_release_under_a_greater_version_is_foreign(street: Street) -> None:
+    repository = street.index().repository
+    digest = street.shelves.put_labelled(repository, "99.0.0", labels(plan("1.2.3")))
+    for tag in ("1.2.3", "1.2", "1", "latest"):
+        street.shelves.tagged[street.tag(tag)] = digest
+    moving = [f for f in street.look() if f.what == "moving tag"]
+    assert {(f.verdict, f.got) for f in moving} == {("agrees", "1.2.3")}
 
 
 def test_a_deleted_platform_is_one_finding_and_not_six(street: Street) -> None:
