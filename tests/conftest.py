@@ -11,8 +11,15 @@ from hypothesis import settings
 from sealift.provision.cache import cache_folder
 from sealift.provision.everything import Provided, provide_all
 from sealift.provision.recipe import all_names
+from sealift.tools import git
 
 ROOT = Path(__file__).parents[1]
+
+# Tests make commits. The variables of a hook that runs them, and a developer's own settings, must not decide
+# in which repository, or whether; who owns this checkout does not matter either.
+for _name in [name for name in os.environ if name.startswith("GIT_")]:
+    del os.environ[_name]
+os.environ |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, **git.stamping_environment()}
 
 # Its parent is what is active: in CI Hypothesis' own profile, whose draws are the same ones each time. How
 # long one example takes says nothing on a machine that does other things too.

@@ -21,7 +21,8 @@ from sealift.errors import OutsideError
 from sealift.model import bases
 from sealift.model.codec import from_json
 from sealift.model.plan import Plan
-from sealift.process import high_water, run
+from sealift.process import high_water
+from sealift.tools import git
 
 Argv = Sequence[str | os.PathLike[str]]
 LOOK_EVERY = 0.02
@@ -71,7 +72,7 @@ class Desk:
         folder = RESULTS / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        run(["git", "clone", "--quiet", "--no-tags", ROOT, folder])
+        git.git(ROOT, "clone", "--quiet", "--no-tags", str(ROOT), str(folder))
         desk, lock = cls(folder), folder / "ci" / "bases.lock.yaml"
         if bases.load(lock):
             bases.save(lock, {})
@@ -80,7 +81,7 @@ class Desk:
 
     def git(self, *words: str) -> str:
         """Run git here, as somebody with a name."""
-        return run(["git", *_SOMEBODY, "-C", self.folder, *words]).stdout
+        return git.git(self.folder, *_SOMEBODY, *words)
 
     def sealift(self, *words: str) -> Ran:
         """Run a verb here."""

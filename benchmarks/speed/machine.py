@@ -11,10 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from benchmarks.speed.values import Figure, Machine, Measured, Part
-from sealift.process import run
 from sealift.provision.cache import cache_folder
 from sealift.provision.go import find_go
 from sealift.provision.recipe import read_recipe
+from sealift.tools import git
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "bench"
@@ -46,7 +46,7 @@ def versions() -> dict[str, str]:
 
 def commit() -> str:
     """Say which sealift was measured."""
-    return run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+    return git.head(ROOT)[:12]
 
 
 def measured(

@@ -54,7 +54,7 @@ def view(root: Path, target: Path) -> tuple[object, ...]:
     return (
         *(git.top(root), git.top(root), commit, git.commit_time(root, commit), git.tags(root)),
         *(git.merged_tags(root, commit), found, git.fingerprint(root, commit, found)),
-        *(git.file_of(root, commit, "windows.txt"), git.is_shallow(root), git.lacks_tags(root), tree(target)),
+        *(git.file_of(root, commit, "windows.txt"), git.is_shallow(root), git.has_remote(root), tree(target)),
     )
 
 

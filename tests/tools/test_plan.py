@@ -192,11 +192,14 @@ def test_a_clone_without_tags_says_that_it_guesses(
     checkout.git("clone", "--quiet", "--no-tags", checkout.folder.as_uri(), str(clone.folder))
     assert rehearsed(clone) == "0.1.0"
     assert "git fetch --tags" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="cloned without tags") as caught:
+    with pytest.raises(UsageError, match="this clone has no tag at all") as caught:
         released(clone)
-    assert caught.value.next_step == "git fetch --tags"
+    assert caught.value.next_step.startswith("git fetch --tags; if it brings none: git tag v0.1.0")
     clone.git("fetch", "--quiet", "--tags")
     assert rehearsed(clone) == "3.4.6"
+    with pytest.raises(UsageError) as caught:
+        released(clone)
+    assert caught.value.next_step == f"git tag v3.4.6 && {PUSH} v3.4.6", "the advice leads on"
 
 
 def test_a_partial_clone_knows_all_tags(checkout: Checkout, tmp_path: Path) -> None:

@@ -205,6 +205,12 @@ def test_every_job_that_assembles_bases_is_told_debians_mirror() -> None:
     }
 
 
+def test_every_job_that_plans_has_the_tags_and_the_history() -> None:
+    planning = {name: _jobs(CI)[name] for name in ("rehearsal", "attacks", "docker")} | _jobs(RELEASE)
+    checkouts = {name: _step(job, "actions/checkout")["with"] for name, job in planning.items()}
+    assert {name for name, told in checkouts.items() if told.get("fetch-depth") != 0} == set()
+
+
 def test_the_release_is_the_whole_line_in_its_order() -> None:
     assert [door for job in _jobs(RELEASE).values() for door in _doors(job)] == ["plan", *STATIONS, "report"]
     runs = [s["run"] for job in _jobs(RELEASE).values() for s in _steps(job) if "run" in s]

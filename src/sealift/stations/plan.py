@@ -104,10 +104,10 @@ def _released(root: Path, commit: str, tags: dict[str, str], asked: str | None, 
     else:
         chosen = Version.parse(asked) if asked is not None else _only_version(root, commit, tags)
     if chosen.git_tag not in tags:
+        unknown, fetch = _unknown(root, tags)
+        missing = f"git fetch origin tag {chosen.git_tag}" if ref is not None else _begin(chosen, fetch)
         raise UsageError(
-            f"no tag {chosen.git_tag} is on {commit[:12]}",
-            means=ONLY_TAGS + _unknown(root),
-            next_step=_fetch_tags(root) or _push(chosen, known=ref is not None),
+            f"no tag {chosen.git_tag} is on {commit[:12]}", means=ONLY_TAGS + unknown, next_step=missing
         )
     return chosen
 
@@ -130,11 +130,12 @@ def _only_version(root: Path, commit: str, tags: dict[str, str]) -> Version:
             means=ONLY_TAGS,
             next_step="tag this commit with a version such as v1.2.3",
         )
+    unknown, fetch = _unknown(root, tags)
     following = choose_version(None, (), _versions(git.merged_tags(root, commit)))
     raise UsageError(
         f"no version's tag is on {commit[:12]}",
-        means=ONLY_TAGS + _unknown(root),
-        next_step=_fetch_tags(root) or _push(following, known=False),
+        means=ONLY_TAGS + unknown,
+        next_step=_begin(following, fetch),
     )
 
 
@@ -156,8 +157,8 @@ def _rehearsed(root: Path, commit: str, tags: dict[str, str], asked: str | None,
             means="tags of older commits are not here",
             next_step="git fetch --unshallow --tags, or name the version: --version=1.2.3",
         )
-    if not found and git.lacks_tags(root):
-        console.say("this was cloned without tags, so the version is a guess: git fetch --tags")
+    if not tags and git.has_remote(root):
+        console.say(f"no tag is here, so {FIRST} is a guess; git fetch --tags fetches those of the remote")
     return choose_version(None, found, () if found else _versions(git.merged_tags(root, commit)))
 
 
@@ -178,23 +179,21 @@ def _listed(versions: tuple[Version, ...]) -> str:
     return " and ".join(version.git_tag for version in versions)
 
 
-def _unknown(root: Path) -> str:
-    """Tell what this clone cannot know: that a tag is not here does not mean that there is none."""
+def _unknown(root: Path, tags: dict[str, str]) -> tuple[str, str]:
+    """Tell what this clone may lack, and the command that fetches it: what is not here may still be."""
     if git.is_shallow(root):
-        return "; this clone is shallow, and may lack tags"
-    return "; this was cloned without tags" if git.lacks_tags(root) else ""
+        return "; this clone is shallow, and may lack tags", "git fetch --unshallow --tags"
+    if not tags and git.has_remote(root):
+        return "; this clone has no tag at all", "git fetch --tags"
+    return "", ""
 
 
-def _fetch_tags(root: Path) -> str:
-    if git.is_shallow(root):
-        return "git fetch --unshallow --tags"
-    return "git fetch --tags" if git.lacks_tags(root) else ""
-
-
-def _push(version: Version, *, known: bool) -> str:
-    if known:
-        return f"git fetch origin tag {version.git_tag}"
-    return f"git tag {version.git_tag} && git push origin tag {version.git_tag}"
+def _begin(version: Version, fetch: str) -> str:
+    """Write the command that begins a version; first, what tells whether it was begun already."""
+    if "--unshallow" in fetch:
+        return fetch
+    begin = f"git tag {version.git_tag} && git push origin tag {version.git_tag}"
+    return f"{fetch}; if it brings none: {begin}" if fetch else begin
 
 
 def _refuse_repositories(root: Path, changed: Iterable[str]) -> None:

@@ -157,10 +157,9 @@ def is_shallow(root: Path) -> bool:
     return git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
 
 
-def lacks_tags(root: Path) -> bool:
-    """Tell whether this was cloned with ``--no-tags``."""
-    found = git(root, "config", "--get-regexp", r"^remote\..*\.tagopt$", may_end=(0, 1))
-    return any(line.endswith(" --no-tags") for line in found.splitlines())
+def has_remote(root: Path) -> bool:
+    """Tell whether there is another repository that may have tags which are not here."""
+    return git(root, "remote") != ""
 
 
 def changed(root: Path) -> tuple[str, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 import pytest
 
 from sealift.errors import OutsideError
 from sealift.process import Completed, ProgramFailedError
-from sealift.tools.buildx import _failure
+from sealift.tools.buildx import BuildRequest, _failure, build
 
 
 def failure(*lines: str) -> OutsideError:
@@ -74,3 +77,37 @@ def test_a_build_that_fails_is_not_tried_again(lines: tuple[str, ...]) -> None:
     error = failure(*lines)
     assert isinstance(error, ProgramFailedError)
     assert not error.again
+
+
+def test_buildx_starts_no_git_and_adds_no_label_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, str] = {}
+
+    def run(argv: Sequence[object], *, env: Mapping[str, str], check: bool) -> Completed:
+        assert argv[0] == "docker-buildx"
+        assert not check
+        given.update(env)
+        return Completed(argv=(), returncode=0, stdout="", stderr="")
+
+    monkeypatch.setattr("sealift.process.run", run)
+    request = BuildRequest(
+        builder="",
+        dockerfile=tmp_path,
+        context=tmp_path,
+        contexts={},
+        arguments={},
+        platforms=[],
+        labels={},
+        name="",
+        epoch=1,
+        output=tmp_path,
+    )
+    build(request, env={"BUILDX_GIT_LABELS": "full", "PATH": "/bin"})
+    assert given == {
+        "BUILDX_GIT_CHECK_DIRTY": "false",
+        "BUILDX_GIT_INFO": "false",
+        "BUILDX_GIT_LABELS": "false",
+        "PATH": "/bin",
+        "SOURCE_DATE_EPOCH": "1",
+    }
