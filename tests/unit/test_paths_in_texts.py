@@ -65,7 +65,7 @@ KNOWN: Mapping[tuple[str, str], str] = {
     ("sealift.stations.image", "f'https://github.com/{plan.config.source}'"): NAME,
     ("sealift.stations.image", "f'look at {plan.variant(variant).dockerfile}'"): NAME,
     ("sealift.stations.prove", "f'{skipped.path} of {origin} cannot be used: {skipped.why}'"): NAME,
-    ("sealift.tools.git", "f'safe.directory={root}'"): "git reads all that follows the sign as it is",
+    ("sealift.tools.git", "f'git {words[0]} failed in {root}: {said}'"): "for people",
     (
         "sealift.tools.gobinary",
         (

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from sealift import process
 from sealift.errors import UsageError
@@ -74,14 +75,20 @@ def environment(*, own_settings: bool = False) -> dict[str, str]:
     return env if own_settings else env | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 
 
-def stamping_environment() -> dict[str, str]:
-    """Return what a program needs whose own git reads one of our clones: who owns it does not matter."""
-    return {
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-    }
+def stamping_environment(env: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Return what a program needs whose own git reads one of our clones.
+
+    ``env`` is what it gets of the user. Settings in variables are kept there, for they may hold the way to a
+    private module; ours come last, so they count: whoever owns the clone, its files are read as they are, and
+    no program of the user's is run.
+    """
+    told = env.get("GIT_CONFIG_COUNT", "")
+    count = int(told) if told.isdecimal() else 0
+    settings = {**SETTINGS, **CONVERSIONS, "safe.directory": "*"}
+    pairs: dict[str, str] = {}
+    for number, (key, value) in enumerate(settings.items(), start=count):
+        pairs |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return {"GIT_ATTR_NOSYSTEM": "1", "GIT_CONFIG_COUNT": str(count + len(settings)), **pairs}
 
 
 def git(

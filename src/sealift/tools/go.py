@@ -123,7 +123,7 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
     env = {
         **passed,
         # Go starts git to learn the commit that it stamps.
-        **git.stamping_environment(),
+        **git.stamping_environment(passed),
         "GOENV": "off",
         # Not empty, or a line of $GOROOT/go.env would count. No -mod: vendor/ counts where go build takes it.
         "GOFLAGS": "-trimpath",

@@ -75,7 +75,7 @@ def test_no_variable_leads_git_elsewhere(own_settings: bool, monkeypatch: pytest
 
 def test_the_git_that_go_starts_is_led_nowhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Said:
-        stdout = "https://proxy.example.com\nsum.example.com\n"
+        stdout = "{}"
 
     for name in (*LOCAL, *OTHERS):
         monkeypatch.setenv(name, "theirs")
@@ -92,5 +92,27 @@ def test_the_git_that_go_starts_is_led_nowhere_else(monkeypatch: pytest.MonkeyPa
         cache=tmp_path,
     )
     env = go.environment(Path("go"), request)
-    assert {name for name, value in env.items() if value == "theirs"} == set()
+    # These two say where modules may come from, for the git that fetches one.
+    assert {name for name, value in env.items() if value == "theirs"} == {
+        "GIT_ALLOW_PROTOCOL",
+        "GIT_CONFIG_SYSTEM",
+    }
     assert git.stamping_environment().items() <= env.items()
+
+
+def test_settings_in_variables_are_kept_and_cannot_outdo_ours() -> None:
+    theirs = {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "url.ssh://git@corp.example/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://corp.example/",
+        "GIT_CONFIG_KEY_1": "core.fsmonitor",
+        "GIT_CONFIG_VALUE_1": "/home/user/program",
+    }
+    env = theirs | git.stamping_environment(theirs)
+    count = int(env["GIT_CONFIG_COUNT"])
+    pairs = [(env[f"GIT_CONFIG_KEY_{n}"], env[f"GIT_CONFIG_VALUE_{n}"]) for n in range(count)]
+    assert pairs[:2] == [(theirs[f"GIT_CONFIG_KEY_{n}"], theirs[f"GIT_CONFIG_VALUE_{n}"]) for n in (0, 1)]
+    # Of a setting that is there twice, git takes the last.
+    assert dict(pairs)["core.fsmonitor"] == "false"
+    assert dict(pairs)["core.autocrlf"] == "false"
+    assert dict(pairs)["safe.directory"] == "*"
