@@ -348,7 +348,7 @@ class Line:
         else:
             drafting.look(github, state)
         promoting.put(once, registry, looks, self._put)
-        release = drafting.publish(github, state, self._added)
+        release = drafting.publish(github, state, self._added, latest=self.plan.config.github_latest)
         promoting.put(moving, registry, looks, self._put)
         return promoting.promoted(looks, (*once, *moving), self._put, release)
 

@@ -26,8 +26,6 @@ from sealift.tools.sigstore_token import SECRETS, TOKEN_VARIABLES
 from sealift.tools.upstream import fetch, locked_bases
 
 WORKFLOW = ".github/workflows/release.yml"
-ISSUER = "https://token.actions.githubusercontent.com"
-API = "https://api.github.com"
 ADVISORY_MAX_AGE_DAYS = 3
 PATIENCE_SECONDS = 3600.0
 # Does some work, named by its words, until the outside gives it or patience ends.
@@ -78,7 +76,9 @@ def outside(plan: Plan) -> World:
         sigstore=SigstoreWorld(
             trusted_root=None,
             trust_config=None,
-            identity=Identity(san=f"https://github.com/{plan.config.source}/{WORKFLOW}@{ref}", issuer=ISSUER),
+            identity=Identity(
+                san=f"{plan.config.source_url}/{WORKFLOW}@{ref}", issuer=plan.config.token_issuer
+            ),
             claims=Claims(
                 repository=plan.config.source,
                 commit=plan.commit,
@@ -88,7 +88,9 @@ def outside(plan: Plan) -> World:
             ),
             token_env={},
         ),
-        github=GitHubWorld(api=API, token_file=None, between_requests=0.25, between_writes=1.0),
+        github=GitHubWorld(
+            api=plan.config.github.api, token_file=None, between_requests=0.25, between_writes=1.0
+        ),
         bases={},
         advisories=nowhere,
         go_advisories=nowhere,
@@ -105,6 +107,13 @@ def only_in_actions(plan: Plan, env: Mapping[str, str]) -> None:
             "--production works in GitHub Actions alone",
             means="the release's identity is a workflow's, and a desk has none",
             next_step=f"git push origin {plan.version.git_tag}; here, rehearse: sealift release",
+        )
+    server = env.get("GITHUB_SERVER_URL", plan.config.github.url)
+    if server.rstrip("/") != plan.config.github.url:
+        raise UsageError(
+            f"this job runs on {server}; ci/release.yaml releases from {plan.config.github.url}",
+            means="the release's identity, its page and its source would be of another GitHub",
+            next_step=f"write github: {server.rstrip('/').removeprefix('https://')} into ci/release.yaml",
         )
     if env.get("GITHUB_REPOSITORY") != plan.config.source:
         raise UsageError(

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from sealift.errors import UsageError
-from sealift.model.names import Platform
+from sealift.model.names import Platform, Repository, Tag, Version
+from sealift.model.settings import (
+    GITHUB,
+    GitHubHost,
+    GlibcVersion,
+    GoPackage,
+    IssuerUrl,
+    Line,
+    LinkerSymbol,
+    RegistryName,
+    RelativePath,
+    RepositoryPath,
+    ServiceName,
+    Source,
+    UserIds,
+    VariantName,
+)
 from sealift.model.yamlfile import load_yaml, parse_yaml
+from sealift.model.yamlproblems import Problem
 
 Linkage = Literal["static", "dynamic"]
+MovingTag = Literal["minor", "major", "latest"]
+# In the order of Version.moving_tags.
+MOVING_TAGS: tuple[MovingTag, ...] = ("minor", "major", "latest")
+# A day: a limit that is no limit is a mistake.
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 
 # What `go tool dist list` names for Linux, the only system distroless has: no program is needed to plan.
 GO_ARCHITECTURES = frozenset(
@@ -21,6 +43,8 @@ GO_ARCHITECTURES = frozenset(
         *("ppc64", "ppc64le", "riscv64", "s390x"),
     ]
 )
+# Registries in which a repository has an owner, group or project before its name.
+OWNED = frozenset(["docker.io", "index.docker.io", "ghcr.io", "quay.io", "gcr.io", "registry.gitlab.com"])
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,78 +54,133 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class GoBuild(Strict, frozen=True, kw_only=True):
     """The Go module that is released, relative to the repository, and the variable that takes the version."""
 
-    module: str
-    package: str
-    version_variable: str
+    module: RelativePath
+    package: GoPackage
+    version_variable: LinkerSymbol
 
 
 class Variant(Strict, frozen=True, kw_only=True):
     """One kind of image: its repository, its Dockerfile, and the base it stands on."""
 
-    repository: str
-    dockerfile: str
+    repository: RepositoryPath
+    dockerfile: RelativePath
     base: Literal["static", "base"]
     linkage: Linkage
-    glibc: str | None = None
+    glibc: GlibcVersion | None = None
 
 
 class ImageConfig(Strict, frozen=True, kw_only=True):
     """What every image says of itself."""
 
-    title: str
-    description: str
-    licenses: str
-    user: str
+    title: Line
+    description: Line
+    licenses: Line
+    user: UserIds
 
 
 class Gates(Strict, frozen=True, kw_only=True):
     """The limits of the gates, in seconds where they are times."""
 
-    start_seconds: float
-    stop_seconds: float
-    severities: tuple[Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"], ...]
+    start_seconds: Seconds
+    stop_seconds: Seconds
+    severities: Annotated[
+        tuple[Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"], ...], msgspec.Meta(min_length=1)
+    ]
     require_fix: bool
     not_checked: Literal["refuse", "allow"] = "refuse"
 
 
 class Config(Strict, frozen=True, kw_only=True):
-    """Everything ``ci/release.yaml`` says."""
+    """Everything ``ci/release.yaml`` says.
 
-    service: str
-    source: str
-    registry: str
+    ``issuer`` is who issues the workflow's identity tokens, None the one of the host ``github``;
+    ``github_latest`` tells whether a published release may become the repository's latest one.
+    """
+
+    service: ServiceName
+    source: Source
+    registry: RegistryName
     go: GoBuild
     suite: Literal["debian12", "debian13"]
-    platforms: tuple[Platform, ...]
-    variants: dict[str, Variant]
+    platforms: Annotated[tuple[Platform, ...], msgspec.Meta(min_length=1)]
+    variants: Annotated[dict[VariantName, Variant], msgspec.Meta(min_length=1)]
     image: ImageConfig
     gates: Gates
+    moving_tags: tuple[MovingTag, ...] = MOVING_TAGS
+    github: GitHubHost = GitHubHost(GITHUB)
+    github_latest: bool = True
+    issuer: IssuerUrl | None = None
+
+    @property
+    def source_url(self) -> str:
+        """Where the source is on GitHub."""
+        return f"{self.github.url}/{self.source}"
+
+    @property
+    def token_issuer(self) -> IssuerUrl:
+        """Who must have issued the identity token that signs a release."""
+        return self.issuer or self.github.issuer
+
+    def moved_by(self, version: Version) -> tuple[Tag, ...]:
+        """Return the tags that follow the newest release and that this version's release may move."""
+        tags = zip(MOVING_TAGS, version.moving_tags, strict=False)
+        return tuple(tag for kind, tag in tags if kind in self.moving_tags)
 
 
 def load(path: Path) -> Config:
-    """Read the configuration; raise UsageError with key, line and the nearest known key."""
-    return _checked(path, load_yaml(path, Config))
+    """Read the configuration; raise UsageError with file, line and key of everything that is wrong in it."""
+    return load_yaml(path, Config, check=_check)
 
 
 def parse(text: str, path: Path) -> Config:
     """Read a configuration's text; ``path`` is for messages."""
-    return _checked(path, parse_yaml(text, path, Config))
+    return parse_yaml(text, path, Config, check=_check)
 
 
-def _checked(path: Path, config: Config) -> Config:
-    for platform in config.platforms:
+def _check(config: Config) -> Iterator[Problem]:
+    """Look at what two values say together."""
+    for number, platform in enumerate(config.platforms):
         if platform.os != "linux" or platform.arch not in GO_ARCHITECTURES:
             near = difflib.get_close_matches(platform.arch, GO_ARCHITECTURES, n=1)
             hint = f"perhaps linux/{near[0]}" if near else "go tool dist list shows the ones Go knows"
-            raise UsageError(f"{path}: Go does not know the platform {platform}", next_step=hint)
-        if platform.variant:
-            raise UsageError(
-                f"{path}: the platform {platform} names a variant",
-                means="binaries are built for the plain architecture, which runs on all its variants",
-                next_step=f"write it as {platform.os}/{platform.arch}",
+            yield Problem(("platforms", number), f"Go does not know the platform {platform}", hint)
+        elif platform.variant:
+            words = f"the platform {platform} names a variant; a plain binary runs on all of them"
+            yield Problem(("platforms", number), words, f"write it as {platform.os}/{platform.arch}")
+    lists = (
+        (("platforms",), "platform", config.platforms),
+        (("moving_tags",), "tag", config.moving_tags),
+        (("gates", "severities"), "severity", config.gates.severities),
+    )
+    for place, kind, values in lists:
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            yield Problem(place, f"name each {kind} once: {', '.join(twice)} is there twice")
+    if config.registry in OWNED and any("/" not in v.repository for v in config.variants.values()):
+        owned = f"{config.registry}/{config.source.partition('/')[0].lower()}"
+        words = f"{config.registry} has no repository without an owner, group or project before its name"
+        yield Problem(("registry",), words, f"perhaps registry: {owned}")
+    owners: dict[str, str] = {}
+    for name, variant in config.variants.items():
+        where = ("variants", name, "repository")
+        yield from _in_registry(where, config.registry, variant.repository)
+        if (other := owners.setdefault(variant.repository, name)) != name:
+            yield Problem(
+                where,
+                f"the variants {other} and {name} have one repository, {variant.repository}",
+                f"give each its own: its tags would name one image only; perhaps {variant.repository}-{name}",
             )
-    if len(set(config.platforms)) != len(config.platforms) or not config.platforms:
-        raise UsageError(f"{path}: platforms must name each platform once, and at least one")
-    if not config.variants:
-        raise UsageError(f"{path}: variants must name at least one variant")
-    return config
+        if variant.linkage == "dynamic" and variant.glibc is None:
+            yield Problem(
+                ("variants", name),
+                f"the dynamic variant {name} has no glibc, whose newest symbols it may use",
+                'for debian12 write glibc: "2.36"',
+            )
+
+
+def _in_registry(place: tuple[str, ...], registry: str, repository: str) -> Iterator[Problem]:
+    whole, (first, _, rest) = f"{registry}/{repository}", repository.partition("/")
+    if rest and first in {registry.partition("/")[0], *OWNED}:
+        words = f"{repository} begins with the host of a registry, which registry names"
+        yield Problem(place, words, f"write repository: {repository.rpartition('/')[2]}")
+    elif not Repository.accepts(whole):
+        yield Problem(place, f"{whole} is longer than the 255 characters that a registry allows")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -14,10 +14,29 @@ import semver
 from sealift.errors import UsageError
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-# The grammar of the distribution specification, without upper limits on the host.
-_HOST = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
-_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+# https://github.com/distribution/reference/blob/main/reference.go
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::(?P<port>[0-9]{{1,5}}))?")
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
+# Of host, path and the slash between them; registries and clients refuse longer names.
+_LONGEST = 255
+_LAST_PORT = 65535
+# How much of a wrong value an error shows, and what of it never.
+_SHOWN = 300
+_LOGIN = re.compile(r"//[^/@\s]*@")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+
+
+def is_host(text: str) -> bool:
+    """Tell whether a text is a host as image references have it: a name or an address, and maybe a port."""
+    found = _HOST.fullmatch(text)
+    return found is not None and 0 < int(found["port"] or 443) <= _LAST_PORT
+
+
+def is_repository_path(text: str) -> bool:
+    """Tell whether a text can stand after a registry's host."""
+    return _PATH.fullmatch(text) is not None
 
 
 class Text(str):
@@ -29,7 +48,11 @@ class Text(str):
 
     def __new__(cls, text: str) -> Self:
         if not cls.accepts(text):
-            raise UsageError(f"{text!r} is not a {cls.kind}", next_step=f"write it as {cls.example}")
+            shown = _LOGIN.sub("//***@", text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+            raise UsageError(
+                f"{shown!r} is not a {cls.kind}",
+                next_step=f"write it as {cls.corrected(text) or cls.example}",
+            )
         return super().__new__(cls, text)
 
     @classmethod
@@ -41,6 +64,16 @@ class Text(str):
     def accepts(cls, text: str) -> bool:
         """Tell whether the text keeps this grammar."""
         raise NotImplementedError
+
+    @classmethod
+    def corrected(cls, text: str) -> str | None:
+        """Return what was probably meant, which keeps the grammar; None where that is not clear."""
+        return next((guess for guess in cls.guesses(text) if cls.accepts(guess)), None)
+
+    @classmethod
+    def guesses(cls, text: str) -> Iterator[str]:
+        """Yield what a text may have been meant as, likeliest first."""
+        yield text.strip()
 
 
 class Digest(Text):
@@ -93,7 +126,7 @@ class Repository(Text):
     @classmethod
     def accepts(cls, text: str) -> bool:
         host, slash, path = text.partition("/")
-        return bool(slash) and _HOST.fullmatch(host) is not None and _PATH.fullmatch(path) is not None
+        return bool(slash) and len(text) <= _LONGEST and is_host(host) and is_repository_path(path)
 
     @property
     def host(self) -> str:

@@ -72,9 +72,9 @@ def github_claims(repository: str, commit: str, version: Version, workflow: str 
     }
 
 
-def github_identity(claims: Mapping[str, str]) -> str:
-    """Return the name that Fulcio writes into the certificate."""
-    return f"https://github.com/{claims['job_workflow_ref']}"
+def github_identity(claims: Mapping[str, str], server: str = "https://github.com") -> str:
+    """Return the name that Fulcio writes into the certificate of a workflow on a GitHub."""
+    return f"{server}/{claims['job_workflow_ref']}"
 
 
 def email_claims(email: str) -> JSON:

@@ -133,26 +133,36 @@ class LocalSigstore:
 
 
 def prepare_sigstore(
-    folder: Path, *, profile: Profile, claims: Mapping[str, str], cache: Path, email: str = EMAIL
+    folder: Path,
+    *,
+    profile: Profile,
+    claims: Mapping[str, str],
+    cache: Path,
+    email: str = EMAIL,
+    server: str = "https://github.com",
 ) -> LocalSigstore:
     """Make what the services and the clients need, or complete it: keys and ports stay as they were.
 
-    ``cache`` remembers which ports the worlds of this machine have.
+    ``server`` is the GitHub that identities name; ``cache`` remembers which ports the worlds here have.
     """
     names = [field.name for field in fields(SigstorePorts)]
     ports = SigstorePorts(**lasting_ports(folder / "ports.json", names, claims=cache / "ports"))
     sigstore = LocalSigstore(
-        folder=folder.absolute(), profile=profile, ports=ports, identity=github_identity(claims), email=email
+        folder=folder.absolute(),
+        profile=profile,
+        ports=ports,
+        identity=github_identity(claims, server),
+        email=email,
     )
     make_keys(sigstore.keys)
     publish(folder / "claims.json", json.dumps(dict(claims), indent=1).encode())
-    config = fulcio_config(sigstore.issuer, sigstore.email_issuer)
+    config = fulcio_config(sigstore.issuer, sigstore.email_issuer, server)
     publish(folder / "fulcio.yaml", yaml.safe_dump(config).encode())
     write_trust(folder, sigstore.keys, ports, profile)
     return sigstore
 
 
-def fulcio_config(issuer: str, email_issuer: str) -> dict[str, Any]:
+def fulcio_config(issuer: str, email_issuer: str, server: str) -> dict[str, Any]:
     """Tell Fulcio whom to believe: workflows from one issuer, mail addresses from the other."""
     return {
         "oidc-issuers": {
@@ -166,7 +176,7 @@ def fulcio_config(issuer: str, email_issuer: str) -> dict[str, Any]:
         },
         "ci-issuer-metadata": {
             "github-workflow": {
-                "default-template-values": {"url": "https://github.com", "environment": ""},
+                "default-template-values": {"url": server, "environment": ""},
                 "extension-templates": _GITHUB_EXTENSIONS,
                 "subject-alternative-name-template": "{{ .url }}/{{ .job_workflow_ref }}",
             }

@@ -239,6 +239,7 @@ def _prepare(
         profile=wanted.profile,
         claims=github_claims(plan.config.source, plan.commit, plan.version),
         cache=cache,
+        server=plan.config.github.url,
     )
     token = folder / "github.token"
     if not token.exists():

@@ -120,13 +120,18 @@ def look(github: GitHub, state: DraftState) -> Release:
     return release
 
 
-def publish(github: GitHub, state: DraftState, added: Added | None = None) -> PublishedRelease:
-    """Publish a draft, after its tag and every asset were looked at once more."""
+def publish(
+    github: GitHub, state: DraftState, added: Added | None = None, *, latest: bool = True
+) -> PublishedRelease:
+    """Publish a draft, after its tag and every asset were looked at once more.
+
+    ``latest`` tells whether it may become the one that GitHub shows as the repository's latest.
+    """
     added = added or Added()
     release = look(github, state)
     if release.draft:
         added.published.add(release.id)
-        github.publish(release, make_latest=_moves_latest(github, state))
+        github.publish(release, make_latest=latest and _moves_latest(github, state))
         release = github.get_release(release.id)
         _as_built(github, release, state.assets, state.ids)
         if release.draft:

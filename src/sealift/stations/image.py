@@ -40,7 +40,7 @@ OUR_LABELS = frozenset({"org.opencontainers.image.source", "org.opencontainers.i
 def labels(plan: Plan) -> dict[str, str]:
     """Return what the image says of itself, in the names of the OCI image specification."""
     image, prefix = plan.config.image, "org.opencontainers.image"
-    source = f"https://github.com/{plan.config.source}"
+    source = plan.config.source_url
     return {
         f"{prefix}.created": datetime.fromtimestamp(plan.time, UTC).isoformat().replace("+00:00", "Z"),
         f"{prefix}.description": image.description,

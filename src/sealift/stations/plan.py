@@ -68,20 +68,21 @@ def plan(
         modified=dirty and bool(changed),
         left_out=() if dirty else shown,
         config=config,
-        moving_tags=chosen.moving_tags,
+        moving_tags=config.moved_by(chosen),
     )
 
 
 def at_tag(root: Path, version: Version, commit: str) -> Plan:
     """Plan what a tag of another commit than the one that is checked out released."""
+    config = configuration.parse(git.file_of(root, commit, CONFIG), root / CONFIG)
     return Plan(
         version=version,
         commit=commit,
         time=git.commit_time(root, commit),
         modified=False,
         left_out=(),
-        config=configuration.parse(git.file_of(root, commit, CONFIG), root / CONFIG),
-        moving_tags=version.moving_tags,
+        config=config,
+        moving_tags=config.moved_by(version),
     )
 
 

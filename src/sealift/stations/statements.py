@@ -21,7 +21,7 @@ def subjects(variant: str, plan: Plan, built: Built, world: World) -> tuple[Subj
 def provenance_of(variant: str, plan: Plan, built: Built, world: World) -> dict[str, object]:
     """Say how one variant was made."""
     return provenance(
-        source=f"https://github.com/{plan.config.source}",
+        source=plan.config.source_url,
         commit=plan.commit,
         ref=f"refs/tags/{plan.version.git_tag}",
         version=plan.version,

@@ -114,13 +114,13 @@ def _children(index: bytes) -> dict[str, Digest]:
 
 def _moving(plan: Plan, repository: Repository, registry: Registry) -> Iterator[Finding]:
     """Look which version each moving tag names: the greatest that was released and that it stands for."""
-    if not plan.version.moving_tags:
+    if not plan.moving_tags:
         return
     tags, failed = answer("moving tag", repository, plan.version, lambda: registry.tags(repository))
     if tags is None:
         yield from failed
         return
-    for tag in plan.version.moving_tags:
+    for tag in plan.moving_tags:
         reference = repository.tagged(tag)
         ask_newest = functools.partial(newest_released, plan, repository, tag, tags, registry)
         found, failed = answer("moving tag", reference, plan.version, ask_newest)

@@ -68,11 +68,14 @@ def ambient_token(env: Mapping[str, str] | None = None) -> str:
     )
 
 
-def signatory(token: str) -> tuple[Identity, Claims]:
-    """Say whom a GitHub Actions token will make sign: what its certificate is going to carry."""
+def signatory(token: str, server: str = "https://github.com") -> tuple[Identity, Claims]:
+    """Say whom a GitHub Actions token will make sign: what its certificate is going to carry.
+
+    ``server`` is the GitHub whose workflow it is, which no claim names.
+    """
     claims = identity_token(token)._unverified_claims  # noqa: SLF001 - the library shows no other way
     try:
-        identity = Identity(san=f"https://github.com/{claims['job_workflow_ref']}", issuer=claims["iss"])
+        identity = Identity(san=f"{server}/{claims['job_workflow_ref']}", issuer=claims["iss"])
         return identity, Claims(
             repository=claims["repository"],
             commit=claims["sha"],
@@ -90,12 +93,18 @@ def token_of(identity: Identity, claims: Claims, env: Mapping[str, str] | None =
     A claim that is None is not asked.
     """
     token = ambient_token(env)
-    got_identity, got_claims = signatory(token)
+    got_identity, got_claims = signatory(token, "://".join(urlsplit(identity.san)[:2]))
     asked = {"identity": (identity.san, got_identity.san), "issuer": (identity.issuer, got_identity.issuer)}
     for name in ("repository", "commit", "ref", "workflow", "trigger"):
         if (expected := getattr(claims, name)) is not None:
             asked[name] = (expected, getattr(got_claims, name))
     wrong = [f"{name}: expected {want}, got {got}" for name, (want, got) in asked.items() if want != got]
+    if identity.issuer != got_identity.issuer and len(wrong) == 1:
+        raise RefusedError(
+            f"another issuer than ci/release.yaml names has made this job's identity token: {wrong[0]}",
+            means="an enterprise can have an issuer of its own; everyone who verifies must name the same one",
+            next_step=f"where that is yours, write issuer: {got_identity.issuer} into ci/release.yaml",
+        )
     if wrong:
         raise RefusedError(
             f"this job would sign as somebody else: {'; '.join(wrong)}",
