@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -140,6 +141,44 @@ def test_it_logs_in_as_the_registry_client_does(
         subject = Subject(repository=Repository(f"{server.host}/app"), digest=IMAGE)
         assert Registry(plain_http=(server.host,)).head(str(subject)) == digest
         assert COSIGN.accepted(subject) == {SIGNATURE}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [
+        ("{", "parsing config file"),
+        ('{"credsStore": "absent"}', "docker-credential-absent"),
+        ('{"auths": {"HOST": {"auth": "%"}}}', "parsing config file"),
+    ],
+)
+def test_a_docker_configuration_that_cannot_be_used_is_no_refusal(
+    holding: Holding, tmp_path: Path, configuration: str, words: str
+) -> None:
+    subject = holding("signature")
+    (tmp_path / "config.json").write_text(configuration.replace("HOST", subject.repository.host))
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)}
+    with pytest.raises(OutsideError, match="could not look at") as caught:
+        replace(COSIGN, env=env).accepted(subject)
+    assert words in caught.value.means
+    assert not caught.value.again
+
+
+def test_a_trust_root_that_cannot_be_read_is_no_refusal(holding: Holding, tmp_path: Path) -> None:
+    with pytest.raises(OutsideError, match="could not look at") as caught:
+        replace(COSIGN, trusted_root=tmp_path / "absent").accepted(holding("signature"))
+    assert "trusted root" in caught.value.means
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "UNAUTHORIZED"), (403, "DENIED"), (400, "UNSUPPORTED")])
+def test_a_registrys_error_is_no_refusal(status: int, code: str) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/v2/":
+            return Reply()
+        return replace(told({"errors": [{"code": code, "message": "no"}]}), status=status)
+
+    with serving(answer) as server, pytest.raises(OutsideError, match="could not look at") as caught:
+        COSIGN.accepted(Subject(repository=Repository(f"{server.host}/app"), digest=IMAGE))
+    assert code in caught.value.means
 
 
 def test_a_registry_that_lets_nobody_in_was_not_looked_at(holding: Holding) -> None:

@@ -49,8 +49,9 @@ def parse_yaml(text: str, path: Path, kind: type[T], *, check: Check[T] | None =
 
 def _composed(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
     """Return the tree, which knows its lines, and its value."""
-    loader, root = _LOADER(text), None
+    loader, root = None, None
     try:
+        loader = _LOADER(text)
         root = loader.get_single_node()
         # Before merged keys (<<) are put beside a mapping's own, which may be the same.
         if found := list(repeated_keys(root)):
@@ -65,7 +66,8 @@ def _composed(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
         found = list(unreadable(root)) or [Problem((), f"cannot be read: {err}")]
         raise _error(path, found, Lines(root)) from err
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _error(path: Path, found: Sequence[Problem], lines: Lines) -> UsageError:

@@ -19,6 +19,7 @@ from sealift.model.names import Text
 Step = str | int
 Place = tuple[Step, ...]
 
+_MERGE = "tag:yaml.org,2002:merge"
 _NAMES: dict[type, str] = {
     str: "text",
     bool: "true or false",
@@ -93,7 +94,9 @@ def repeated_keys(root: yaml.Node | None) -> Iterator[Problem]:
             continue
         first: dict[str, int] = {}
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in first:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            if key.value in first:
                 words = f"the key is there twice, first in line {first[key.value]}"
                 yield Problem((*place, key.value), words, "keep one of the two")
             first.setdefault(key.value, key.start_mark.line + 1)

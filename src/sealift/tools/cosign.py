@@ -20,15 +20,47 @@ from sealift.tools.sigstore_token import SECRETS
 # cosign must log in as the registry client does.
 _HELD_BACK = re.compile(r"(?:COSIGN|SIGSTORE|TUF|REKOR|FULCIO)_.*|GODEBUG")
 
-# What go-containerregistry and Go's network say when no answer came, and when one came that will stay: a
-# server that lets nobody in, a certificate that is not believed. cosign also answers "no signatures found"
-# when the Referrers API fails, so an absence that only cosign reports is no proof of one.
-_OUTSIDE = re.compile(
-    r"unexpected status code (?:408|425|429|5\d\d)|dial tcp|i/o timeout|connection re(?:fused|set)"
-    r"|broken pipe|no such host|context deadline exceeded|TLS handshake|: EOF\b|unexpected EOF|malformed HTTP"
-    r"|timeout awaiting response|Client\.Timeout exceeded"
+# How cosign begins when it has looked and refused: https://github.com/sigstore/cosign, pkg/cosign/verify.go.
+# It says "no signatures found" when the Referrers API fails, so an absence that only cosign reports is no
+# proof of one. Everything else that it says, about its own settings or its machine, is no refusal.
+_REFUSED = re.compile(
+    r"no matching (?:attestations|signatures)|no signatures found|no valid bundles|image tag not found"
+    r"|none of the (?:attestations matched|expected identities)|no certificate found on signature"
+    r"|expected GitHub Workflow \w+ not found|cert verification failed|certificate (?:\w+ )*expired"
+    r"|invalid (?:certificate|signature|payloadType|or missing)"
+    r"|x509: certificate|(?:(?:GET|HEAD) \S+ )?(?:unexpected status code 404|MANIFEST_UNKNOWN|NAME_UNKNOWN)"
 )
-_CLOSED = re.compile(r"unexpected status code (?:401|403)|tls: failed to verify certificate")
+_REFUSING_STATUS = frozenset({10, 11, 12, 13})
+# What go-containerregistry and Go's network say when no answer came, or one that may be another next time.
+_OUTSIDE = re.compile(
+    r"status code:? (?:408|425|429|5\d\d)|dial tcp|i/o timeout|connection re(?:fused|set)"
+    r"|broken pipe|no such host|context deadline exceeded|TLS handshake|: EOF\b|unexpected EOF|malformed HTTP"
+    r"|timeout awaiting response|Client\.Timeout exceeded|tuf refresh failed"
+    # The registry's own words, of which only the two below are about who asks.
+    r"|(?:GET|HEAD|POST) \S+: (?!MANIFEST_UNKNOWN|NAME_UNKNOWN|unexpected status code)[A-Z_]+:"
+)
+# A server that lets nobody in, a certificate that is not believed: the same when it is asked again.
+_CLOSED = re.compile(
+    r"unexpected status code (?:401|403)|tls: failed to verify certificate|\S+: (?:UNAUTHORIZED|DENIED):"
+)
+# What keeps cosign from looking on this machine, what that means, and what helps.
+_HERE = (
+    (
+        re.compile(r"getting credentials|parsing config file|docker-credential-"),
+        "docker's configuration, which says who logs in to the registry, cannot be used",
+        "correct config.json in $DOCKER_CONFIG, else in ~/.docker; or log in again: docker login",
+    ),
+    (
+        re.compile(r"unknown (?:shorthand )?(?:flag|command)"),
+        "it is another version than this was written for",
+        "sealift doctor",
+    ),
+    (
+        re.compile(r"no space left|read-only file system|permission denied|cannot allocate|too many open"),
+        "this machine, and not the signature, is the trouble",
+        "correct that, then run again",
+    ),
+)
 
 # What a signature calls itself: in a bundle, and in the form before, which distroless' makers may use.
 BUNDLED_SIGNATURE = frozenset[str]({PredicateType.SIGNATURE})
@@ -80,9 +112,14 @@ class Cosign:
         failed, said = ProgramFailedError(done), _words(done)
         if proxy := network.blamed(f"cosign {verb} could not look at {subject}", said, self.env):
             raise proxy from failed
+        refused = _REFUSED.match(said) is not None or done.returncode in _REFUSING_STATUS
+        here = None if refused else next((row for row in _HERE if row[0].search(said)), None)
+        closed = _CLOSED.search(said) is not None
         # One that was killed has not refused.
-        if (closed := _CLOSED.search(said)) or _OUTSIDE.search(said) or done.returncode < 0:
-            raise _not_looked(verb, subject, said, again=closed is None) from failed
+        outside = done.returncode < 0 or (_OUTSIDE.search(said) is not None and here is None)
+        if closed or outside or not refused:
+            again = outside and not closed
+            raise _not_looked(verb, subject, said, again=again, here=here) from failed
         raise RefusedError(f"cosign {verb} refused {subject}", means=said) from failed
 
     def _trust(self) -> tuple[str, ...]:
@@ -110,9 +147,19 @@ class Cosign:
         )
 
 
-def _not_looked(verb: str, subject: Subject, said: str, *, again: bool) -> OutsideError:
+def _not_looked(
+    verb: str, subject: Subject, said: str, *, again: bool, here: tuple[object, str, str] | None = None
+) -> OutsideError:
+    _, means, next_step = here or (
+        None,
+        "",
+        "run again" if again else "correct what it names",
+    )
     return OutsideError(
-        f"cosign {verb} could not look at {subject}", means=said, next_step="run again", again=again
+        f"cosign {verb} could not look at {subject}",
+        means=f"{means}: {said}" if means else said,
+        next_step=next_step,
+        again=again,
     )
 
 
@@ -143,7 +190,12 @@ def _listed(types: Collection[str]) -> str:
 
 
 def _words(done: Completed) -> str:
-    """Return the last thing cosign said, without the words it puts before every error."""
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    last = lines[-1] if lines else f"status {done.returncode}"
-    return last.removeprefix("error during command execution: ").strip()
+    """Return the error that cosign ended with: all of its lines, without the words before every one.
+
+    What comes without those words is the last thing that it said.
+    """
+    _, marked, error = done.stderr.rpartition("error during command execution: ")
+    lines = [line.strip() for line in (error if marked else done.stderr).splitlines() if line.strip()]
+    if not lines:
+        return f"status {done.returncode}"
+    return "; ".join(dict.fromkeys(lines)) if marked else lines[-1].removeprefix("Error: ")

@@ -213,8 +213,66 @@ def test_one_that_does_not_end_has_not_refused(monkeypatch: pytest.MonkeyPatch) 
     assert (caught.value.again, caught.value.means) == (True, "cosign did not end within 300 seconds")
 
 
-def test_silence_is_told_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_told_by_its_status_and_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     Says(monkeypatch, 3)
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(OutsideError, match="could not look at") as caught:
         Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
-    assert caught.value.means == "status 3"
+    assert (caught.value.means, caught.value.again) == ("status 3", False)
+
+
+@pytest.mark.parametrize(
+    ("words", "again", "next_step"),
+    [
+        # https://github.com/sigstore/cosign v3.1.2, as it was met
+        ('error getting credentials - err: exec: "docker-credential-x": not found in $PATH', False, "docker"),
+        ("parsing config file (/home/me/.docker/config.json): unexpected EOF", False, "docker"),
+        ("parsing config file (/c/config.json): illegal base64 data at input byte 0", False, "docker"),
+        ("unknown flag: --trusted-root", False, "sealift doctor"),
+        ('unknown command "verfy" for "cosign"', False, "sealift doctor"),
+        ("setting trusted material: failed to read trusted root open /a: no such file", False, "correct"),
+        (
+            "setting trusted material: TUF: tuf refresh failed: expired",
+            True,
+            "run again",
+        ),
+        ("setting trusted material: mkdir /x: read-only file system", False, "correct"),
+        ("write /tmp/tuf: no space left on device", False, "correct"),
+        ("GET https://r.example/v2/a/manifests/b: UNAUTHORIZED: authentication required", False, "correct"),
+        ("GET https://r.example/v2/a/manifests/b: DENIED: requested access is denied", False, "correct"),
+        ("GET https://r.example/v2/a/manifests/b: TOOMANYREQUESTS: slow down", True, "run again"),
+        ("GET https://r.example/v2/a/manifests/b: UNKNOWN: unknown error", True, "run again"),
+        ("invalid character '<' looking for beginning of value", False, "correct"),
+        ("parsing reference: could not parse reference: localhost:1/UPPER", False, "correct"),
+        ("signal: killed", False, "correct"),
+    ],
+)
+def test_what_keeps_cosign_from_looking_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch, words: str, again: bool, next_step: str
+) -> None:
+    Says(monkeypatch, 1, err=f"Error: {words}\nerror during command execution: {words}\n")
+    with pytest.raises(OutsideError, match="could not look at") as caught:
+        Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+    assert caught.value.again is again
+    assert next_step in caught.value.next_step
+    assert words in caught.value.means
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "no matching attestations: failed to verify certificate identity: expected SAN value a, got b",
+        "no matching attestations: a\nb: connection",
+        "no matching signatures: none of the expected identities matched what was in the certificate",
+        "no valid bundles exist in registry",
+        "none of the attestations matched the predicate type: cyclonedx, found: x",
+        "cert verification failed: x509: certificate signed by unknown authority",
+        "expected GitHub Workflow SHA not found in certificate",
+        "GET https://r.example/v2/a/manifests/b: MANIFEST_UNKNOWN: manifest unknown",
+        "image tag not found: entity not found in registry",
+    ],
+)
+def test_what_cosign_names_is_a_refusal(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    Says(monkeypatch, 1, err=f"Error: {words}\nerror during command execution: {words}\n")
+    with pytest.raises(RefusedError, match="cosign verify refused") as caught:
+        Cosign(trusted_root=None, identity=WHO).verify(SUBJECT)
+    assert caught.value.means == "; ".join(words.splitlines())
