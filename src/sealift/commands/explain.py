@@ -16,7 +16,16 @@ from sealift import console
 from sealift.commands.opening import JsonOption
 from sealift.elf.facts import ElfFacts
 from sealift.elf.rootfs import Rootfs
-from sealift.elf.startup import EXEC_FORMAT, GLIBC_OF_BASES, Reason, look, why_not
+from sealift.elf.startup import (
+    EXEC_FORMAT,
+    GLIBC_OF_BASES,
+    LOADERS,
+    File,
+    Reason,
+    look,
+    needed_glibc,
+    why_not,
+)
 from sealift.errors import MissingProgramError, OutsideError, UsageError
 from sealift.model.names import Digest, Platform, Repository
 from sealift.provision.cache import cache_folder
@@ -27,7 +36,6 @@ from sealift.tools.regctl import LAYOUT, regctl
 from sealift.tools.registry import Registry
 
 NOT_STARTED = 3
-GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
 # What an engine knows an image by, without its registry: health-caretaker:latest.
 SHORT = re.compile(r"[a-z0-9][\w./-]*(:[\w.-]+)?")
 TAG_OR_DIGEST = re.compile(r"(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$")
@@ -89,7 +97,7 @@ def explain(binary: Path, base: str | None = None) -> Explained:
         linkage=facts.linkage,
         interpreter=facts.interpreter,
         needed=facts.needed,
-        notes=tuple(_notes(facts)) if against.platform is None else (),
+        notes=(*(_notes(facts) if against.platform is None else ()), *_processors(file)),
     )
 
 
@@ -193,12 +201,29 @@ def _images(layout: Layout, digest: Digest) -> Manifests:
 def _notes(facts: ElfFacts) -> Iterator[str]:
     """Say what an image would decide."""
     yield f"where the image is not for linux/{facts.arch}, it says {EXEC_FORMAT}"
-    if facts.linkage == "dynamic":
-        versions = [v for names in facts.required_versions.values() for v in names]
-        found = [(int(m[1]), int(m[2])) for v in versions if (m := GLIBC.match(v))]
-        newest = " with glibc {}.{} or newer".format(*max(found)) if found else ""
-        yield f"on distroless base, which has a loader, it needs {', '.join(facts.needed)}{newest}"
+    if facts.linkage == "dynamic" and facts.interpreter not in (None, LOADERS.get(facts.arch)):
+        yield f"no distroless base has {facts.interpreter}; --base LAYOUT looks at an image's own files"
+    elif facts.linkage == "dynamic":
+        newest = " with glibc {}.{} or newer".format(*needed) if any(needed := needed_glibc(facts)) else ""
+        needs = f"needs {', '.join(facts.needed)}{newest}" if facts.needed else "needs no library"
+        yield f"on distroless base, which has a loader, it {needs}"
         yield f"{GLIBC_OF_BASES}; --base LAYOUT looks at an image's own files"
+
+
+# What Go builds for by itself; https://go.dev/wiki/MinimumRequirements tells what the others need.
+USUAL = {"GOAMD64": "v1", "GOARM64": "v8.0", "GOPPC64": "power8", "GORISCV64": "rva20u64"}
+
+
+def _processors(file: File) -> Iterator[str]:
+    """Say which processors a program needs that not every machine of its platform has."""
+    if file.facts is not None and (level := file.facts.instruction_set) is not None:
+        yield f"it needs a processor of level {level}; on an older one: CPU ISA level is lower than required"
+    for setting, usual in USUAL.items():
+        if (chosen := file.go.get(setting, usual)) != usual:
+            yield (
+                f"it was built with {setting}={chosen}, for processors that have it; on an older one it ends "
+                f"at its start, or by an illegal instruction. {setting}={usual} runs on all"
+            )
 
 
 def _described(explained: Explained) -> str:

@@ -59,9 +59,18 @@ VERSION_IS_WEAK = 0x2
 VERSION_IS_BASE = 0x1
 
 
+# Of the note NT_GNU_PROPERTY_TYPE_0, GNU_PROPERTY_X86_ISA_1_NEEDED: a bit for each level, the first every
+# processor has. https://gitlab.com/x86-psABIs/x86-64-ABI
+PROPERTIES, X86_ISA_NEEDED, GNU = 5, 0xC0008002, b"GNU\0"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ElfFacts:
-    """One program or shared library."""
+    """One program or shared library.
+
+    ``instruction_set`` is the level that the loader demands of the processor (``x86-64-v3``), where the file
+    says that it needs more than every processor has.
+    """
 
     arch: str
     bits: int
@@ -74,6 +83,7 @@ class ElfFacts:
     soname: str | None = None
     required_versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     defined_versions: tuple[str, ...] = ()
+    instruction_set: str | None = None
 
     @property
     def linkage(self) -> Literal["static", "dynamic"]:
@@ -170,7 +180,33 @@ def _facts(elf: ELFFile, name: str) -> ElfFacts:
         soname=next(iter(table.strings("DT_SONAME")), None),
         required_versions=table.required_versions(),
         defined_versions=table.defined_versions(),
+        instruction_set=_instruction_set(elf),
     )
+
+
+def _instruction_set(elf: ELFFile) -> str | None:
+    order: Literal["little", "big"] = "little" if elf.little_endian else "big"
+    levels = 0
+    for segment in elf.iter_segments("PT_NOTE"):
+        data, align = segment.data(), max(4, segment["p_align"])
+        at = 0
+        while at + 12 <= len(data):
+            name, size, kind = (int.from_bytes(data[at + n : at + n + 4], order) for n in (0, 4, 8))
+            start = at + 12 + -(-name // 4) * 4
+            if kind == PROPERTIES and data[at + 12 : at + 12 + name] == GNU:
+                levels |= _needed_levels(data[start : start + size], elf.elfclass // 8, order)
+            at = -(-(start + size) // align) * align
+    return f"x86-64-v{levels.bit_length()}" if levels > 1 else None
+
+
+def _needed_levels(properties: bytes, align: int, order: Literal["little", "big"]) -> int:
+    at = levels = 0
+    while at + 8 <= len(properties):
+        kind, size = (int.from_bytes(properties[at + n : at + n + 4], order) for n in (0, 4))
+        if kind == X86_ISA_NEEDED:
+            levels |= int.from_bytes(properties[at + 8 : at + 8 + size], order)
+        at += 8 + -(-size // align) * align
+    return levels
 
 
 def _folders(paths: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from sealift.commands import explain
 from sealift.elf.facts import read_elf
+from sealift.elf.startup import look
 from sealift.errors import MissingProgramError, OutsideError, SealiftError, UsageError
 from sealift.model.names import Digest, Platform
 from sealift.rehearsal.oci_writer import LayerTar, writing
@@ -23,6 +24,7 @@ from sealift.tools.engine import Engine
 from sealift.tools.layout import Manifests
 from sealift.tools.registry import Registry
 from tests.unit.elf.assets import asset
+from tests.unit.elf.test_startup import build_info, loaded_by
 
 AMD64, ARM64 = Platform("linux/amd64"), Platform("linux/arm64")
 LIBRARIES: Mapping[Platform, Mapping[str, bytes]] = {
@@ -245,3 +247,27 @@ def test_a_registry_that_does_not_answer_is_an_error_of_the_outside(
         run(binary(tmp_path, "static"), "--base", "localhost:5000/base:1")
     assert (raised.value.means, raised.value.again) == ("no such host", False)
     assert "an image of the engine here" in raised.value.next_step
+
+
+def test_the_levels_that_a_program_needs_are_notes(tmp_path: Path, base: Path) -> None:
+    path = tmp_path / "service"
+    path.write_bytes(asset("static") + build_info(GOAMD64="v3", GOARM64="v8.0"))
+    path.chmod(0o755)
+    told = explain.explain(path, str(base))
+    assert told.starts
+    (note,) = told.notes
+    assert note.startswith("it was built with GOAMD64=v3")
+    assert "GOAMD64=v1 runs on all" in note
+    file = look(path)
+    assert file.facts is not None
+    level = replace(file, facts=replace(file.facts, instruction_set="x86-64-v3"), go={})
+    (note,) = explain._processors(level)
+    assert note.startswith("it needs a processor of level x86-64-v3")
+
+
+def test_no_base_is_named_for_a_loader_that_none_has(tmp_path: Path) -> None:
+    path = tmp_path / "service"
+    path.write_bytes(loaded_by("/nix/store/a/ld.so"))
+    told = "\n".join(explain.lines(explain.explain(path)))
+    assert "no distroless base has /nix/store/a/ld.so" in told
+    assert "on distroless base" not in told

@@ -1,0 +1,40 @@
+"""With which settings Go built a program, as Go's linker wrote them into it; nothing is started.
+
+The form is that of debug/buildinfo since Go 1.18: https://go.dev/src/debug/buildinfo/buildinfo.go
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+MAGIC = b"\xff Go buildinf:"
+# After the magic: the size of a pointer, flags, and zeros up to this offset.
+_STRINGS, _INLINE = 32, 2
+_SETTING = re.compile(r"^build\t([^=\t\n]+)=(.*)$", re.MULTILINE)
+
+
+def build_settings(data: bytes) -> Mapping[str, str]:
+    """Return settings such as GOAMD64; nothing for a program that Go did not build, or an older Go."""
+    at = data.find(MAGIC)
+    while at >= 0:
+        if len(data) > at + _STRINGS and data[at + len(MAGIC) + 1] & _INLINE:
+            _version, end = _string(data, at + _STRINGS)
+            modules, _ = _string(data, end)
+            # 16 bytes of a mark stand before and after it.
+            text = modules[16:-16].decode(errors="replace")
+            if found := dict(_SETTING.findall(text)):
+                return {name: value.strip('"') for name, value in found.items()}
+        at = data.find(MAGIC, at + 1)
+    return {}
+
+
+def _string(data: bytes, at: int) -> tuple[bytes, int]:
+    """Read a string after its length, and return where it ends."""
+    length = shift = 0
+    while at < len(data):
+        byte = data[at]
+        at, length, shift = at + 1, length | (byte & 0x7F) << shift, shift + 7
+        if not byte & 0x80:
+            break
+    return data[at : at + length], at + length
