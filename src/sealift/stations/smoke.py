@@ -11,11 +11,12 @@ from sealift.model.evidence import Built, Smoked
 from sealift.model.names import Digest, Platform
 from sealift.model.plan import Cell, Plan
 from sealift.model.world import Base
+from sealift.process import ProgramFailedError
 from sealift.services.ports import free_ports
 from sealift.services.service import status_of
 from sealift.services.supervised import Supervised
 from sealift.stations.gate import Looks
-from sealift.tools.engine import Engine
+from sealift.tools.engine import Engine, cannot_start
 
 HEALTH_PORT = 8080
 METRICS_PORT = 9091
@@ -60,7 +61,13 @@ def _look_service(
     with free_ports(2) as held:
         health, metrics = held.release()
     begin = time.monotonic()
-    engine.start_whole(image, platform, name, {HEALTH_PORT: health, METRICS_PORT: metrics})
+    try:
+        engine.start_whole(image, platform, name, {HEALTH_PORT: health, METRICS_PORT: metrics})
+    except ProgramFailedError as error:
+        if (why := cannot_start(error)) is None:
+            raise
+        looks.refused(f"{engine.name} cannot start it: {why}")
+        return "", 0, 0
     for path, port in (("/healthz", health), ("/readyz", health), ("/metrics", metrics)):
         answer = ask(port, path, begin + plan.config.gates.start_seconds)
         looks.equal(path, expected=200, got=answer)

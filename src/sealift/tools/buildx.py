@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift import process
-from sealift.errors import OutsideError
+from sealift.errors import OutsideError, UsageError
 from sealift.model.names import Digest, Platform
 from sealift.network import child_env
 from sealift.places import csv_field, linked
@@ -36,6 +36,30 @@ class OciLayout:
     digest: Digest
 
 
+# What BuildKit says of a Dockerfile, of what it copies, and of what it runs.
+_DOCKERFILE = re.compile(
+    r"did not complete successfully|dockerfile parse error|failed to read dockerfile"
+    r"|Dockerfile cannot be empty|failed to compute cache key|failed to calculate checksum|failed to parse"
+    r"|unknown instruction|target stage|stage name|base name|circular dependency"
+    r"|no match for platform in manifest|\blstat "
+)
+
+
+# Before that, who says it: BuildKit, or buildx of the files that it was to send.
+_SOLVING = re.compile(r"ERROR: (?:failed to (?:solve|build)|resolve |unable to prepare context)")
+
+
+class DockerfileError(process.ProgramFailedError):
+    """A Dockerfile that cannot be built as it is: another try gives the same."""
+
+    exit_code = UsageError.exit_code
+
+    def __init__(self, done: process.Completed, dockerfile: Path | str) -> None:
+        super().__init__(done)
+        self.means = f"{dockerfile}, or what it copies or runs, is wrong: nothing outside failed"
+        self.next_step = f"look at the last step above, and correct {dockerfile}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
     """One build. ``contexts`` replaces stages and images by name; ``epoch`` is every file's time, in seconds.
@@ -60,8 +84,8 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
     """Build into the folder ``output``, which must not exist: BuildKit would add to it.
 
     No attestation goes into the index: its time stamps would make each build a new digest. Raises
-    ProgramFailedError where the build fails, and another OutsideError where the builder is not reached or
-    cannot answer now.
+    DockerfileError where the Dockerfile is wrong, ProgramFailedError where the build fails otherwise, and
+    another OutsideError where the builder is not reached or cannot answer now.
     """
     env, options = child_env(env), list[str]()
     for key, value in sorted(request.arguments.items()):
@@ -84,7 +108,7 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
             check=False,
         )
     if done.returncode != 0:
-        raise _failure(done, request.builder)
+        raise _failure(done, request.builder, request.dockerfile.name)
 
 
 def _place(context: Path | OciLayout, stack: ExitStack) -> str:
@@ -94,10 +118,12 @@ def _place(context: Path | OciLayout, stack: ExitStack) -> str:
     return f"oci-layout://{stack.enter_context(linked(context.folder))}@{context.digest}"
 
 
-def _failure(done: process.Completed, builder: str) -> OutsideError:
+def _failure(done: process.Completed, builder: str, dockerfile: str = "the Dockerfile") -> OutsideError:
     failed, last = process.ProgramFailedError(done), _last_word(done.stderr)
     if not last.startswith("ERROR:"):
         return failed
+    if _SOLVING.match(last) and _DOCKERFILE.search(last):
+        return DockerfileError(done, dockerfile)
     if _UNREACHED.search(last):
         happened, means = "cannot be reached", "BuildKit is not there, or went away during the build"
     elif _NO_ANSWER.search(last):

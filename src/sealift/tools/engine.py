@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,14 @@ HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
 SETSID, FLOCK = "/usr/bin/setsid", "/usr/bin/flock"
 # podman takes a run root of 50 characters at most, which is the store's "run".
 _LONGEST_STORE = 50 - len("/run")
+
+# How a runtime says that the program of an image cannot be started, through docker and through podman; every
+# other error of theirs is the engine's or the machine's.
+_CANNOT_START = re.compile(
+    r'exec: "[^"]*": (?:stat [^:]*: )?(?:no such file or directory|permission denied|is a directory'
+    r"|executable file (?:`[^`]*` )?not found)|exec format error|executable file `[^`]*` not found"
+    r"|no command or entrypoint provided|[Nn]o command specified"
+)
 
 WAYS = """
     Debian's docker:  sudo apt-get install -y docker.io && sudo service docker start
@@ -170,6 +179,12 @@ class Engine:
     @property
     def _lock(self) -> Path:
         return self.locks / f"{self.name}.storage"
+
+
+def cannot_start(error: process.ProgramFailedError) -> str | None:
+    """Return why an image's own program could not be started; None where the engine is the cause."""
+    lines = (line.strip() for line in error.done.stderr.splitlines())
+    return next((line for line in lines if _CANNOT_START.search(line)), None)
 
 
 def find(locks: Path, *, store: Path | None = None) -> Engine:

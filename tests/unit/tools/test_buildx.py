@@ -9,7 +9,7 @@ import pytest
 
 from sealift.errors import OutsideError
 from sealift.process import Completed, ProgramFailedError
-from sealift.tools.buildx import BuildRequest, _failure, build
+from sealift.tools.buildx import BuildRequest, DockerfileError, _failure, build
 
 
 def failure(*lines: str) -> OutsideError:
@@ -111,3 +111,43 @@ def test_buildx_starts_no_git_and_adds_no_label_of_its_own(
         "PATH": "/bin",
         "SOURCE_DATE_EPOCH": "1",
     }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'failed to solve: process "/bin/sh -c go build" did not complete successfully: exit code: 1',
+        "failed to build: failed to solve: dockerfile parse error on line 3: unknown instruction: FORM",
+        "failed to build: failed to solve: failed to read dockerfile: open Dockerfile: no such file",
+        'failed to solve: failed to compute cache key: failed to calculate checksum: "/absent": not found',
+        "failed to build: failed to solve: base name (${SUITE}) should not be blank",
+        'failed to build: failed to solve: failed to parse stage name "Base:": invalid reference format',
+        'failed to build: failed to solve: target stage "x" could not be found',
+        "failed to build: failed to solve: x: no match for platform in manifest: not found",
+        "failed to build: resolve : lstat docker: no such file or directory",
+    ],
+)
+def test_a_dockerfile_that_is_wrong_is_no_failure_of_the_world(words: str) -> None:
+    error = failure("#5 [2/2] COPY absent /", f"ERROR: {words}")
+    assert isinstance(error, DockerfileError)
+    assert (error.exit_code, error.again) == (2, False)
+    assert words in str(error)
+    assert "the Dockerfile" in error.next_step
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "failed to build: failed to solve: write /var/lib/buildkit/x: no space left on device",
+        "failed to build: Unauthenticated: no",
+        "failed to solve: docker.io/docker/dockerfile:1: dial tcp: i/o timeout",
+        'no builder "ours" found',
+    ],
+)
+def test_what_is_not_the_dockerfiles_fault_is_not_called_that(words: str) -> None:
+    assert not isinstance(failure(f"ERROR: {words}"), DockerfileError)
+
+
+def test_a_step_that_speaks_of_the_network_is_still_the_dockerfiles() -> None:
+    words = 'failed to solve: process "curl" did not complete successfully: dial tcp: connection refused'
+    assert isinstance(failure(f"ERROR: {words}"), DockerfileError)
