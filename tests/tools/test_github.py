@@ -406,6 +406,29 @@ def test_latest_never_goes_back(stand_in: StandIn, assets: dict[str, Path]) -> N
     assert github.latest_tag() == "v1.3.0"
 
 
+@pytest.mark.parametrize("stand_in", [("--tag", f"web9={OTHER}")], indirect=True)
+def test_latest_is_left_to_another_component_where_that_is_asked_for(
+    stand_in: StandIn, assets: dict[str, Path]
+) -> None:
+    github = stand_in.client()
+    other = publish(github, drafted(github, assets, tag="web9", commit=OTHER))
+    assert (github.latest_tag(), other.note) == ("web9", "")
+    assert publish(github, drafted(github, assets), latest=False).note == ""
+    assert github.latest_tag() == "web9"
+
+
+@pytest.mark.parametrize("stand_in", [("--tag", f"web9={OTHER}")], indirect=True)
+def test_taking_the_place_of_another_component_is_said(stand_in: StandIn, assets: dict[str, Path]) -> None:
+    github = stand_in.client()
+    publish(github, drafted(github, assets, tag="web9", commit=OTHER))
+    published = publish(github, drafted(github, assets))
+    assert github.latest_tag() == TAG
+    assert published.note.startswith(
+        f"GitHub's latest release was web9, which is no version, and is {TAG} now"
+    )
+    assert "github_latest: false" in published.note
+
+
 def test_a_draft_on_a_later_page_is_found(stand_in: StandIn) -> None:
     github = stand_in.client()
     first = github.create_draft(TAG, COMMIT, "t", "b", prerelease=False)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sealift.errors import UsageError
 from sealift.model import bases, config
 from sealift.model.names import Digest, Version
 from sealift.model.plan import Plan
-from sealift.production import only_in_actions, outside
+from sealift.production import SECRETS, only_in_actions, outside
+from sealift.stations.assets import notes
+from sealift.stations.image import labels
 from sealift.tools.sigstore_token import SECRETS
 from tests.conftest import ROOT
+from tests.unit.stations.things import built
 
 PLAN = Plan(
     version=Version.parse("1.2.3"),
@@ -39,6 +43,39 @@ def test_a_fork_is_refused() -> None:
 
 def test_the_repository_itself_may() -> None:
     only_in_actions(PLAN, ACTIONS)
+    only_in_actions(PLAN, ACTIONS | {"GITHUB_SERVER_URL": "https://github.com"})
+
+
+def configured(*lines: str) -> Plan:
+    """Plan the same release with more settings."""
+    text = "\n".join([(ROOT / "ci" / "release.yaml").read_text(), *lines, ""])
+    return msgspec.structs.replace(PLAN, config=config.parse(text, Path("release.yaml")))
+
+
+def test_a_job_on_another_github_is_refused_with_the_setting() -> None:
+    there = ACTIONS | {"GITHUB_SERVER_URL": "https://git.acme.test"}
+    with pytest.raises(UsageError, match=r"this job runs on https://git\.acme\.test") as refused:
+        only_in_actions(PLAN, there)
+    assert refused.value.next_step == "write github: git.acme.test into ci/release.yaml"
+    only_in_actions(configured("github: git.acme.test"), there)
+    with pytest.raises(UsageError, match=r"releases from https://git\.acme\.test"):
+        only_in_actions(
+            configured("github: git.acme.test"), ACTIONS | {"GITHUB_SERVER_URL": "https://github.com"}
+        )
+
+
+def test_an_enterprises_host_and_issuer_are_in_everything_that_names_them() -> None:
+    world = outside(configured("github: git.acme.test"))
+    assert world.sigstore.identity.san.startswith("https://git.acme.test/sealift/sealift/.github/workflows/")
+    assert world.sigstore.identity.issuer == "https://git.acme.test/_services/token"
+    assert world.github.api == "https://git.acme.test/api/v3"
+    plan = configured("issuer: https://token.actions.githubusercontent.com/acme")
+    assert outside(plan).sigstore.identity.issuer == "https://token.actions.githubusercontent.com/acme"
+    assert outside(plan).github.api == "https://api.github.com"
+    text = notes(plan, {"static": built("static")}, outside(plan))
+    assert "--certificate-oidc-issuer https://token.actions.githubusercontent.com/acme" in text
+    own = configured("github: git.acme.test")
+    assert labels(own)["org.opencontainers.image.source"] == "https://git.acme.test/sealift/sealift"
 
 
 def test_a_desk_may_look_and_finds_nothing_to_sign_with(monkeypatch: pytest.MonkeyPatch) -> None:

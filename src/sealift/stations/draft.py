@@ -49,13 +49,14 @@ class Added:
 
 
 class PublishedRelease(Strict, frozen=True, kw_only=True):
-    """A published release; ``made`` tells whether this run published it."""
+    """A published release; ``made`` tells whether this run published it, ``note`` whose place it took."""
 
     tag: str
     release_id: int
     url: str
     immutable: bool
     made: bool
+    note: str = ""
 
 
 def draft(
@@ -128,10 +129,11 @@ def publish(
     ``latest`` tells whether it may become the one that GitHub shows as the repository's latest.
     """
     added = added or Added()
-    release = look(github, state)
+    release, note = look(github, state), ""
     if release.draft:
+        moves, note = _moves_latest(github, state) if latest else (False, "")
         added.published.add(release.id)
-        github.publish(release, make_latest=latest and _moves_latest(github, state))
+        github.publish(release, make_latest=moves)
         release = github.get_release(release.id)
         _as_built(github, release, state.assets, state.ids)
         if release.draft:
@@ -142,6 +144,7 @@ def publish(
         url=release.url,
         immutable=release.immutable,
         made=release.id in added.published,
+        note=note,
     )
 
 
@@ -240,13 +243,19 @@ def _is(github: GitHub, asset: Asset, digest: Digest) -> bool:
     return asset.uploaded and Digest.of(github.download(asset)) == digest
 
 
-def _moves_latest(github: GitHub, state: DraftState) -> bool:
-    """Move GitHub's own ``latest`` only forward: a backport must not become it."""
+def _moves_latest(github: GitHub, state: DraftState) -> tuple[bool, str]:
+    """Move GitHub's own ``latest`` only forward: a backport must not become it.
+
+    Returns also what is to be said where it was another component's.
+    """
     if state.prerelease:
-        return False
+        return False, ""
     latest = github.latest_tag()
     try:
-        return latest is None or not Version.parse(state.tag) < Version.parse(latest)
+        return latest is None or not Version.parse(state.tag) < Version.parse(latest), ""
     except UsageError:
         # A release that was not made here has a name of its own; it is not newer than a version.
-        return True
+        return True, (
+            f"GitHub's latest release was {latest}, which is no version, and is {state.tag} now; "
+            "github_latest: false in ci/release.yaml leaves it to the components that share the repository"
+        )

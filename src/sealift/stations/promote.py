@@ -77,7 +77,7 @@ def decide(
         looks.refused(f"{repository.tagged(version_tag)} already names {named}, not {digest}")
         return ()
     moves = [Move(repository=repository, tag=version_tag, digest=digest, before=named)]
-    for tag in plan.version.moving_tags:
+    for tag in plan.moving_tags:
         newest, foreign = newest_released(plan, repository, tag, tags, registry)
         for other in foreign:
             looks.passed(f"{repository.tagged(other.version_tag)} was not released here; {tag} may move")
@@ -155,5 +155,7 @@ def promoted(
     tags: dict[str, tuple[Tag, ...]] = {}
     for move in moves:
         tags[move.repository] = (*tags.get(move.repository, ()), move.tag)
+    if release.note:
+        looks.passed(release.note)
     gates = looks.done(means="a tag does not name what was released", next_step="sealift status")
     return Promoted(gates=gates, tags=tags, release_url=release.url, put=tuple(put), published=release.made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -252,3 +253,17 @@ def test_nobody_makes_a_verified_by_hand(tmp_path: Path) -> None:
         empty._subjects = ()
     with pytest.raises(DefectError, match="written to a file"), (tmp_path / "proof").open("wb") as file:
         pickle.dump(empty, file)
+
+
+def test_only_the_tags_of_the_plan_are_moved() -> None:
+    looks = Looks("promote", "1.2.3")
+    for moved in ((), (Tag("1.2"),)):
+        chosen = plan("1.2.3", moving_tags=moved)
+        moves = decide(chosen, REPOSITORY, NEW, Shelves(), looks)
+        assert [move.tag for move in moves] == ["1.2.3", *moved]
+
+
+def test_a_release_that_took_anothers_place_says_so() -> None:
+    release = msgspec.structs.replace(RELEASE, note="GitHub's latest release was web-v9")
+    done = promoted(Looks("promote", "1.2.3"), (), (), release)
+    assert [gate.detail for gate in done.gates] == ["GitHub's latest release was web-v9"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -78,3 +79,23 @@ def test_a_token_of_somebody_else_signs_nothing(
     told[claim] = "another"
     with pytest.raises(RefusedError, match=words):
         token_of(OURS, CLAIMS)
+
+
+def test_an_issuer_of_its_own_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = claims_of_a_run() | {"iss": f"{OURS.issuer}/acme"}
+    monkeypatch.setattr(sigstore_token, "ambient_token", lambda _env: jwt.encode(told, "x" * 32))
+    with pytest.raises(RefusedError, match=r"another issuer than ci/release\.yaml names") as caught:
+        token_of(OURS, CLAIMS)
+    assert f"issuer: {OURS.issuer}/acme into ci/release.yaml" in caught.value.next_step
+    assert token_of(replace(OURS, issuer=f"{OURS.issuer}/acme"), CLAIMS)
+    told["sha"] = "another"
+    with pytest.raises(RefusedError, match="would sign as somebody else") as caught:
+        token_of(OURS, CLAIMS)
+    assert "ci/release.yaml" not in caught.value.next_step
+
+
+def test_a_token_of_an_enterprises_own_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sigstore_token, "ambient_token", lambda _env: jwt.encode(claims_of_a_run(), "x" * 32))
+    there = replace(OURS, san=OURS.san.replace("github.com", "git.acme.test:8443"))
+    assert token_of(there, CLAIMS)
+    assert signatory(token_of(there, CLAIMS), "https://git.acme.test:8443") == (there, CLAIMS)
