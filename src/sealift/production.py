@@ -89,7 +89,7 @@ def outside(plan: Plan) -> World:
             token_env={},
         ),
         github=GitHubWorld(
-            api=plan.config.github.api, token_file=None, between_requests=0.25, between_writes=1.0
+            api=plan.config.host.api, token_file=None, between_requests=0.25, between_writes=1.0
         ),
         bases={},
         advisories=nowhere,
@@ -108,10 +108,10 @@ def only_in_actions(plan: Plan, env: Mapping[str, str]) -> None:
             means="the release's identity is a workflow's, and a desk has none",
             next_step=f"git push origin {plan.version.git_tag}; here, rehearse: sealift release",
         )
-    server = env.get("GITHUB_SERVER_URL", plan.config.github.url)
-    if server.rstrip("/") != plan.config.github.url:
+    server = env.get("GITHUB_SERVER_URL", plan.config.host.url)
+    if server.rstrip("/") != plan.config.host.url:
         raise UsageError(
-            f"this job runs on {server}; ci/release.yaml releases from {plan.config.github.url}",
+            f"this job runs on {server}; ci/release.yaml releases from {plan.config.host.url}",
             means="the release's identity, its page and its source would be of another GitHub",
             next_step=f"write github: {server.rstrip('/').removeprefix('https://')} into ci/release.yaml",
         )

@@ -13,6 +13,7 @@ from sealift.errors import UsageError
 from sealift.model import evidence
 from sealift.model.config import Config
 from sealift.model.exceptions import Exception_
+from sealift.model.names import Text
 from sealift.model.plan import Plan
 from sealift.report.collect import Report
 
@@ -48,6 +49,9 @@ def command(
     console.result(json.dumps(schemas if name is None else schemas[name], indent=2))
 
 
-def _text(_kind: type) -> dict[str, Any]:
+def _text(kind: type) -> dict[str, Any]:
     # Digest, Version and their like are written as text.
-    return {"type": "string"}
+    said = {"type": "string"}
+    if issubclass(kind, Text):
+        said["description"] = f"a {kind.kind}; for example {kind.example}"
+    return said

@@ -15,6 +15,7 @@ from sealift.errors import UsageError
 from sealift.model.codec import publish
 from sealift.model.config import Strict
 from sealift.model.names import Digest, Repository, Tag
+from sealift.model.settings import PlainLine
 from sealift.model.statements import Identity
 from sealift.model.yamlfile import load_yaml
 
@@ -33,8 +34,8 @@ class LockedBase(Strict, frozen=True, kw_only=True):
     """One base's index, whose signature was verified on ``date``."""
 
     digest: Digest
-    identity: str
-    issuer: str
+    identity: PlainLine
+    issuer: PlainLine
     date: date
 
 
@@ -43,9 +44,7 @@ Lock = dict[str, dict[str, LockedBase]]
 
 def load(path: Path) -> Lock:
     """Read the file; one without entries is an empty lock."""
-    if not path.exists() or yaml.safe_load(path.read_text(encoding="utf-8")) is None:
-        return {}
-    return load_yaml(path, Lock)
+    return load_yaml(path, Lock) if path.exists() else {}
 
 
 def save(path: Path, lock: Lock) -> None:

@@ -23,6 +23,7 @@ from sealift.model.settings import (
     RepositoryPath,
     ServiceName,
     Source,
+    Suite,
     UserIds,
     VariantName,
 )
@@ -93,7 +94,8 @@ class Gates(Strict, frozen=True, kw_only=True):
 class Config(Strict, frozen=True, kw_only=True):
     """Everything ``ci/release.yaml`` says.
 
-    ``issuer`` is who issues the workflow's identity tokens, None the one of the host ``github``;
+    ``github`` is the host, None the public one; ``issuer`` is who issues the workflow's identity tokens, None
+    the one of the host;
     ``github_latest`` tells whether a published release may become the repository's latest one.
     """
 
@@ -101,25 +103,30 @@ class Config(Strict, frozen=True, kw_only=True):
     source: Source
     registry: RegistryName
     go: GoBuild
-    suite: Literal["debian12", "debian13"]
+    suite: Suite
     platforms: Annotated[tuple[Platform, ...], msgspec.Meta(min_length=1)]
     variants: Annotated[dict[VariantName, Variant], msgspec.Meta(min_length=1)]
     image: ImageConfig
     gates: Gates
     moving_tags: tuple[MovingTag, ...] = MOVING_TAGS
-    github: GitHubHost = GitHubHost(GITHUB)
+    github: GitHubHost | None = None
     github_latest: bool = True
     issuer: IssuerUrl | None = None
 
     @property
+    def host(self) -> GitHubHost:
+        """The GitHub that has the source."""
+        return self.github or GitHubHost(GITHUB)
+
+    @property
     def source_url(self) -> str:
         """Where the source is on GitHub."""
-        return f"{self.github.url}/{self.source}"
+        return f"{self.host.url}/{self.source}"
 
     @property
     def token_issuer(self) -> IssuerUrl:
         """Who must have issued the identity token that signs a release."""
-        return self.issuer or self.github.issuer
+        return self.issuer or self.host.issuer
 
     def moved_by(self, version: Version) -> tuple[Tag, ...]:
         """Return the tags that follow the newest release and that this version's release may move."""

@@ -10,18 +10,18 @@ excuses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal, get_args
 
 import msgspec
 
-from sealift.errors import UsageError
+from sealift.model.settings import ExceptionId, PlainLine, Suite, Words
 from sealift.model.yamlfile import load_yaml
+from sealift.model.yamlproblems import Problem
 
 Kind = Literal["finding", "base"]
-Words = Annotated[str, msgspec.Meta(min_length=3)]
 
 
 class Exception_(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):  # noqa: N801 - the plain name is Python's own
@@ -32,11 +32,11 @@ class Exception_(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     kind: Kind
-    id: Words
+    id: ExceptionId
     owner: Words
     reason: Words
     until: date
-    package: str | None = None
+    package: PlainLine | None = None
 
     def holds_on(self, day: date) -> bool:
         """Tell whether it still excuses anything on that day."""
@@ -49,18 +49,20 @@ class Exception_(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 def load(path: Path) -> tuple[Exception_, ...]:
     """Read the file; raise UsageError with the line of what cannot be used."""
-    exceptions = load_yaml(path, tuple[Exception_, ...])
+    return load_yaml(path, tuple[Exception_, ...], check=_check)
+
+
+def _check(exceptions: tuple[Exception_, ...]) -> Iterator[Problem]:
     seen: set[tuple[str, str, str | None]] = set()
-    for one in exceptions:
+    for number, one in enumerate(exceptions):
         key = (one.kind, one.id, one.package)
         if key in seen:
-            raise UsageError(
-                f"{path} excuses {one.kind} {one.id} twice",
-                means="two end dates cannot both hold",
-                next_step="keep one of the two entries",
-            )
+            words = f"{one.kind} {one.id} is excused twice, and two end dates cannot both hold"
+            yield Problem((number,), words, "keep one of the two entries", keyed=False)
         seen.add(key)
-    return exceptions
+        if (one.kind == "base") != (one.id in get_args(Suite)):
+            of = "a suite: " + ", ".join(get_args(Suite)) if one.kind == "base" else "an advisory"
+            yield Problem((number, "id"), f"{one.id} is not the name of {of}")
 
 
 def matching(exceptions: Iterable[Exception_], *, kind: Kind, id: str) -> tuple[Exception_, ...]:  # noqa: A002 - the field's own name

@@ -5,12 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import msgspec
 
 from sealift.model.names import COMPONENT, Text, is_host, is_repository_path
 
+# The Debian releases that distroless stands on.
+Suite = Literal["debian12", "debian13"]
 GITHUB = "github.com"
 # GitHub's own Enterprise Cloud with data residency: every company has a subdomain of this.
 GITHUB_RESIDENCY = ".ghe.com"
@@ -302,3 +304,25 @@ class Line(Text):
     @classmethod
     def guesses(cls, text: str) -> Iterator[str]:
         yield " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+# Plain strings with limits, for values that are made in many places.
+_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$(?!\s)"
+PlainLine = Annotated[
+    str, msgspec.Meta(pattern=_LINE, description="text on one line, without control characters")
+]
+Words = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=_LINE,
+        min_length=3,
+        description="words on one line, 3 letters at least, without control characters",
+    ),
+]
+ExceptionId = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(?:GHSA(?:-[0-9a-z]{4}){3}|(?!GHSA-)[A-Z]{2,}[A-Z0-9]*(?:-[A-Z0-9]+)+|[a-z][a-z0-9]*)$(?!\s)",
+        description="an advisory as its source writes it (CVE-2026-12345, GHSA-abcd-1234-ef56), or a suite",
+    ),
+]

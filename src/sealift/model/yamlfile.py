@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ Check = Callable[[T], Iterable[Problem]]
 
 
 def load_yaml(path: Path, kind: type[T], *, check: Check[T] | None = None) -> T:
-    """Read one YAML file; a file without content is an empty list.
+    """Read one YAML file; a file without content is an empty list or mapping.
 
     Raises UsageError with the file, the line and the key of everything that is wrong, and what is right.
     """
@@ -37,6 +38,8 @@ def load_yaml(path: Path, kind: type[T], *, check: Check[T] | None = None) -> T:
 def parse_yaml(text: str, path: Path, kind: type[T], *, check: Check[T] | None = None) -> T:
     """Read YAML text as ``load_yaml`` reads a file; ``path`` is for messages."""
     root, raw = _composed(text, path)
+    if root is None:
+        raw = {} if typing.get_origin(kind) is dict else []
     lines = Lines(root)
     try:
         value = convert(raw, kind)
@@ -56,7 +59,7 @@ def _composed(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
         # Before merged keys (<<) are put beside a mapping's own, which may be the same.
         if found := list(repeated_keys(root)):
             raise _error(path, found, Lines(root))
-        return root, [] if root is None else loader.construct_document(root)
+        return root, None if root is None else loader.construct_document(root)
     except yaml.YAMLError as err:
         mark = getattr(err, "problem_mark", None)
         where = path if mark is None else f"{path}:{mark.line + 1}"

@@ -41,7 +41,7 @@ def outside(
         sigstore=SigstoreWorld(
             trusted_root=folder.absolute() / "sigstore" / "trusted_root.json",
             trust_config=None,
-            identity=Identity(san=github_identity(claims, plan.config.github.url), issuer=issuer),
+            identity=Identity(san=github_identity(claims, plan.config.host.url), issuer=issuer),
             claims=Claims(
                 repository=claims["repository"],
                 commit=claims["sha"],

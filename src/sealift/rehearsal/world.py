@@ -239,7 +239,7 @@ def _prepare(
         profile=wanted.profile,
         claims=github_claims(plan.config.source, plan.commit, plan.version),
         cache=cache,
-        server=plan.config.github.url,
+        server=plan.config.host.url,
     )
     token = folder / "github.token"
     if not token.exists():

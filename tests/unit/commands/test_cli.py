@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 
 import pytest
@@ -59,6 +60,16 @@ def test_an_error_says_what_helps_and_has_its_code(
     said = capsys.readouterr().err
     assert "there is no schema of 'nothing.json'" in said
     assert "next: one of ci/release.yaml" in said
+
+
+def test_every_file_has_a_schema_that_names_the_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "schema") == 0
+    schemas = json.loads(capsys.readouterr().out)
+    settings = schemas["ci/release.yaml"]["$defs"]["Config"]["properties"]
+    assert {"moving_tags", "issuer", "github", "github_latest"} <= set(settings)
+    assert settings["registry"]["description"].endswith("for example ghcr.io/owner")
 
 
 def test_a_schema_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

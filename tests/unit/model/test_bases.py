@@ -42,3 +42,27 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, sa
         bases.load(path)
     for words in says:
         assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing is locked\n"])
+def test_a_lock_without_entries_is_empty(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bases.lock.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert bases.load(path) == {}
+    assert bases.load(tmp_path / "absent.yaml") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("debian12: [", "bases.lock.yaml:2: not YAML"),
+        (GOOD + GOOD, "bases.lock.yaml:12: debian12: the key is there twice, first in line 1"),
+        (GOOD.replace("me@example.test", "1"), "bases.lock.yaml:4: debian12.static.identity: a whole number"),
+    ],
+)
+def test_a_lock_that_cannot_be_read_is_an_error_of_usage(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "bases.lock.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        bases.load(path)
+    assert says in str(raised.value)

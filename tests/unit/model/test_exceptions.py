@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import pytest
+
+from sealift.errors import UsageError
 from sealift.model.exceptions import Exception_, Kind, concerning, load
 from tests.conftest import ROOT
 
@@ -25,3 +29,54 @@ def test_whoever_answers_for_an_exception_is_told_a_month_before_releases_are_re
     soon = datetime.now(UTC).date() + NOTICE
     ending = [str(one) for one in load(ROOT / "ci" / "exceptions.yaml") if not one.holds_on(soon)]
     assert ending == [], "decide now: do without (sealift suite moves the bases), or give it a later last day"
+
+
+ENTRY = """\
+- kind: finding
+  id: CVE-2026-12345
+  owner: maintainers
+  reason: it is not reached
+  until: 2027-01-31
+  package: openssl
+"""
+
+
+def read(tmp_path: Path, text: str) -> tuple[Exception_, ...]:
+    path = tmp_path / "exceptions.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+@pytest.mark.parametrize("name", ["CVE-2026-12345", "GO-2026-4512", "GHSA-ab12-cd34-ef56", "DSA-5417-1"])
+def test_an_exception_is_read(tmp_path: Path, name: str) -> None:
+    (one,) = read(tmp_path, ENTRY.replace("CVE-2026-12345", name))
+    assert (one.id, one.until) == (name, date(2027, 1, 31))
+    assert read(tmp_path, "# nothing is excused\n") == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("CVE-2026-12345", "cve-2026-12345", ":2: [0].id: 'cve-2026-12345' is not an advisory"),
+        ("CVE-2026-12345", "GHSA-AB12-cd34-ef56", ":2: [0].id: "),
+        ("CVE-2026-12345", "debian12", ":2: [0].id: debian12 is not the name of an advisory"),
+        ("kind: finding", "kind: base", ":2: [0].id: CVE-2026-12345 is not the name of a suite"),
+        ("kind: finding", "kind: findings", ":1: [0].kind: 'findings' is not one of finding, base"),
+        ("2027-01-31", "2027-02-30", ":5: [0].until: 2027-02-30 cannot be read"),
+        ("2027-01-31", "next year", ":5: [0].until: 'next year' is text, not a date"),
+        ("  reason: it is not reached\n", "", ":1: [0]: the key reason is missing"),
+        ("it is not reached", '"a\\nb"', ":4: [0].reason: "),
+        ("it is not reached", "no", ":4: [0].reason: true or false where text is wanted: no"),
+        (
+            "  package: openssl\n",
+            "  package: openssl\n  owner: me\n",
+            ":7: [0].owner: the key is",
+        ),
+        (ENTRY, ENTRY + ENTRY, ":7: finding CVE-2026-12345 is excused twice"),
+    ],
+)
+def test_a_mistake_in_an_exception_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in ENTRY
+    with pytest.raises(UsageError) as raised:
+        read(tmp_path, ENTRY.replace(old, new))
+    assert f"exceptions.yaml{says}" in str(raised.value)
