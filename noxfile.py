@@ -146,7 +146,7 @@ def _verb(name: str) -> None:
 
 
 for verb in (
-    *("release", "plan", "base", "compile", "prove", "image", "smoke", "scan", "sbom"),
+    *("release", "identity", "plan", "base", "compile", "prove", "image", "smoke", "scan", "sbom"),
     *("push", "sign", "verify", "draft", "promote", "status", "report", "doctor", "compare"),
 ):
     _verb(verb)

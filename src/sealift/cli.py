@@ -22,6 +22,7 @@ _STATION = "station"
 VERBS: Mapping[str, Verb] = {
     "release": Verb("The whole line: rehearsed here, or for real with --production in Actions.", "release"),
     "plan": Verb("What this checkout would release.", "plan"),
+    "identity": Verb("As whom this job would sign, before anything is built.", "identity"),
     "base": Verb("The bases: signed by their makers, still supported.", _STATION),
     "compile": Verb("One binary for each variant and platform.", _STATION),
     "prove": Verb("Each binary can start on its base and is what was planned.", _STATION),

@@ -37,6 +37,7 @@ RIGHTS: dict[str, dict[str, dict[str, str]]] = {
         "ci": {},
     },
     "release.yml": {
+        "identity": READ | {"id-token": "write"},
         "build": READ,
         "push": READ | {"packages": "write"},
         "sign": READ | {"id-token": "write", "packages": "write"},
@@ -89,7 +90,7 @@ def _wrong(job: JSON, rights: JSON) -> Iterator[str]:
     doors, granted = set(_doors(job)), job.get("permissions") or {}
     if doors & BUILDS and (granted != READ or SECRET.search(str(job))):
         yield "builds or scans beside a secret"
-    if "id-token" in granted and doors != {"sign"}:
+    if "id-token" in granted and doors not in ({"sign"}, {"identity"}):
         yield f"signs and does {', '.join(sorted(doors))}"
     if granted in ({}, READ) and SECRET.search(str(job)):
         yield "uses a token that it has no right for"
@@ -147,7 +148,9 @@ def test_nothing_is_wrong_with_a_workflow(path: Path) -> None:
         (CI, "permissions: {}\n\nconcurrency", "permissions: read-all\n\nconcurrency", "rights to every job"),
         (CI, "      contents: read", "      contents: write", "lint has the rights"),
         (RELEASE, "    permissions:\n      contents: read # check out\n    steps", "    steps", "build has"),
-        (RELEASE, "      id-token", "      actions: read\n      id-token", "sign has the rights .*actions"),
+        (RELEASE, "write # be", "write\n      actions: read # be", "sign has the rights .*actions"),
+        (RELEASE, "nox -s identity -- --", "nox -s compile -- --", "identity signs and does compile"),
+        (RELEASE, "write # ask", "write\n      pages: write # ask", "identity has the rights .*pages"),
         (CI, "persist-credentials: false", "persist-credentials: true", "lint leaves its credentials"),
         (CI, "          persist-credentials: false", "          clean: true", "lint leaves its credentials"),
         (CI, "nox -s lint", "nox -s ${{ github.head_ref }}", "lint runs .*head_ref"),
@@ -212,20 +215,23 @@ def test_every_job_that_plans_has_the_tags_and_the_history() -> None:
 
 
 def test_the_release_is_the_whole_line_in_its_order() -> None:
-    assert [door for job in _jobs(RELEASE).values() for door in _doors(job)] == ["plan", *STATIONS, "report"]
+    assert [door for job in _jobs(RELEASE).values() for door in _doors(job)] == [
+        *("identity", "plan", *STATIONS, "report")
+    ]
     runs = [s["run"] for job in _jobs(RELEASE).values() for s in _steps(job) if "run" in s]
     assert [run for run in runs if not run.endswith("-- --production")] == []
     assert "--production" not in CI.read_text()
 
 
 def test_each_job_of_the_release_waits_for_the_one_whose_run_folder_it_takes() -> None:
-    names, jobs = list(_jobs(RELEASE)), _jobs(RELEASE)
+    jobs = _jobs(RELEASE)
+    first, *names = jobs
     for before, name in itertools.pairwise(names):
         assert jobs[name]["needs"] == before
         assert _step(jobs[name], "actions/setup")["with"]["run-of"] == before
         assert "if" not in jobs[name]
         assert _step(jobs[before], "actions/hand-on")["uses"] == "./.github/actions/hand-on"
-    assert "needs" not in jobs["build"]
+    assert (first, "needs" in jobs[first], jobs["build"]["needs"]) == ("identity", False, "identity")
 
 
 def test_the_last_gate_waits_for_every_job_and_fails_for_whatever_is_no_success() -> None:
