@@ -11,7 +11,7 @@ from sealift.errors import UsageError
 from sealift.model import bases, config
 from sealift.model.names import Digest, Version
 from sealift.model.plan import Plan
-from sealift.production import SECRETS, only_in_actions, outside
+from sealift.production import only_in_actions, outside
 from sealift.stations.assets import notes
 from sealift.stations.image import labels
 from sealift.tools.sigstore_token import SECRETS
