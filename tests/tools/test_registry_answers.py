@@ -86,7 +86,9 @@ def test_a_plain_refusal_is_no_answer_and_stays_one(
     registry, at, server = start(lambda _: Reply(status=status))
     with pytest.raises(OutsideError, match=f"answered {status}") as caught:
         ask(registry, at)
-    assert (caught.value.again, len(server.asked)) == (False, 1)
+    # Without the Referrers API the tag in its place is looked for.
+    asked = 2 if (ask, status) == (ASKING["referrers"], 405) else 1
+    assert (caught.value.again, len(server.asked)) == (False, asked)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
@@ -330,8 +332,9 @@ def test_a_tag_that_fails_is_not_empty(start: Start) -> None:
     assert caught.value.again
 
 
-def test_an_image_under_the_tag_is_no_list(start: Start) -> None:
-    registry, at, _ = start(by_path({TAG: HERE}))
+def test_another_image_under_the_tag_is_no_list(start: Start) -> None:
+    another = Reply(headers={"Content-Type": MANIFEST}, body=BODY + b"\n")
+    registry, at, _ = start(by_path({TAG: another}))
     with pytest.raises(OutsideError, match="is no index") as caught:
         registry.referrers(at, DIGEST)
     assert not caught.value.again

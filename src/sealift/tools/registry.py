@@ -19,17 +19,34 @@ from sealift.errors import OutsideError, RefusedError
 from sealift.model.codec import decode
 from sealift.model.names import Digest, Repository, Tag
 from sealift.tools import regctl
-from sealift.tools.http import LIMIT, refusal
+from sealift.tools.http import LIMIT
+from sealift.tools.registry_denied import UNAUTHORIZED, DeniedError
 from sealift.tools.registry_http import NOT_FOUND, OK, Api, NotThereError
 from sealift.tools.registry_objects import MANIFEST, Manifest, Objects, unexpected
 from sealift.tools.registry_referrers import Descriptor, Referrers
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+# What every version of it begins with: older clients wrote others.
+_ANY_BUNDLE = "application/vnd.dev.sigstore.bundle"
 CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 # https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidance-for-an-empty-descriptor
 EMPTY_TYPE, EMPTY = "application/vnd.oci.empty.v1+json", b"{}"
 SUBJECT_HEADER = "OCI-Subject"
+
+
+class ImmutableTagError(OutsideError):
+    """A tag exists, and the registry does not let it be moved."""
+
+    @classmethod
+    def of(cls, repository: Repository, tag: Tag, error: OutsideError) -> ImmutableTagError:
+        return cls(
+            f"{repository.host} does not let the tag {repository.tagged(tag)} be moved: {error.happened}",
+            means="the tag exists, and the registry, or a rule in it, makes it immutable",
+            next_step=f"write `moving_tags: []` in ci/release.yaml and release another version; or make "
+            f"{tag} mutable at {repository.host}, then run again",
+            again=False,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +68,16 @@ class _Layer(msgspec.Struct, frozen=True, rename="camel"):
     size: int = 0
 
 
-class _Artifact(msgspec.Struct, frozen=True):
+class _Artifact(msgspec.Struct, frozen=True, rename="camel"):
     layers: tuple[_Layer, ...] | None = None
+    artifact_type: str | None = None
+    annotations: dict[str, str] | None = None
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether it says so itself, or holds one."""
+        kinds = [self.artifact_type or "", *(layer.media_type for layer in self.layers or ())]
+        return any(kind.startswith(_ANY_BUNDLE) for kind in kinds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +139,42 @@ class Registry:
         regctl.copy(source, target, plain_http=self.plain_http, env=self.env, timeout=self.timeout)
 
     def put_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
-        """Let a tag name a manifest of the same repository; the manifest's bytes stay as they are."""
-        self._objects.put_manifest(repository, tag, self._objects.manifest(repository, digest))
+        """Let a tag name a manifest of the same repository; the manifest's bytes stay as they are.
+
+        Raises ImmutableTagError where the tag exists and the registry does not let it be moved.
+        """
+        manifest = self._objects.manifest(repository, digest)
+        try:
+            self._objects.put_manifest(repository, tag, manifest)
+        except OutsideError as error:
+            if not _may_be_immutable(error):
+                raise
+            named = self._objects.head(repository, tag)
+            if named == digest:
+                # Some registries refuse to put a tag twice, also when it names the same manifest.
+                return
+            if named is not None:
+                raise ImmutableTagError.of(repository, tag, error) from error
+            raise
         if (named := self._objects.head(repository, tag)) != digest:
             raise OutsideError(
                 f"{repository.tagged(tag)} names {named or 'nothing'} after {digest} was put there",
                 means="another writer moved the tag at the same moment",
                 next_step="sealift status",
             )
+
+    def check_movable(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        """Put a tag where it is, which changes nothing; raise ImmutableTagError where that is refused.
+
+        No question of the distribution API tells whether a tag can be moved.
+        """
+        manifest = self._objects.manifest(repository, digest)
+        try:
+            self._objects.put_manifest(repository, tag, manifest)
+        except OutsideError as error:
+            if not _may_be_immutable(error):
+                raise
+            raise ImmutableTagError.of(repository, tag, error) from error
 
     def tags(self, repository: Repository) -> tuple[Tag, ...]:
         """List a repository's tags; one that does not exist has none."""
@@ -131,7 +184,7 @@ class Registry:
             if page.status == NOT_FOUND:
                 return ()
             if page.status != OK:
-                raise refusal(page, what)
+                raise self._objects.api.refused(page, what, repository)
             found += _tags(page.body, what)
         return tuple(Tag(name) for name in found)
 
@@ -140,7 +193,8 @@ class Registry:
     ) -> tuple[Referrer, ...]:
         """List what refers to a manifest, through the Referrers API or the fallback tag.
 
-        An empty list means that the registry said so.
+        An empty list means that the registry said so. Where bundles are listed as something else, which some
+        registries and clients do, their manifests are read: so does cosign.
         """
         try:
             found = self._referrers.of(repository, digest)
@@ -152,7 +206,29 @@ class Registry:
                 again=err.again,
                 retry_after=err.retry_after,
             ) from err
-        return tuple(_referrer(d) for d in found if _is(d, artifact_type))
+        # One that is listed several times is listed as what is looked for, if it is once.
+        ours = {str(d.get("digest")): d for d in found if d.get("artifactType") == artifact_type}
+        known = {d: ours.get(d, other) for other in found if Digest.accepts(d := str(other.get("digest")))}
+        read = (self._read(repository, d, artifact_type) for d in known.values())
+        return tuple(referrer for referrer in read if referrer is not None)
+
+    def _read(self, repository: Repository, found: Descriptor, artifact_type: str) -> Referrer | None:
+        """Read one descriptor; of another type it is a bundle where its manifest says so."""
+        told = found.get("annotations")
+        annotations: dict[str, str] = told if isinstance(told, dict) else {}
+        digest = Digest(found["digest"])
+        if found.get("artifactType") != artifact_type:
+            if artifact_type != BUNDLE_TYPE:
+                return None
+            try:
+                artifact = decode(self.manifest(repository.at(digest)), _Artifact)
+            except (NotThereError, RefusedError, msgspec.MsgspecError):
+                # Anyone who may write can list anything.
+                return None
+            if not artifact.is_bundle:
+                return None
+            annotations = annotations or artifact.annotations or {}
+        return Referrer(digest=digest, artifact_type=artifact_type, annotations=annotations)
 
     def attach(self, repository: Repository, digest: Digest, bundle: bytes, predicate_type: str) -> Digest:
         """Attach a Sigstore bundle to a manifest, in the form that cosign writes and finds.
@@ -182,7 +258,7 @@ class Registry:
         """Return the one bundle that an artifact's manifest holds."""
         reference = repository.at(digest)
         layers = _layers(self.manifest(reference), reference)
-        if [layer.media_type for layer in layers] != [BUNDLE_TYPE]:
+        if len(layers) != 1 or not layers[0].media_type.startswith(_ANY_BUNDLE):
             raise RefusedError(
                 f"{reference} should hold one layer of type {BUNDLE_TYPE}",
                 means=f"it holds {[layer.media_type for layer in layers]}",
@@ -226,6 +302,11 @@ def parsed(reference: str) -> tuple[Repository, str]:
     return Repository(f"{parents}{slash}{name}"), Digest(digest) if at else Tag(tag)
 
 
+def _may_be_immutable(error: OutsideError) -> bool:
+    """Tell whether a tag was refused for good; registries say so in many ways: 400, 403, 405, 409, 412."""
+    return not error.again and not (isinstance(error, DeniedError) and error.status == UNAUTHORIZED)
+
+
 def _layers(body: bytes, reference: str) -> tuple[_Layer, ...]:
     """Read an artifact's layers; its bytes are what its digest names, so what is wrong stays wrong."""
     try:
@@ -242,17 +323,3 @@ def _tags(body: bytes, what: str) -> list[str]:
     if strange := [name for name in found if not Tag.accepts(name)]:
         raise unexpected(what, f"{strange[0]!r} is not a tag")
     return found
-
-
-def _referrer(found: Descriptor) -> Referrer:
-    told = found.get("annotations")
-    return Referrer(
-        digest=Digest(found["digest"]),
-        artifact_type=found["artifactType"],
-        annotations=told if isinstance(told, dict) else {},
-    )
-
-
-def _is(found: Descriptor, artifact_type: str) -> bool:
-    """Tell whether a descriptor is one that we can read: whoever may write can list anything."""
-    return found.get("artifactType") == artifact_type and Digest.accepts(str(found.get("digest")))

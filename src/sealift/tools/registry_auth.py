@@ -17,7 +17,9 @@ import msgspec
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
 from sealift.tools.docker_login import Credentials, credentials
-from sealift.tools.http import Answer, Http, refusal
+from sealift.tools.http import Answer, Http
+from sealift.tools.registry_address import secured
+from sealift.tools.registry_denied import refused
 
 _OK = 200
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token of the grammar of RFC 9110
@@ -79,9 +81,15 @@ class Login:
                 known = self._known[scope] = self._fetch(scope, offered)
         return "" if known == refused else known
 
+    def forget(self, scope: Scope, header: str) -> None:
+        """Ask for another token next time, unless another thread has one already."""
+        with self._lock:
+            if header.startswith("Bearer ") and self._known.get(scope) == header:
+                del self._known[scope]
+
     def _fetch(self, scope: Scope, offered: str) -> str:
         ways = {challenge.scheme: challenge.told for challenge in challenges(offered)}
-        who = credentials(scope.host, self._env)
+        who = credentials(scope.host, self._env, path=scope.path)
         if "bearer" in ways:
             return f"Bearer {self._token(scope, ways['bearer'], who)}"
         if "basic" in ways and who is not None and not who.identity_token:
@@ -89,8 +97,7 @@ class Login:
         return ""
 
     def _token(self, scope: Scope, told: Mapping[str, str], who: Credentials | None) -> str:
-        realm = told.get("realm", "")
-        self._trusted(scope, realm)
+        realm = self._trusted(scope, told.get("realm", ""))
         service = [("service", told["service"])] if "service" in told else []
         # Some registries offer less than the request needs: as go-containerregistry does, ask for both.
         scopes = tuple(dict.fromkeys((scope.asked, *told.get("scope", "").split())))
@@ -100,7 +107,7 @@ class Login:
             answer = self._got(realm, [*service, *(("scope", one) for one in scopes)], who)
         what = f"no token for {scope.host}/{scope.path} came"
         if answer.status != _OK:
-            raise refusal(answer, what)
+            raise refused(answer, what, f"{scope.host}/{scope.path}", self._env)
         try:
             found = decode(answer.body, _Token)
         except msgspec.MsgspecError:
@@ -121,18 +128,20 @@ class Login:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return self._http.ask("POST", realm, headers=headers, body=body)
 
-    def _trusted(self, scope: Scope, realm: str) -> None:
-        """Refuse to show a login to everybody on the line, unless the registry is asked that way itself."""
+    def _trusted(self, scope: Scope, realm: str) -> str:
+        """Return where to ask by HTTPS, or by HTTP where the registry is asked that way; refuse all else."""
+        plain = scope.host in self._plain
         try:
-            scheme = urlsplit(realm).scheme
+            url = secured(realm, f"{'http' if plain else 'https'}://{scope.host}/")
+            scheme = urlsplit(url).scheme
         except ValueError as err:
             raise OutsideError(
                 f"{scope.host} sends us for a token to an address that is none",
                 means="its answer came cut off, or something on the way changed it",
                 next_step="run again",
             ) from err
-        if scheme == "https" or (scheme == "http" and scope.host in self._plain):
-            return
+        if scheme == "https" or (scheme == "http" and plain):
+            return url
         raise OutsideError(
             f"{scope.host} sends us for a token to an address that is not https",
             means="whoever listens there would have the login",

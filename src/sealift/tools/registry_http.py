@@ -9,19 +9,21 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from sealift.errors import OutsideError
 from sealift.model.names import Repository
-from sealift.tools.http import Answer, Http, refusal
+from sealift.tools.http import Answer, Http
+from sealift.tools.registry_address import leaves_tls, origin, plainly, secured
 from sealift.tools.registry_auth import Login, Scope
+from sealift.tools.registry_denied import FORBIDDEN, UNAUTHORIZED, refused
 
-OK, CREATED, ACCEPTED, UNAUTHORIZED, NOT_FOUND = 200, 201, 202, 401, 404
+OK, CREATED, ACCEPTED, NOT_FOUND = 200, 201, 202, 404
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HOPS = 5
 PAGES = 1000
 # Docker Hub is asked at another address than its images are named by.
-_ELSEWHERE = {"docker.io": "registry-1.docker.io"}
+_ELSEWHERE = dict.fromkeys(("docker.io", "index.docker.io"), "registry-1.docker.io")
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -34,6 +36,7 @@ class Api:
 
     def __init__(self, *, plain_http: tuple[str, ...], env: Mapping[str, str] | None) -> None:
         self._plain = frozenset(plain_http)
+        self._env = env
         self._http = Http(env)
         self._login = Login(self._http, plain_http=plain_http, env=env)
 
@@ -57,8 +60,16 @@ class Api:
         if answer.status == UNAUTHORIZED and self._own(repository, answer.url):
             offered = answer.headers.get("WWW-Authenticate", "")
             if fresh := self._login.renew(scope, offered, login):
-                answer = self._followed(method, repository, url, headers or {}, body, fresh)
+                login = fresh
+                answer = self._followed(method, repository, url, headers or {}, body, login)
+        if answer.status == FORBIDDEN:
+            # A token from before a repository was made may be good for nothing for as long as it lasts.
+            self._login.forget(scope, login)
         return answer
+
+    def refused(self, answer: Answer, what: str, repository: Repository) -> OutsideError:
+        """Make an error of an answer that is no success."""
+        return refused(answer, what, str(repository), self._env)
 
     def pages(self, repository: Repository, where: str, *, headers: Mapping[str, str]) -> Iterator[Answer]:
         """Read a list page by page; a first page that is no success comes alone, a later one raises."""
@@ -68,14 +79,15 @@ class Api:
         while (found := next_page(answer)) is not None:
             if found in seen or len(seen) >= PAGES or not self._own(repository, found):
                 raise OutsideError(
-                    f"the list of {repository} does not end: after {len(seen)} pages comes {_plainly(found)}",
+                    f"the list of {repository} does not end: after {len(seen)} pages comes {plainly(found)}",
                     means="the whole list cannot be had from this registry",
                     again=False,
                 )
             seen.add(found)
             answer = self.ask("GET", repository, found, headers=headers)
             if answer.status != OK:
-                raise refusal(answer, f"page {len(seen)} of a list of {repository} could not be read")
+                what = f"page {len(seen)} of a list of {repository} could not be read"
+                raise self.refused(answer, what, repository)
             yield answer
 
     def _home(self, repository: Repository) -> str:
@@ -85,7 +97,7 @@ class Api:
         return f"{scheme}://{host}/v2/{'library/' if official else ''}{repository.path}/"
 
     def _own(self, repository: Repository, url: str) -> bool:
-        return _origin(url) == _origin(self._home(repository))
+        return origin(url) == origin(self._home(repository))
 
     def _followed(
         self,
@@ -117,7 +129,7 @@ def next_page(answer: Answer) -> str | None:
 def told_by(answer: Answer, where: str) -> str:
     """Return the address that an answer tells, or raise OutsideError where it is none: it came cut off."""
     try:
-        return urljoin(answer.url, where)
+        return secured(urljoin(answer.url, where), answer.url)
     except ValueError as err:
         raise OutsideError(
             f"{answer.host} told an address that is none",
@@ -128,22 +140,10 @@ def told_by(answer: Answer, where: str) -> str:
 
 def _redirected(answer: Answer) -> str:
     url = told_by(answer, answer.headers.get("Location", ""))
-    before, after = urlsplit(answer.url).scheme, urlsplit(url).scheme
-    if url == answer.url or after not in ("https", before):
+    if url == answer.url or leaves_tls(url, answer.url):
         raise OutsideError(
-            f"{answer.host} redirects to {_plainly(url)}",
+            f"{answer.host} redirects to {plainly(url)}",
             means="that is nowhere, or open to everybody on the line",
             again=False,
         )
     return url
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
-
-
-def _plainly(url: str) -> str:
-    """Name an address without what may be a signature in it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from sealift.errors import OutsideError, RefusedError, SealiftError
 from sealift.model.codec import decode
 from sealift.model.names import Digest, Repository
-from sealift.tools.http import Answer, refusal
+from sealift.tools.http import Answer
+from sealift.tools.registry_address import leaves_tls, plainly
 from sealift.tools.registry_http import ACCEPTED, CREATED, NOT_FOUND, OK, Api, NotThereError, told_by
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -53,13 +54,18 @@ class Objects:
 
     api: Api
 
+    def _must(self, answer: Answer, good: set[int], repository: Repository, what: str) -> Answer:
+        if answer.status not in good:
+            raise self.api.refused(answer, what, repository)
+        return answer
+
     def head(self, repository: Repository, name: str) -> Digest | None:
         """Return the digest that a tag or a digest names, or None when there is nothing."""
         what = f"{_spelled(repository, name)} could not be read"
         answer = self.api.ask("HEAD", repository, f"manifests/{name}", headers=_ACCEPT)
         if answer.status == NOT_FOUND:
             return None
-        _must(answer, {OK}, what)
+        self._must(answer, {OK}, repository, what)
         told = answer.headers.get("Docker-Content-Digest", "")
         if not Digest.accepts(told):
             # The header is not promised, and may be of another algorithm.
@@ -73,8 +79,9 @@ class Objects:
         answer = self.api.ask("GET", repository, f"manifests/{name}", headers=_ACCEPT)
         if answer.status == NOT_FOUND:
             return None
-        _must(answer, {OK}, f"the manifest {reference} could not be read")
-        _no_page(answer, f"the manifest {reference} could not be read")
+        what = f"the manifest {reference} could not be read"
+        self._must(answer, {OK}, repository, what)
+        _no_page(answer, what)
         _named(Digest.of(answer.body), name, reference)
         return Manifest(body=answer.body, media_type=_media_type(answer, reference))
 
@@ -89,14 +96,16 @@ class Objects:
         """Put a manifest under a tag, or under its own digest."""
         headers = {"Content-Type": manifest.media_type}
         answer = self.api.ask("PUT", repository, f"manifests/{name}", headers=headers, body=manifest.body)
-        return _must(answer, {OK, CREATED, ACCEPTED}, f"{_spelled(repository, name)} could not be put")
+        what = f"{_spelled(repository, name)} could not be put"
+        return self._must(answer, {OK, CREATED, ACCEPTED}, repository, what)
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Tell whether the registry says that it holds a blob; its bytes are not read."""
         answer = self.api.ask("HEAD", repository, f"blobs/{digest}")
         if answer.status == NOT_FOUND:
             return False
-        _must(answer, {OK}, f"whether {repository.at(digest)} is there could not be read")
+        what = f"whether {repository.at(digest)} is there could not be read"
+        self._must(answer, {OK}, repository, what)
         return True
 
     def blob(self, repository: Repository, digest: Digest) -> bytes:
@@ -104,8 +113,9 @@ class Objects:
         answer = self.api.ask("GET", repository, f"blobs/{digest}")
         if answer.status == NOT_FOUND:
             raise _lost(f"the blob {repository.at(digest)}", repository)
-        _must(answer, {OK}, f"the blob {repository.at(digest)} could not be read")
-        _no_page(answer, f"the blob {repository.at(digest)} could not be read")
+        what = f"the blob {repository.at(digest)} could not be read"
+        self._must(answer, {OK}, repository, what)
+        _no_page(answer, what)
         _named(Digest.of(answer.body), digest, repository.at(digest))
         return answer.body
 
@@ -120,7 +130,7 @@ class Objects:
         """Ask where to, and put it there in one piece."""
         what = f"the blob {repository.at(digest)} could not be put"
         begun = self.api.ask("POST", repository, "blobs/uploads/", body=b"")
-        where = _must(begun, {ACCEPTED}, what).headers.get("Location")
+        where = self._must(begun, {ACCEPTED}, repository, what).headers.get("Location")
         if not where:
             raise OutsideError(f"{what}: {begun.host} did not say where to", next_step="run again")
         answer = self.api.ask(
@@ -131,7 +141,7 @@ class Objects:
             raise OutsideError(
                 f"{what}: {answer.host} does not know the upload that it began", next_step="run again"
             )
-        _must(answer, {CREATED}, what)
+        self._must(answer, {CREATED}, repository, what)
 
 
 def decoded(body: bytes, what: str) -> dict[str, Any]:
@@ -149,12 +159,6 @@ def unexpected(what: str, why: object) -> OutsideError:
         means=f"{why}; the registry, or something on the way, answered something else",
         next_step="run again",
     )
-
-
-def _must(answer: Answer, good: set[int], what: str) -> Answer:
-    if answer.status not in good:
-        raise refusal(answer, what)
-    return answer
 
 
 def _lost(what: str, repository: Repository) -> SealiftError:
@@ -196,10 +200,18 @@ def _media_type(answer: Answer, reference: str) -> str:
 
 
 def _at(begun: Answer, where: str, digest: Digest) -> str:
-    """Add the digest to an upload's address, whose own words stay as they are."""
-    parts = urlsplit(told_by(begun, where))
-    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("digest", digest)])
-    return parts._replace(query=query).geturl()
+    """Add the digest to an upload's address, whose own words stay as they are; they may be signed."""
+    url = told_by(begun, where)
+    if leaves_tls(url, begun.url):
+        raise OutsideError(
+            f"{begun.host} wants the upload to be sent to {plainly(url)}",
+            means="that is not HTTPS: what is sent could be read and changed on the way; nothing was sent",
+            next_step=f"configure the registry's external address as https://{begun.host}",
+            again=False,
+        )
+    parts = urlsplit(url)
+    query = "&".join(filter(None, (parts.query, urlencode({"digest": digest}))))
+    return parts._replace(query=query, fragment="").geturl()
 
 
 def _spelled(repository: Repository, name: str) -> str:

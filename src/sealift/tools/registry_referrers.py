@@ -13,15 +13,17 @@ import msgspec
 
 from sealift.errors import OutsideError
 from sealift.model.names import Digest, Repository
-from sealift.tools.http import refusal
+from sealift.tools.http import Answer
 from sealift.tools.registry_http import OK
 from sealift.tools.registry_objects import INDEX, Manifest, Objects, decoded, unexpected
 
 Descriptor = dict[str, Any]
+_NO_REFERRERS: dict[str, Any] = {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
 
-# The answers that go-containerregistry, and so cosign, reads as "this registry has no Referrers API".
+# The answers that go-containerregistry, and so cosign, reads as "this registry has no Referrers API", and two
+# that leave no doubt: a method or a route that is not supported.
 # https://github.com/google/go-containerregistry/blob/main/pkg/v1/remote/referrers.go
-_NO_REFERRERS_API = frozenset({400, 404, 406})
+_NO_REFERRERS_API = frozenset({400, 404, 405, 406, 501})
 
 
 class Referrers:
@@ -35,7 +37,13 @@ class Referrers:
 
     def of(self, repository: Repository, digest: Digest) -> list[Descriptor]:
         """List the descriptors of what refers to a manifest; an empty list is the registry's own word."""
-        listed = self._by_api(repository, digest)
+        try:
+            listed = self._by_api(repository, digest)
+        except _NoListError:
+            if (index := self._by_tag(repository, digest)) is not None:
+                return _manifests(index, _fallback(repository, digest))
+            # The registry itself answered the question about the tag: a page that comes again is its own.
+            listed = self._by_api(repository, digest, page_is_none=True)
         if listed is not None:
             return listed
         index = self._by_tag(repository, digest)
@@ -52,9 +60,10 @@ class Referrers:
 
     def add(self, repository: Repository, digest: Digest, added: Descriptor) -> None:
         """List a referrer that was put, unless the registry has done so itself."""
-        if self._by_api(repository, digest) is not None:
+        # The registry did not say that it lists the subject, so a page in place of a list is no list.
+        if self._by_api(repository, digest, page_is_none=True) is not None:
             return
-        index = self._by_tag(repository, digest) or {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+        index = self._by_tag(repository, digest) or _NO_REFERRERS
         known = _manifests(index, _fallback(repository, digest))
         if any(d.get("digest") == added["digest"] for d in known):
             return
@@ -62,14 +71,20 @@ class Referrers:
         body = msgspec.json.encode({**index, "manifests": manifests})
         self._objects.put_manifest(repository, _tag(digest), Manifest(body=body, media_type=INDEX))
 
-    def _by_api(self, repository: Repository, digest: Digest) -> list[Descriptor] | None:
-        """Ask the API; None means that the registry has none."""
+    def _by_api(
+        self, repository: Repository, digest: Digest, *, page_is_none: bool = False
+    ) -> list[Descriptor] | None:
+        """Ask the API; None means that the registry has none.
+
+        Some answer 200 with a page or with nothing where they have none (sigstore/sigstore-js#1187); so does
+        a proxy that is in the way. ``page_is_none`` tells which is meant.
+        """
         what = f"the Referrers API of {repository}"
         found: list[Descriptor] = []
         # No filter: a registry that does not know it could answer 400, which would be taken for its absence.
         pages = self._objects.api.pages(repository, f"referrers/{digest}", headers={"Accept": INDEX})
         for page in pages:
-            if page.status in _NO_REFERRERS_API:
+            if page.status in _NO_REFERRERS_API or (page.status != OK and b'"UNSUPPORTED"' in page.body):
                 if repository.host not in self._having:
                     return None
                 raise OutsideError(
@@ -78,27 +93,52 @@ class Referrers:
                     next_step="run again",
                 )
             if page.status != OK:
-                raise refusal(page, what)
+                raise self._objects.api.refused(page, what, repository)
             kind = page.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if kind != INDEX:
-                raise unexpected(what, f"its type is {kind or 'not told'}")
+                if page_is_none and not found and _is_no_json(page) and repository.host not in self._having:
+                    return None
+                raise _NoListError.of(what, kind)
             found += _manifests(decoded(page.body, what), what)
         self._having.add(repository.host)
         return found
 
     def _by_tag(self, repository: Repository, digest: Digest) -> dict[str, Any] | None:
         found = self._objects.find_manifest(repository, _tag(digest))
-        if found is None:
+        # GitLab reads the tag as the digest and answers with the subject itself (oras-project/oras-go#1396).
+        if found is None or found.digest == digest:
             return None
         index = decoded(found.body, _fallback(repository, digest))
         if found.media_type != INDEX or index.get("schemaVersion") != 2:  # noqa: PLR2004 - the only one there is
             raise OutsideError(
                 f"{_fallback(repository, digest)} is no index",
-                means="somebody put something else under the tag that clients read",
+                means="something else is under the tag that clients read",
                 next_step="look who may write there, and delete the tag",
                 again=False,
             )
+        manifests = _manifests(index, _fallback(repository, digest))
+        if any(_is_platform(d) for d in manifests):
+            # An image's index. What it lists are no referrers, and are not kept beside them.
+            return {**_NO_REFERRERS, "manifests": [d for d in manifests if not _is_platform(d)]}
         return index
+
+
+class _NoListError(OutsideError):
+    """The API answered with a success that is no list."""
+
+    @classmethod
+    def of(cls, what: str, kind: str) -> _NoListError:
+        told = unexpected(what, f"its type is {kind or 'not told'}")
+        return cls(told.happened, means=told.means, next_step=told.next_step)
+
+
+def _is_no_json(page: Answer) -> bool:
+    """Tell whether an answer is a page or nothing; JSON under another name may be a list."""
+    return page.body.lstrip()[:1] not in (b"{", b"[")
+
+
+def _is_platform(found: Descriptor) -> bool:
+    return "platform" in found and not found.get("artifactType")
 
 
 def _tag(digest: Digest) -> str:

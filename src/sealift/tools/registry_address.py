@@ -1,0 +1,37 @@
+"""Addresses that a registry's answers contain: whose they are, and that none leads out of TLS."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port; what is written and what is implied are the same."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
+
+
+def secured(url: str, asked: str) -> str:
+    """Return an address for the host that was asked by HTTPS with HTTPS, also where it was written without.
+
+    A registry behind a proxy that ends TLS builds its addresses from what the proxy passes on, which is plain
+    HTTP, often without the port (distribution/distribution#996). A port of its own is another server's.
+    """
+    before, after = origin(asked), origin(url)
+    downgraded = (before[0], after[0]) == ("https", "http") and before[1] == after[1]
+    if not downgraded or after[2] not in {80, 443, before[2]}:
+        return url
+    return urlsplit(url)._replace(scheme="https", netloc=urlsplit(asked).netloc).geturl()
+
+
+def leaves_tls(url: str, asked: str) -> bool:
+    """Tell whether an address would show what was asked for by HTTPS to the whole network."""
+    return urlsplit(url).scheme != "https" and urlsplit(asked).scheme != urlsplit(url).scheme
+
+
+def plainly(url: str) -> str:
+    """Name an address without what may be a signature in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
