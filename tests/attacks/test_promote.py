@@ -39,7 +39,8 @@ class Street:
     verified: Verified
 
     def planned(self, version: str) -> Plan:
-        return msgspec.structs.replace(self.plan, version=Version.parse(version))
+        chosen = Version.parse(version)
+        return msgspec.structs.replace(self.plan, version=chosen, moving_tags=chosen.moving_tags)
 
     def release(self, version: str, digest: Digest) -> dict[str, tuple[Tag, ...]]:
         """Move the tags as a release does, all variants being one; its page is another test's."""

@@ -23,6 +23,11 @@ What = Literal[
 ]
 
 PUBLISHED = "published"
+# How a draft is told whose tag an immutable release had that was deleted, and that of several.
+BURNED = "a draft that GitHub will never publish"
+SEVERAL = "releases or drafts of"
+# What an index should name for a platform, and for one that the release does not have.
+AN_IMAGE, NO_PLATFORM = "an image", "no such platform"
 # What a git tag should name where this checkout has no such tag to compare with.
 UNKNOWN_HERE = "a commit that this checkout knows"
 

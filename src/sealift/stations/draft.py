@@ -18,6 +18,7 @@ from sealift.errors import RefusedError, UsageError
 from sealift.model.config import Strict
 from sealift.model.names import Digest, Version
 from sealift.tools.github import Asset, GitHub, Release
+from sealift.tools.github_errors import BurnedTagError
 
 # GitHub renames a file with any other character, or with a dot at an end.
 _NAME = re.compile(r"[A-Za-z0-9_+@-](?:[A-Za-z0-9_.+@-]*[A-Za-z0-9_+@-])?")
@@ -77,6 +78,8 @@ def draft(
     release = github.find_release(tag)
     if release is None:
         release = github.create_draft(tag, commit, title, notes, prerelease=prerelease)
+    elif release.burned:
+        raise BurnedTagError.of(f"the draft {tag} was refused by GitHub before, for good: {release.url}", tag)
     elif release.draft:
         release = _reworded(github, release, title=title, notes=notes, prerelease=prerelease)
     elif release.prerelease != prerelease:

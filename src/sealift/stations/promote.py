@@ -14,7 +14,7 @@ from sealift.stations.draft import PublishedRelease
 from sealift.stations.gate import Looks
 from sealift.stations.image import OUR_LABELS, VERSION_LABEL, image_labels, labels
 from sealift.stations.verify import Verified
-from sealift.tools.registry import Registry
+from sealift.tools.registry import ImmutableTagError, Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,23 @@ def promote_tags(
     )
     once = tuple(m for m in moves if m.tag == plan.version.version_tag)
     moving = tuple(m for m in moves if m.tag != plan.version.version_tag)
+    _check_movable(moving, registry, looks)
     return once, moving, looks
+
+
+def _check_movable(moving: tuple[Move, ...], registry: Registry, looks: Looks) -> None:
+    """Refuse, while nothing of the release can be seen, what would leave it without its moving tags."""
+    refused: ImmutableTagError | None = None
+    for move in moving:
+        if move.before in (None, move.digest):
+            continue
+        try:
+            registry.check_movable(move.repository, move.tag, move.before)
+        except ImmutableTagError as error:
+            refused = error
+            looks.refused(error.happened)
+    if refused is not None:
+        looks.done(means=f"nothing was published: {refused.means}", next_step=refused.next_step)
 
 
 def put(moves: tuple[Move, ...], registry: Registry, looks: Looks, done: dict[str, None]) -> None:
@@ -143,7 +159,12 @@ def put(moves: tuple[Move, ...], registry: Registry, looks: Looks, done: dict[st
         if now != move.digest:
             # Before it is answered: a try that hears nothing may have been heard.
             done[str(reference)] = None
-            registry.put_tag(move.repository, move.tag, move.digest)
+            try:
+                registry.put_tag(move.repository, move.tag, move.digest)
+            except ImmutableTagError as error:
+                del done[str(reference)]
+                looks.refused(error.happened)
+                looks.done(means=error.means, next_step=error.next_step)
         looks.equal(reference, expected=move.digest, got=registry.head(reference))
         looks.done(means="a tag does not name what was released", next_step="sealift status")
 

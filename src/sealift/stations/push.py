@@ -11,6 +11,7 @@ from sealift.model.names import Digest, Platform, Repository
 from sealift.stations.gate import Looks
 from sealift.stations.together import together
 from sealift.tools.registry import Registry
+from sealift.tools.registry_denied import DeniedError
 from sealift.tools.registry_http import NotThereError
 
 
@@ -37,7 +38,7 @@ def push(
     looks.done(means="what would ship is not what passed the gates", next_step="run the release again")
     looks.equal("the base that was looked at", expected=built.base_digest, got=base)
     looks.done(means="what would ship stands on a base that nobody looked at", next_step="sealift base")
-    if lost := missing(target, built.digest, registry):
+    if lost := _missing_before(target, built.digest, registry):
         registry.copy(layout.at(built.digest), target.at(built.digest))
         lost = missing(target, built.digest, registry)
     looks.true(
@@ -53,6 +54,17 @@ def push(
         means="the registry does not hold the bytes that passed the gates", next_step="run the release again"
     )
     return Pushed(gates=gates, repository=target, digest=built.digest)
+
+
+def _missing_before(target: Repository, digest: Digest, registry: Registry) -> tuple[str, ...]:
+    """Name what is to be copied: everything, where the registry does not say what it holds.
+
+    Many deny access to a repository that does not exist, and make it at the first push: the copy decides.
+    """
+    try:
+        return missing(target, digest, registry)
+    except DeniedError:
+        return (f"manifest {digest}",)
 
 
 def missing(target: Repository, digest: Digest, registry: Registry) -> tuple[str, ...]:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sealift.model.names import Version
-from sealift.model.status import PUBLISHED, UNKNOWN_HERE, Finding
+from sealift.model.status import (
+    AN_IMAGE,
+    BURNED,
+    NO_PLATFORM,
+    PUBLISHED,
+    SEVERAL,
+    UNKNOWN_HERE,
+    Finding,
+)
 
 Findings = Sequence[Finding]
 # What nobody can change once the release is published.
@@ -42,9 +50,12 @@ class Place:
         found = f"gh run list --workflow=release.yml --branch={tag} --limit=1 --json=databaseId"
         return f"gh run rerun $({found} --jq='.[0].databaseId')"
 
-    def another_version(self) -> str:
-        """Begin the version that comes next."""
-        following = self.version.next_patch()
+    def another_version(self, findings: Findings = ()) -> str:
+        """Begin the version that comes next: after every one that a moving tag of its line stands for."""
+        number = self.version.number
+        released = [Version.parse(f.expected) for f in findings if f.what == "moving tag"]
+        line = [v for v in released if (v.number.major, v.number.minor) == (number.major, number.minor)]
+        following = max([self.version, *line]).next_patch()
         begun = f"git tag {following.git_tag} && git push origin {following.git_tag}"
         rehearsed = self.verb("release", following)
         return f"release a new version: {rehearsed if self.world == 'rehearsal' else begun}"
@@ -79,9 +90,27 @@ def _wrong(findings: Findings) -> Findings:
 
 
 def _damaged(findings: Findings) -> bool:
-    return _any(findings, "differs", "git tag", "version tag") or (
-        _published(findings) and any(f.what in IMMUTABLE for f in _wrong(findings))
+    return (
+        _any(findings, "differs", "git tag", "version tag")
+        or (_published(findings) and any(f.what in IMMUTABLE for f in _wrong(findings)))
+        # What the version's tag names is wrong in itself, and neither changes.
+        or (_any(findings, "agrees", "version tag") and any(map(_is_content, _wrong(findings))))
     )
+
+
+def _is_content(finding: Finding) -> bool:
+    """Tell whether an index is not as it should be, though the registry has lost nothing of it."""
+    return (finding.what == "platform" and finding.expected in (AN_IMAGE, NO_PLATFORM)) or (
+        finding.what in ("index", "platform") and finding.verdict == "differs"
+    )
+
+
+def _burned(findings: Findings) -> bool:
+    return any(f.what == "GitHub release" and f.got == BURNED for f in findings)
+
+
+def _several(findings: Findings) -> bool:
+    return any(f.what == "GitHub release" and SEVERAL in f.got for f in findings)
 
 
 def _nothing_there(findings: Findings) -> bool:
@@ -94,7 +123,10 @@ def _only_behind(findings: Findings) -> bool:
 
 
 def _only_lost(findings: Findings) -> bool:
-    return all(f.what in ("index", "platform") and f.verdict == "missing" for f in _wrong(findings))
+    return all(
+        f.what in ("index", "platform") and f.verdict == "missing" and not _is_content(f)
+        for f in _wrong(findings)
+    )
 
 
 def _begin(place: Place, findings: Findings) -> str:
@@ -116,6 +148,12 @@ def _delete(place: Place, findings: Findings) -> str:
     return f"gh release delete-asset {place.version.git_tag} {name}"
 
 
+def _delete_all_but_one(place: Place, _findings: Findings) -> str:
+    if place.world == "rehearsal":
+        return "sealift rehearse reset"
+    return f"delete all but one release or draft of {place.version.git_tag} on GitHub, under Releases"
+
+
 def _fetch(place: Place, _findings: Findings) -> str:
     return f"git fetch origin tag {place.version.git_tag}"
 
@@ -127,10 +165,12 @@ def _again(place: Place, _findings: Findings) -> str:
 
 TABLE = (
     Rule(
-        _damaged,
-        "what was published cannot be changed any more",
-        lambda place, _: place.another_version(),
+        _burned,
+        "the release was deleted and was immutable, so its tag can never be released again",
+        Place.another_version,
     ),
+    Rule(_damaged, "what was published cannot be changed any more", Place.another_version),
+    Rule(_several, "which of several releases is meant cannot be told", _delete_all_but_one),
     Rule(_nothing_there, "nothing of it is there yet", _begin),
     Rule(lambda f: _any(f, "missing", "git tag"), "the tag is not on GitHub", _begin),
     Rule(lambda f: _any(f, "differs", "other asset"), "somebody added a file to the draft", _delete),

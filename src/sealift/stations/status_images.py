@@ -11,7 +11,7 @@ from sealift.errors import UsageError
 from sealift.model.names import Digest, Platform, Repository, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
-from sealift.model.status import Finding, compared
+from sealift.model.status import AN_IMAGE, Finding, NO_PLATFORM, compared
 from sealift.stations.promote import digest_under, newest_released
 from sealift.stations.push import missing
 from sealift.stations.status_release import answer
@@ -78,9 +78,9 @@ def _look_list(index: Subject, plan: Plan, children: Mapping[str, Digest]) -> It
     """Look whether an index names every platform, and no other."""
     for platform in plan.config.platforms:
         if platform not in children:
-            yield compared("platform", f"{index} {platform}", expected="an image", got=None)
+            yield compared("platform", f"{index} {platform}", expected=AN_IMAGE, got=None)
     for other in sorted(set(children) - set(plan.config.platforms)):
-        yield compared("platform", f"{index} {other}", expected="no such platform", got=children[other])
+        yield compared("platform", f"{index} {other}", expected=NO_PLATFORM, got=children[other])
 
 
 def _look_platform(subject: Subject, platform: Platform, registry: Registry) -> Finding:

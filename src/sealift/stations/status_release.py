@@ -10,7 +10,7 @@ from typing import TypeVar
 from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.names import Digest
 from sealift.model.plan import Plan
-from sealift.model.status import PUBLISHED, UNKNOWN_HERE, Finding, What, compared
+from sealift.model.status import BURNED, PUBLISHED, UNKNOWN_HERE, Finding, What, compared
 from sealift.stations.assets import CHECKSUMS, names
 from sealift.tools.github import Asset, GitHub, Release
 
@@ -62,7 +62,9 @@ def look_release(github: GitHub, plan: Plan, remembered: Callable[[int], Mapping
     release, failed = answer("GitHub release", tag, expected, lambda: github.find_release(tag))
     if failed:
         return Page(findings=failed)
-    got = release and _state(draft=release.draft, prerelease=release.prerelease)
+    got = release and (
+        BURNED if release.burned else _state(draft=release.draft, prerelease=release.prerelease)
+    )
     finding = compared("GitHub release", tag, expected=expected, got=got)
     if release is None:
         return Page(findings=(finding,))

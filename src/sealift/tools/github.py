@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sealift import process
-from sealift.errors import OutsideError, RefusedError, UsageError
-from sealift.tools.github_errors import RIGHT, TRY_AGAIN, answered, said
+from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
+from sealift.model.status import SEVERAL
+from sealift.tools.github_errors import BurnedTagError, RIGHT, TRY_AGAIN, answered, said
 from sealift.tools.http import follow_policy
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ CHUNK = 1 << 20
 TIMEOUT = 60
 BINARY = "application/octet-stream"
 # How PyGithub says that it was sent to another host, and that an answer is not JSON of the right shape.
+# What is left in the draft of a tag that is burned: GitHub says so only when it is asked to publish it.
+BURNED = "GitHub will never publish this draft: an immutable release had its tag, and was deleted."
 STRANGE = (AssertionError, RuntimeError, ValueError, TypeError, AttributeError, KeyError)
 
 
@@ -80,6 +83,11 @@ class Release:
     url: str
     assets: tuple[Asset, ...]
 
+    @property
+    def burned(self) -> bool:
+        """Whether it is a draft whose tag GitHub refused to publish for ever."""
+        return self.draft and BURNED in self.body
+
 
 class GitHub:
     """One repository's releases and tags."""
@@ -115,9 +123,9 @@ class GitHub:
             found = [_release(r) for r in self._repo.get_releases() if r.tag_name == tag]
         if len(found) > 1:
             raise RefusedError(
-                f"{self.repository} has {len(found)} releases or drafts of {tag}",
+                f"{self.repository} has {len(found)} {SEVERAL} {tag}",
                 means="which one is meant cannot be told",
-                next_step=f"delete all but one: {', '.join(r.url for r in found)}",
+                next_step=f"delete all but one on GitHub: {', '.join(r.url for r in found)}",
             )
         return found[0] if found else None
 
@@ -171,17 +179,26 @@ class GitHub:
             return _release(changed)
 
     def publish(self, release: Release, *, make_latest: bool) -> Release:
-        """Publish a draft. It cannot be taken back where releases are immutable."""
-        with self._border(f"publish the release {release.tag}"):
-            published = self._get(release).update_release(
-                release.title,
-                release.body,
-                draft=False,
-                prerelease=release.prerelease,
-                tag_name=release.tag,
-                make_latest="true" if make_latest else "false",
-            )
-            return _release(published)
+        """Publish a draft. It cannot be taken back where releases are immutable.
+
+        Raises BurnedTagError for a tag that can never be published, and leaves word of it in the draft.
+        """
+        try:
+            with self._border(f"publish the release {release.tag}"):
+                published = self._get(release).update_release(
+                    release.title,
+                    release.body,
+                    draft=False,
+                    prerelease=release.prerelease,
+                    tag_name=release.tag,
+                    make_latest="true" if make_latest else "false",
+                )
+                return _release(published)
+        except BurnedTagError as error:
+            with suppress(SealiftError):
+                body = f"{BURNED}\n\n{release.body}"
+                self.update(release, title=release.title, body=body, prerelease=release.prerelease)
+            raise BurnedTagError.of(error.happened, release.tag) from error
 
     def upload(self, release: Release, path: Path, name: str) -> Asset:
         """Add a file to a release."""

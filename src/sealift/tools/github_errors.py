@@ -6,7 +6,8 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sealift.errors import OutsideError
+from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
+from sealift.model.names import Version
 from sealift.patience import passes, retry_after
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 RIGHT = "contents: write (permissions: in the workflow)"
 TRY_AGAIN = "try again; what is done is found again"
 # What GitHub's answers mean, and what helps. None of them is a gate's: nobody here has looked.
-CONTRADICTED = ("what is there contradicts what was asked", "sealift status")
+CONTRADICTED = (
+    "GitHub does not allow this with what is there already, and retrying will not help",
+    "look at the repository's releases and tags on GitHub for what its answer names; sealift status",
+)
 ANSWERS: dict[int, tuple[str, str]] = {
     401: ("the token is wrong or has ended", f"give a valid token with {RIGHT}"),
     403: ("the token lacks a right", f"give it {RIGHT}"),
@@ -26,6 +30,35 @@ ANSWERS: dict[int, tuple[str, str]] = {
     409: CONTRADICTED,
     422: CONTRADICTED,
 }
+# What GitHub says in its words alone, in the order in which they count: of a burned tag it says several.
+WORDS: tuple[tuple[str, str, str], ...] = (
+    (
+        "must have a valid tag",
+        "GitHub publishes no release whose tag it does not have",
+        "push the tag, then run again; where the push is refused, release another version",
+    ),
+    (
+        "rule violation",
+        "a ruleset of the repository does not allow this token to do it",
+        "let GitHub Actions bypass that ruleset (Settings, Rules, Rulesets on GitHub), or loosen it",
+    ),
+    (
+        "creations being restricted",
+        "a ruleset of the repository protects tags with such names",
+        "let GitHub Actions bypass that ruleset (Settings, Rules, Rulesets on GitHub), or loosen it",
+    ),
+    (
+        "protected tag",
+        "a rule of the repository protects tags with such names",
+        "let GitHub Actions bypass that rule (Settings, Rules on GitHub), or loosen it",
+    ),
+    (
+        "immutable release",
+        "the release is published and immutable: its files and its tag stay as they are",
+        "release another version",
+    ),
+)
+_BURNED = "used by an immutable release"
 UNKNOWN = ("sealift asked what GitHub does not know", "sealift status")
 LIMITED = ("too many requests", "wait until GitHub answers again, then the same again")
 FAILED = ("GitHub failed", TRY_AGAIN)
@@ -35,11 +68,33 @@ MAY_BE_LIMITED = frozenset({403, 429})
 UNTOLD_WAIT = 60.0
 
 
-def answered(error: GithubException, happened: str) -> OutsideError:
+class BurnedTagError(RefusedError):
+    """A tag that GitHub never publishes again: an immutable release had it, and was deleted."""
+
+    @classmethod
+    def of(cls, happened: str, tag: str = "") -> BurnedTagError:
+        try:
+            following = f": {Version.parse(tag).next_patch()}"
+        except UsageError:
+            following = ""
+        return cls(
+            happened,
+            means="an immutable release had this tag; GitHub keeps it for ever, also after that was deleted",
+            next_step=f"release another version{following}",
+        )
+
+
+def answered(error: GithubException, happened: str) -> SealiftError:
     """Make an error of an answer."""
     limit = _limit(error)
+    words = said(error)
+    if limit is None and _BURNED in words:
+        return BurnedTagError.of(happened)
+    named = next(((means, step) for part, means, step in WORDS if part in words.lower()), None)
     if limit is not None:
         means, next_step = LIMITED
+    elif named is not None and not passes(error.status):
+        means, next_step = named
     elif passes(error.status):
         means, next_step = FAILED
     else:

@@ -9,6 +9,7 @@ NotThereError; the second is another OutsideError. Nothing is asked twice here: 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from sealift.model.codec import decode
 from sealift.model.names import Digest, Repository, Tag
 from sealift.tools import regctl
 from sealift.tools.http import LIMIT
-from sealift.tools.registry_denied import UNAUTHORIZED, DeniedError
+from sealift.tools.registry_denied import UNAUTHORIZED, DeniedError, next_step_for
 from sealift.tools.registry_http import NOT_FOUND, OK, Api, NotThereError
 from sealift.tools.registry_objects import MANIFEST, Manifest, Objects, unexpected
 from sealift.tools.registry_referrers import Descriptor, Referrers
@@ -32,6 +33,8 @@ CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 # https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidance-for-an-empty-descriptor
 EMPTY_TYPE, EMPTY = "application/vnd.oci.empty.v1+json", b"{}"
+# How regctl says that it was denied access, or that a repository does not exist.
+_DENIED = re.compile(r"\[http 40[134]\]")
 SUBJECT_HEADER = "OCI-Subject"
 
 
@@ -123,7 +126,13 @@ class Registry:
 
         What is missing below is copied also where the target has the index already.
         """
-        regctl.copy(source, target, plain_http=self.plain_http, env=self.env, timeout=self.timeout)
+        try:
+            regctl.copy(source, target, plain_http=self.plain_http, env=self.env, timeout=self.timeout)
+        except OutsideError as error:
+            if not error.again and _DENIED.search(error.means):
+                repository, _ = parsed(target)
+                error.next_step = next_step_for(repository, self.env)
+            raise
         there, wanted = self._copied(target), self._copied(source)
         if there is None or there != wanted:
             raise OutsideError(

@@ -26,12 +26,22 @@ def refused(answer: Answer, what: str, repository: str, env: Mapping[str, str] |
     error = refusal(answer, what)
     if answer.status not in (UNAUTHORIZED, FORBIDDEN):
         return error
-    host = repository.partition("/")[0]
-    means = f"this login has no right to {repository}, or the repository does not exist yet"
-    next_step = f"docker login {host}; then check that {repository} exists, and who may read and push there"
-    if helper := absent_helper(host, env):
-        means = f"no login was used: {helper}, which docker's configuration names for {host}, is not on PATH"
-        next_step = f"install {helper}, or take it out of docker's configuration and docker login {host}"
-    denied = DeniedError(error.happened, means=means, next_step=next_step, again=False)
+    denied = DeniedError(
+        error.happened,
+        means=f"this login has no right to {repository}, or the repository does not exist yet",
+        next_step=next_step_for(repository, env),
+        again=False,
+    )
     denied.status = answer.status
     return denied
+
+
+def next_step_for(repository: str, env: Mapping[str, str] | None) -> str:
+    """Return what helps where access to a repository was denied."""
+    host = repository.partition("/")[0]
+    if helper := absent_helper(host, env):
+        return (
+            f"install {helper}, which docker's configuration names for {host} and which is not on PATH; "
+            f"or take it out there, and docker login {host}"
+        )
+    return f"docker login {host}; check that {repository} exists, and that the login may read and push there"
