@@ -17,7 +17,7 @@ from sealift.model.names import Digest, Repository, Tag
 from sealift.services.ports import free_ports
 from sealift.tools import http
 from sealift.tools.http import LIMIT
-from sealift.tools.registry import BUNDLE_TYPE, PREDICATE_ANNOTATION, Registry
+from sealift.tools.registry import BUNDLE_TYPE, PREDICATE_ANNOTATION, ImmutableTagError, Registry
 from sealift.tools.registry_http import NotThereError
 from sealift.tools.registry_objects import INDEX, MANIFEST
 from tests.tools.scripted import Asked, Reply, Script, Server, serving, told
@@ -465,3 +465,197 @@ def test_a_tag_that_is_elsewhere_afterwards_is_seen(start: Start) -> None:
         registry.put_tag(at, Tag("1.2.3"), DIGEST)
     (put,) = [a for a in server.asked if a.method == "PUT"]
     assert (put.path, put.body, put.headers["content-type"]) == ("/v2/app/manifests/1.2.3", BODY, MANIFEST)
+
+
+# Registries that answer otherwise than the specification says, as users have met them.
+
+
+def test_a_registry_that_reads_the_tag_as_the_digest_lists_no_referrers(start: Start) -> None:
+    """GitLab's does; for an index, its platforms would be taken for referrers."""
+    registry, at, _ = start(by_path({TAG: HERE}))
+    assert registry.referrers(at, DIGEST) == ()
+
+
+@pytest.mark.parametrize("itself", [True, False], ids=["the subject", "another image"])
+def test_platforms_under_the_tag_are_neither_listed_nor_kept(start: Start, itself: bool) -> None:
+    child = {"mediaType": MANIFEST, "digest": OTHER, "size": 1, "platform": {"os": "linux"}}
+    image = index(child)
+    subject = Digest.of(image.body) if itself else DIGEST
+    tag, kept = f"/v2/app/manifests/sha256-{subject.hex}", listed("sha256:" + "f" * 64)
+    shown = image if itself else index(child, kept)
+
+    def script(asked: Asked) -> Reply:
+        if asked.method in ("POST", "PUT"):
+            return writing(asked)
+        held = image if itself else HERE
+        answers = {tag: shown, f"/v2/app/manifests/{subject}": held}
+        return answers.get(asked.path, NOTHING)
+
+    registry, at, server = start(script)
+    assert [r.digest for r in registry.referrers(at, subject)] == ([] if itself else [kept["digest"]])
+    put = registry.attach(at, subject, b"bundle", "type")
+    (written,) = [a for a in server.asked if (a.method, a.path) == ("PUT", tag)]
+    names = [d["digest"] for d in json.loads(written.body)["manifests"]]
+    assert names == sorted([put] if itself else [put, kept["digest"]])
+    assert b"platform" not in written.body
+
+
+NO_API = {
+    "a page": Reply(headers={"Content-Type": "text/html"}, body=b"<!doctype html><title>not found"),
+    "nothing": Reply(),
+    "405": Reply(status=405),
+    "501": Reply(status=501),
+    "unsupported": Reply(status=403, body=b'{"errors":[{"code":"UNSUPPORTED","message":"no"}]}'),
+}
+
+
+@pytest.mark.parametrize("answer", NO_API.values(), ids=list(NO_API))
+def test_what_is_said_in_place_of_the_api_is_no_list_and_the_tag_is_read(start: Start, answer: Reply) -> None:
+    registry, at, _ = start(by_path({API: answer, TAG: index(listed(OTHER))}))
+    assert [r.digest for r in registry.referrers(at, DIGEST)] == [OTHER]
+    registry, at, _ = start(by_path({API: answer}))
+    assert registry.referrers(at, DIGEST) == ()
+
+    registry, at, server = start(lambda asked: answer if asked.path == API else writing(asked))
+    registry.attach(at, DIGEST, b"bundle", "type")
+    assert f"PUT {TAG}" in server.words
+
+
+def test_a_page_that_comes_once_does_not_hide_a_list(start: Start) -> None:
+    pages = [NO_API["a page"]]
+
+    def script(asked: Asked) -> Reply:
+        if asked.path == API:
+            return pages.pop() if pages else index(listed(OTHER))
+        return NOTHING
+
+    registry, at, _ = start(script)
+    assert [r.digest for r in registry.referrers(at, DIGEST)] == [OTHER]
+    pages.append(NO_API["a page"])
+    pages.append(NO_API["a page"])
+    with pytest.raises(OutsideError, match="not the JSON that was expected") as caught:
+        registry.referrers(at, DIGEST)
+    assert caught.value.again, "it has an API: it answered before"
+
+
+EMPTY_CONFIG, IMAGE_CONFIG = (f"application/vnd.oci.{kind}+json" for kind in ("empty.v1", "image.config.v1"))
+OLD_BUNDLE = "application/vnd.dev.sigstore.bundle+json;version=0.3"
+
+
+@pytest.mark.parametrize("kind", [EMPTY_CONFIG, IMAGE_CONFIG, OLD_BUNDLE, "", None])
+@pytest.mark.parametrize("layer", [BUNDLE_TYPE, OLD_BUNDLE])
+@pytest.mark.parametrize("where", [API, TAG], ids=["API", "tag"])
+def test_a_bundle_that_is_listed_as_something_else_is_found(
+    start: Start, kind: str | None, layer: str, where: str
+) -> None:
+    """cosign lists its bundles as the empty configuration under the fallback tag, and finds them."""
+    about = {PREDICATE_ANNOTATION: "https://type"}
+    held = told(
+        {"annotations": about, "layers": [{"mediaType": layer, "digest": Digest.of(b"it"), "size": 2}]},
+        MANIFEST,
+    )
+    digest = Digest.of(held.body)
+    entry = {"mediaType": MANIFEST, "digest": digest, "size": 1}
+    answers = {
+        where: index(entry if kind is None else {**entry, "artifactType": kind}),
+        f"/v2/app/manifests/{digest}": held,
+        f"/v2/app/blobs/{Digest.of(b'it')}": Reply(body=b"it"),
+    }
+    registry, at, _ = start(by_path(answers))
+    assert registry.bundles(at, DIGEST) == ((digest, b"it"),)
+    (found,) = registry.referrers(at, DIGEST)
+    assert (found.artifact_type, found.annotations) == (BUNDLE_TYPE, about)
+
+
+def test_what_is_listed_as_something_else_and_is_no_bundle_is_passed_over(start: Start) -> None:
+    sbom, sbom_reply = artifact(mediaType="text/spdx+json", digest=OTHER, size=1)
+    answers = {API: index(listed(sbom, "text/spdx+json"), listed(OTHER, EMPTY_CONFIG))}
+    registry, at, _ = start(by_path({**answers, f"/v2/app/manifests/{sbom}": sbom_reply}))
+    assert registry.bundles(at, DIGEST) == ()
+    registry, at, _ = start(by_path({**answers, f"/v2/app/manifests/{sbom}": Reply(status=503)}))
+    with pytest.raises(OutsideError, match="answered 503"):
+        registry.bundles(at, DIGEST)
+
+
+def test_a_list_that_was_filtered_without_being_asked_to_is_read_as_it_is(start: Start) -> None:
+    answer = index(listed(OTHER), listed(DIGEST, "application/else"), OCI_Filters_Applied="artifactType")
+    registry, at, server = start(by_path({API: answer}))
+    assert [r.digest for r in registry.referrers(at, DIGEST)] == [OTHER]
+    assert server.words[0] == f"GET {API}", "no filter is asked for, so none can be applied wrongly"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@asking
+def test_an_access_that_is_denied_may_be_to_what_does_not_exist_yet(
+    start: Start, ask: Callable[[Registry, Repository], object], status: int
+) -> None:
+    registry, at, _ = start(lambda _: Reply(status=status, body=b'{"errors": [{"code": "DENIED"}]}'))
+    with pytest.raises(OutsideError, match="does not exist yet") as caught:
+        ask(registry, at)
+    assert caught.value.exit_code == 4
+    assert f"docker login {at.host}" in caught.value.next_step
+    assert str(at) in caught.value.next_step
+
+
+IMMUTABLE = {
+    "ECR": (400, "TAG_INVALID", "The image tag '1' already exists and cannot be overwritten"),
+    "Harbor": (412, "PRECONDITION", "Failed to process request due to 'app:1' configured as immutable."),
+    "Azure": (405, "UNSUPPORTED", "The operation is disallowed on this registry, repository or image."),
+    "Artifactory": (403, "DENIED", "Not enough permissions to delete/overwrite artifact"),
+    "Quay": (409, "TAG_IMMUTABLE", "tag is immutable"),
+}
+
+
+def immutable(name: str, held: Digest | None) -> Script:
+    status, code, message = IMMUTABLE[name]
+    body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
+
+    def script(asked: Asked) -> Reply:
+        if asked.method == "PUT":
+            return Reply(status=status, body=body)
+        if asked.path == "/v2/app/manifests/1":
+            return Reply(headers={"Docker-Content-Digest": held}) if held else NOTHING
+        return HERE
+
+    return script
+
+
+@pytest.mark.parametrize("name", list(IMMUTABLE))
+def test_a_tag_that_cannot_be_moved_is_told_with_the_setting_that_helps(start: Start, name: str) -> None:
+    registry, at, _ = start(immutable(name, OTHER))
+    for ask in (registry.put_tag, registry.check_movable):
+        with pytest.raises(ImmutableTagError, match="does not let the tag") as caught:
+            ask(at, Tag("1"), DIGEST)
+        assert not caught.value.again
+        assert "`moving_tags: []` in ci/release.yaml" in caught.value.next_step
+        assert IMMUTABLE[name][2] in str(caught.value)
+
+
+@pytest.mark.parametrize("name", list(IMMUTABLE))
+def test_a_tag_that_is_right_already_need_not_be_put_again(start: Start, name: str) -> None:
+    registry, at, _ = start(immutable(name, DIGEST))
+    registry.put_tag(at, Tag("1"), DIGEST)
+
+
+def test_a_new_tag_that_is_refused_is_not_called_immutable(start: Start) -> None:
+    registry, at, _ = start(immutable("ECR", None))
+    with pytest.raises(OutsideError, match=r"could not be put: .* answered 400") as caught:
+        registry.put_tag(at, Tag("1"), DIGEST)
+    assert not isinstance(caught.value, ImmutableTagError)
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+def test_what_is_no_word_about_the_tag_is_told_as_it_is(start: Start, status: int) -> None:
+    registry, at, _ = start(lambda a: Reply(status=status) if a.method == "PUT" else HERE)
+    for ask in (registry.put_tag, registry.check_movable):
+        with pytest.raises(OutsideError, match=f"answered {status}") as caught:
+            ask(at, Tag("1"), DIGEST)
+        assert not isinstance(caught.value, ImmutableTagError)
+        assert caught.value.again is (status != 401)
+
+
+def test_a_tag_that_can_be_moved_is_put_where_it_is(start: Start) -> None:
+    registry, at, server = start(lambda a: Reply(status=201) if a.method == "PUT" else HERE)
+    registry.check_movable(at, Tag("1"), DIGEST)
+    (put,) = [a for a in server.asked if a.method == "PUT"]
+    assert (put.path, put.body) == ("/v2/app/manifests/1", BODY)

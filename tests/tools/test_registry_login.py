@@ -16,6 +16,7 @@ import pytest
 
 from sealift.errors import OutsideError
 from sealift.model.names import Digest, Repository, Tag
+from sealift.stations.push import missing
 from sealift.tools.registry import Registry
 from sealift.tools.registry_objects import MANIFEST
 from tests.tools.scripted import Asked, Reply, Script, Server, serving, told
@@ -259,6 +260,60 @@ def test_a_helper_that_fails_is_an_error_that_repeats_nothing(street: Street, te
         street.registry.head(street.repository.at(DIGEST))
     assert "s3cret" not in str(caught.value)
     assert not caught.value.again
+
+
+def test_a_helper_may_say_more_on_the_other_stream(street: Street) -> None:
+    helper(street, HELPER.replace("read host", "echo WARNING: s3cret >&2; read host"))
+    street.settle(credsStore="ours")
+    street.tokens.needs_login = True
+    assert street.registry.head(street.repository.at(DIGEST)) == DIGEST
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{{"ServerURL": "", "Username": "", "Secret": ""}}',
+        '{{"ServerURL": "x", "Username": null, "Secret": null, "More": 1}}',
+    ],
+)
+def test_a_helper_that_gives_nobody_leaves_us_without_a_login(street: Street, said: str) -> None:
+    helper(street, f"#!/bin/sh\necho '{said}'\n")
+    street.settle(credsStore="ours")
+    assert street.registry.head(street.repository.at(DIGEST)) == DIGEST
+
+
+@pytest.mark.parametrize("store", ["credHelpers", "credsStore"])
+def test_a_helper_that_is_absent_is_named_only_where_a_login_is_needed(street: Street, store: str) -> None:
+    name = "absent" if store == "credsStore" else {street.at_registry.host: "absent"}
+    street.settle(**{store: name})
+    assert street.registry.head(street.repository.at(DIGEST)) == DIGEST
+    street.tokens.needs_login = True
+    with pytest.raises(OutsideError, match="docker-credential-absent") as caught:
+        street.registry.head(street.repository.at(DIGEST))
+    assert not caught.value.again
+
+
+def test_a_repository_that_its_first_push_makes_is_read_afterwards(street: Street) -> None:
+    """Before it exists it is forbidden also to who has a token, and that token stays good for nothing."""
+    exists = False
+
+    def script(asked: Asked) -> Reply:
+        token = asked.headers.get("authorization", "").removeprefix("Bearer ")
+        early = token in useless
+        if not exists:
+            useless.add(token)
+        return HERE if exists and not early else Reply(status=403, body=b'{"errors":[{"code":"DENIED"}]}')
+
+    useless: set[str] = set()
+    with serving(street.tokens.guard(script)) as server:
+        settled = Street(street.tokens, street.at_tokens, server, street.folder)
+        settled.log_in()
+        registry = settled.registry
+        for _ in range(2):
+            with pytest.raises(OutsideError, match="does not exist yet"):
+                missing(settled.repository, DIGEST, registry)
+        exists = True
+        assert missing(settled.repository, DIGEST, registry) == ()
 
 
 def moved(place: str) -> Script:

@@ -210,7 +210,8 @@ class Registry:
         except OutsideError as err:
             raise OutsideError(
                 f"the referrers of {repository.at(digest)} could not be read: {err.happened}",
-                means="whether it is signed was not checked; this is not the same as unsigned",
+                means="whether it is signed was not checked; this is not the same as unsigned"
+                + (f"; {err.means}" if isinstance(err, DeniedError) else ""),
                 next_step="run again when the registry answers" if err.again else err.next_step,
                 again=err.again,
                 retry_after=err.retry_after,

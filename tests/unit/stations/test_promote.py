@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -11,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealift.errors import DefectError, OutsideError
-from sealift.model.names import Repository, Tag, Version
+from sealift.model.names import Digest, Repository, Tag, Version
+from sealift.model.statements import Subject
 from sealift.stations.draft import PublishedRelease
 from sealift.stations.gate import GateRefusedError, Looks
 from sealift.stations.image import labels
-from sealift.stations.promote import Move, decide, newest_with, promoted, put
+from sealift.stations.promote import Move, decide, newest_with, promote_tags, promoted, put
 from sealift.stations.verify import Verified
+from sealift.tools.registry import ImmutableTagError
 from tests.unit.stations.things import REPOSITORY, Shelves, digest_of, plan
 
 OLD, NEW, STRANGE = digest_of("old"), digest_of("new"), digest_of("strange")
@@ -170,6 +173,78 @@ def test_in_any_order_each_tag_ends_at_its_newest(order: list[str]) -> None:
     for tag in shelves.tags(REPOSITORY):
         newest = max(v for v in every if tag in (v.version_tag, *v.moving_tags))
         assert shelves.tagged[f"{REPOSITORY}:{tag}"] == digest_of(str(newest))
+
+
+def test_where_no_tags_move_only_the_version_is_tagged() -> None:
+    looks = Looks("promote", "1.2.3")
+    moves = decide(plan("1.2.3", moving_tags=()), REPOSITORY, NEW, holding(**{"1.2": "old"}), looks)
+    assert [m.tag for m in moves] == ["1.2.3"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Immutable(Shelves):
+    """A registry in which a tag that exists names what it names, but for those that may move."""
+
+    mutable: frozenset[str] = frozenset()
+
+    def check_movable(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        super().check_movable(repository, tag, digest)
+        if tag not in self.mutable:
+            raise ImmutableTagError.of(repository, tag, OutsideError("answered 400 TAG_INVALID"))
+
+    def put_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        if repository.tagged(tag) in self.tagged and tag not in self.mutable:
+            raise ImmutableTagError.of(repository, tag, OutsideError("answered 400 TAG_INVALID"))
+        super().put_tag(repository, tag, digest)
+
+
+def verified() -> Verified:
+    """Stand for what verify has found, which is another test's."""
+    found = Verified.__new__(Verified)
+    subject = Subject(repository=REPOSITORY, digest=NEW)
+    object.__setattr__(found, "_subjects", (subject,))
+    return found
+
+
+def tagged_in(shelves: Shelves, version: str = "1.2.3") -> tuple[tuple[Move, ...], tuple[Move, ...], Looks]:
+    return promote_tags(plan(version), verified(), {"static": (REPOSITORY, NEW)}, shelves)
+
+
+OLDER = dict.fromkeys(["1.2.2", "1.2", "1", "latest"], OLD)
+
+
+def test_a_moving_tag_that_cannot_move_stops_a_release_before_anything_of_it_is_seen() -> None:
+    held = {f"{REPOSITORY}:{tag}": named for tag, named in OLDER.items()}
+    shelves = Immutable(tagged=dict(held), mutable=frozenset({"1"}))
+    with pytest.raises(GateRefusedError) as caught:
+        tagged_in(shelves)
+    assert shelves.tagged == held
+    assert [tag for tag in OLDER if f"the tag {REPOSITORY}:{tag} be moved" in str(caught.value)] == [
+        "1.2",
+        "latest",
+    ]
+    assert "nothing was published" in caught.value.means
+    assert "`moving_tags: []` in ci/release.yaml" in caught.value.next_step
+
+
+def test_what_need_not_move_may_be_immutable() -> None:
+    """A first release, a release again, a prerelease, and a backport move no tag that is there."""
+    named = {f"{REPOSITORY}:{tag}": NEW for tag in ("1.2.3", "1.2", "1", "latest")}
+    newer = {f"{REPOSITORY}:{tag}": OLD for tag in ("1.3.0", "1.3", "1", "latest")}
+    for held, version in (({}, "1.2.3"), (named, "1.2.3"), (newer, "1.2.3"), (newer, "1.4.0-rc.1")):
+        shelves = Immutable(tagged=dict(held))
+        once, moving, looks = tagged_in(shelves, version)
+        put((*once, *moving), shelves, looks, {})
+        assert shelves.tagged[f"{REPOSITORY}:{version}"] == NEW
+
+
+def test_a_tag_that_turns_out_to_be_immutable_is_told_and_does_not_count_as_put() -> None:
+    shelves, looks = Immutable(tagged={f"{REPOSITORY}:1": OLD}), Looks("promote", "1.2.3")
+    done: dict[str, None] = {}
+    with pytest.raises(GateRefusedError, match="does not let the tag") as caught:
+        put((move("1", before="old"),), shelves, looks, done)
+    assert "moving_tags" in caught.value.next_step
+    assert done == {}
 
 
 def move(tag: str, *, before: str | None) -> Move:

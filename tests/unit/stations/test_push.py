@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
+from sealift.errors import OutsideError
 from sealift.model.evidence import Built, BuiltPlatform, Pushed
 from sealift.model.names import Digest, Platform, Repository
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.push import push
+from sealift.tools.registry_denied import DeniedError
 from sealift.tools.registry_http import NotThereError
 from tests.unit.stations.things import AMD64, ARM64, REPOSITORY, Shelves, built, digest_of
 
@@ -56,6 +58,23 @@ def held(*, but: Digest | None = None, never: Digest | None = None) -> Held:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class FirstPush(Held):
+    """A registry that denies access to a repository until something was copied to it; or for ever."""
+
+    makes_it: bool = True
+
+    def manifest(self, reference: str) -> bytes:
+        if not self.copied or not self.makes_it:
+            raise DeniedError(f"{reference} could not be read: answered 401", again=False)
+        return super().manifest(reference)
+
+    def copy(self, source: str, target: str) -> Digest:
+        if not self.makes_it:
+            raise OutsideError(f"{source} could not be copied to {target}", again=False)
+        return super().copy(source, target)
+
+
 BASE = built("static").base_digest
 
 
@@ -96,6 +115,18 @@ def test_what_the_registry_has_lost_is_copied_again(lost: Digest) -> None:
     shelves = held(but=lost)
     assert run(shelves, GATED).digest == INDEX
     assert shelves.copied == COPIED
+
+
+def test_a_repository_that_denies_access_before_its_first_push_is_pushed_to() -> None:
+    shelves = FirstPush()
+    assert run(shelves, GATED).digest == INDEX
+    assert shelves.copied == COPIED
+
+
+def test_where_the_copy_is_denied_too_a_right_is_missing() -> None:
+    with pytest.raises(OutsideError, match="could not be copied") as caught:
+        run(FirstPush(makes_it=False), GATED)
+    assert (caught.value.exit_code, caught.value.again) == (4, False)
 
 
 @pytest.mark.parametrize(("lost", "words"), [(TWO, f"manifest {TWO}"), (LAYER, f"blob {LAYER} of {ONE}")])

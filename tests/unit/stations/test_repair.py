@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from sealift.model.names import Version
-from sealift.model.status import UNKNOWN_HERE, Finding, Status, Verdict, What, compared
+from sealift.model.status import (
+    AN_IMAGE,
+    BURNED,
+    NO_PLATFORM,
+    UNKNOWN_HERE,
+    Finding,
+    Status,
+    Verdict,
+    What,
+    compared,
+)
 from sealift.report.status import lines
 from sealift.stations.repair import Place, repair
 
@@ -78,6 +88,31 @@ def test_one_command_repairs_what_was_found(findings: list[Finding], desk: str, 
 def test_what_was_published_is_not_changed_but_followed(findings: list[Finding]) -> None:
     assert repair(findings, DESK)[1] == f"{NEW}sealift release --version=1.2.4"
     assert repair(findings, REAL)[1] == f"{NEW}git tag v1.2.4 && git push origin v1.2.4"
+
+
+@pytest.mark.parametrize(
+    "findings",
+    [
+        [found("GitHub release", "differs", expected="published", got=BURNED), TAGGED],
+        [found("GitHub release", "differs", expected="published", got=BURNED), TAG, BEHIND],
+        [DRAFT, TAGGED, found("platform", "missing", expected=AN_IMAGE, got="nothing")],
+        [PUBLISHED, TAGGED, found("platform", "differs", expected=NO_PLATFORM, got="sha256:...")],
+        [DRAFT, TAGGED, found("index", "differs")],
+    ],
+)
+def test_what_no_command_can_bring_right_is_followed_by_another_version(findings: list[Finding]) -> None:
+    assert repair(findings, DESK)[1] == f"{NEW}sealift release --version=1.2.4"
+
+
+def test_another_version_comes_after_what_its_line_has_already() -> None:
+    tags = [found("moving tag", "agrees", expected=v, got=v) for v in ("1.2.7", "1.9.0", "2.0.0")]
+    assert repair([PUBLISHED, TAG, *tags], DESK)[1] == f"{NEW}sealift release --version=1.2.8"
+
+
+def test_of_several_releases_all_but_one_are_deleted() -> None:
+    findings = [found("GitHub release", "differs", got="o/n has 2 releases or drafts of v1.2.3"), WITHHELD]
+    assert "delete all but one release or draft of v1.2.3" in repair(findings, REAL)[1]
+    assert repair(findings, DESK)[1] == "sealift rehearse reset"
 
 
 def test_a_strangers_file_is_taken_out_of_a_draft() -> None:

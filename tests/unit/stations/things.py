@@ -123,6 +123,9 @@ class Shelves(Registry):
     def put_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         self.tagged[repository.tagged(tag)] = digest
 
+    def check_movable(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        assert self.tagged[repository.tagged(tag)] == digest
+
     def copy(self, source: str, target: str) -> Digest:
         self.copied.append((source, target))
         return Digest(target.partition("@")[2])
