@@ -21,6 +21,7 @@ from sealift.services.ports import free_ports
 from sealift.stations.draft import DraftState, draft, publish
 from sealift.tools import github as github_client
 from sealift.tools.github import AT_ONCE, Asset, GitHub, Release
+from sealift.tools.github_errors import BurnedTagError
 
 pytestmark = pytest.mark.programs
 
@@ -384,6 +385,26 @@ def test_a_published_release_without_an_asset_is_refused_even_where_it_could_cha
     github.delete_asset(release.assets[0])
     with pytest.raises(RefusedError, match=f"lacks.*{release.assets[0].name}"):
         drafted(github, assets)
+
+
+def test_a_burned_tag_is_never_released_again_and_the_draft_says_so(
+    stand_in: StandIn, assets: dict[str, Path]
+) -> None:
+    """An immutable release was deleted; GitHub says so only when the tag is to be published again."""
+    github = stand_in.client()
+    release = publish(github, drafted(github, assets))
+    assert stand_in.ask("DELETE", f"/repos/{REPOSITORY}/releases/{release.release_id}")[0] == 204
+    state = drafted(github, assets)
+    with pytest.raises(BurnedTagError, match="used by an immutable release") as caught:
+        publish(github, state)
+    assert (caught.value.exit_code, caught.value.next_step) == (3, "release another version: 1.2.4")
+    left = found(github)
+    assert (left.draft, left.burned) == (True, True)
+    assert "What changed." in left.body
+    with pytest.raises(BurnedTagError, match="refused by GitHub before") as caught:
+        drafted(github, assets)
+    assert caught.value.next_step == "release another version: 1.2.4"
+    assert found(github).body == left.body
 
 
 def test_the_same_name_is_not_taken_twice(stand_in: StandIn, assets: dict[str, Path]) -> None:

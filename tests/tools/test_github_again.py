@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +194,50 @@ def test_what_was_made_and_not_answered_is_found_and_not_made_twice(
     assert sorted(asset.name for asset in server.store.assets(release.id)) == sorted(assets)
     writes = [path for method, path in server.asked if method != "GET"]
     assert len(writes) == 1 + len(assets), "nothing was made a second time"
+
+
+class Enterprise(Troubled):
+    """GitHub Enterprise Server: the API below /api/v3, uploads below /api/uploads of the same host."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.origin = f"{self.origin}/api/v3"
+        self.real = Api(self.store, origin=self.origin, repository=REPOSITORY, token=TOKEN)
+
+    def answer(self, request: Request) -> Answer:
+        path = request.path.replace("/api/uploads/", "/api/v3/uploads/")
+        assert path.startswith("/api/v3/"), path
+        answer = super().answer(replace(request, path=path.removeprefix("/api/v3")))
+        return replace(answer, body=answer.body.replace(b"/api/v3/uploads/", b"/api/uploads/"))
+
+
+def test_an_enterprise_server_is_released_to(tmp_path: Path, assets: dict[str, Path]) -> None:
+    server = Enterprise(tmp_path / "github")
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    github = GitHub(server.origin, TOKEN, REPOSITORY, pace=AT_ONCE)
+    assert publish(github, drafted(github, assets)).made
+    assert github.latest_tag() == TAG
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["a starter is listed", "nothing is left"])
+def test_an_upload_that_a_gateway_broke_is_made_again(
+    server: Troubled, github: GitHub, assets: dict[str, Path], told: bool
+) -> None:
+    server.waiting.append(Trouble(method="POST", path="/assets", answer=says(502)))
+    with pytest.raises(OutsideError, match="502") as caught:
+        drafted(github, assets)
+    assert caught.value.again
+    (release,) = server.store.releases()
+    if told:
+        about = {"label": "", "content_type": "application/json"}
+        server.store.add_asset(release.id, name="one.json", content=b"", complete=False, **about)
+    assert drafted(github, assets).release_id == release.id
+    assert [(a.name, a.state) for a in server.store.assets(release.id)] == [
+        ("one.json", "uploaded"),
+        ("two.json", "uploaded"),
+    ]
 
 
 def test_an_upload_that_broke_off_is_made_again(
