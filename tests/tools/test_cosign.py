@@ -84,6 +84,13 @@ def test_one_start_tells_every_type_of_the_identity_that_is_asked_for(holding: H
     COSIGN.verify_attestation(subject, PROVENANCE)
 
 
+@pytest.mark.parametrize("told", ['{"credsStore": "absent"}', '{"credHelpers": {"localhost": "absent"}}'])
+def test_a_public_image_needs_no_helper_that_is_absent(holding: Holding, tmp_path: Path, told: str) -> None:
+    (tmp_path / "config.json").write_text(told)
+    asking = replace(COSIGN, env={**os.environ, "DOCKER_CONFIG": str(tmp_path)})
+    assert asking.accepted(holding("signature")) == {SIGNATURE}
+
+
 def test_what_verify_attestation_refuses_is_not_among_them(holding: Holding) -> None:
     subject = holding("signature")
     assert COSIGN.accepted(subject) == {SIGNATURE}

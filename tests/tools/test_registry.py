@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sealift.errors import OutsideError
 from sealift.model.names import Digest, Platform, Repository, Tag
 from sealift.rehearsal.oci_writer import LayerTar, writing
 from sealift.services.ports import free_ports
@@ -111,6 +113,47 @@ def test_a_tag_is_put_and_moved_and_the_bytes_stay(shop: Shop) -> None:
     assert registry.manifest(repository.tagged(Tag("1.2.3"))) == registry.manifest(repository.at(digest))
     with pytest.raises(NotThereError):
         registry.put_tag(repository, Tag("1.2.3"), OTHER)
+
+
+def test_a_tag_that_is_put_where_it_is_stays_there(shop: Shop) -> None:
+    repository, digest, _ = shop.index()
+    registry, latest = shop.registry, Tag("latest")
+    registry.put_tag(repository, latest, digest)
+    registry.check_movable(repository, latest, digest)
+    assert registry.tags(repository) == (latest,)
+    assert registry.head(repository.tagged(latest)) == digest
+
+
+@pytest.mark.parametrize("status", [401, 404])
+@pytest.mark.parametrize("offer", [{}, {"WWW-Authenticate": 'Basic realm="here"'}], ids=["", "basic"])
+def test_a_copy_that_is_denied_says_what_to_check(shop: Shop, status: int, offer: dict[str, str]) -> None:
+    """Where reading was denied too the copy decides, and these are the words that a missing right gets."""
+    _, digest, layout = shop.index()
+    with serving(lambda _: Reply(status=status, headers=offer, body=b"{}")) as server:
+        registry = Registry(plain_http=(server.host,), env=dict(os.environ))
+        target = Repository(f"{server.host}/never/made")
+        with pytest.raises(OutsideError, match=f"could not be copied to {target}") as caught:
+            registry.copy(f"ocidir://{layout.root}@{digest}", target.at(digest))
+    assert (caught.value.exit_code, caught.value.again) == (4, False)
+    assert caught.value.next_step.startswith(f"docker login {server.host}; check that {target} exists")
+
+
+def test_podmans_login_is_what_a_copy_is_made_with(shop: Shop, tmp_path: Path) -> None:
+    _, digest, layout = shop.index()
+    asked: list[str] = []
+
+    def script(asking: Asked) -> Reply:
+        asked.append(asking.headers.get("authorization", ""))
+        return Reply(status=401, headers={"WWW-Authenticate": 'Basic realm="here"'})
+
+    with serving(script) as server:
+        entry = {server.host: {"auth": LOGIN.removeprefix("Basic ")}}
+        (tmp_path / "auth.json").write_text(json.dumps({"auths": entry}))
+        told = {"DOCKER_CONFIG": str(tmp_path / "none"), "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
+        registry = Registry(plain_http=(server.host,), env={**os.environ, **told})
+        with pytest.raises(OutsideError, match="could not be copied"):
+            registry.copy(f"ocidir://{layout.root}@{digest}", f"{server.host}/app@{digest}")
+    assert LOGIN in asked
 
 
 def listed(shop: Shop, repository: Repository, digest: Digest) -> set[str]:

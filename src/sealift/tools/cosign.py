@@ -14,6 +14,7 @@ from sealift import network
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.statements import Claims, Identity, PredicateType, Subject
 from sealift.process import Completed, ProgramFailedError, run
+from sealift.tools.docker_login import for_programs
 from sealift.tools.sigstore_token import SECRETS
 
 # These could change what is accepted. Everything else passes: credential helpers read what they like, and
@@ -104,7 +105,8 @@ class Cosign:
     def _cosign(self, verb: str, subject: Subject, *words: str) -> Completed:
         argv = ["cosign", verb, *words, *self._trust(), *self._claims(), str(subject)]
         try:
-            done = run(argv, env=clean_env(self.env), timeout=self.timeout, check=False)
+            with for_programs(clean_env(self.env)) as env:
+                done = run(argv, env=env, timeout=self.timeout, check=False)
         except ProgramFailedError as late:
             raise _not_looked(verb, subject, late.happened.partition("\n")[0], again=True) from late
         if done.returncode == 0:

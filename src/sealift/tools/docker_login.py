@@ -11,7 +11,9 @@ from __future__ import annotations
 import base64
 import codecs
 import os
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -68,6 +70,11 @@ class _Config(msgspec.Struct, frozen=True, rename="camel"):
         chosen = next((own[name] for name in names if name in own), self.creds_store)
         return f"docker-credential-{chosen}" if chosen else ""
 
+    def helpers(self) -> set[str]:
+        """Name every program that stores logins."""
+        names = {self.creds_store, *(self.cred_helpers or {}).values()}
+        return {f"docker-credential-{name}" for name in names if name}
+
 
 class _Stored(msgspec.Struct, frozen=True, rename="pascal"):
     username: str | None = None
@@ -100,6 +107,33 @@ def absent_helper(host: str, env: Mapping[str, str] | None = None) -> str:
     return "" if not helper or _is_here(helper, told) else helper
 
 
+@contextmanager
+def for_programs(env: Mapping[str, str] | None = None) -> Iterator[Mapping[str, str] | None]:
+    """Give the environment in which a program finds the same logins as we do; no login is copied.
+
+    Those that are built on go-containerregistry (cosign, Trivy) fail where a helper is not on PATH, also at a
+    public image; regctl knows nothing of podman's file.
+    """
+    told = os.environ if env is None else env
+    file = _file(told)
+    config = _config(file)
+    absent = [p for p in config.helpers() if not _is_here(p, told)]
+    if not absent and file == _docker_file(told):
+        yield env
+        return
+    with tempfile.TemporaryDirectory(prefix="sealift-login-") as folder:
+        given = {**told, "PATH": f"{told.get('PATH', os.defpath)}:{folder}"}
+        for program in absent:
+            (Path(folder) / program).write_text(
+                f"#!/bin/sh\necho '{_NOT_FOUND} in native keychain'\nexit 1\n"
+            )
+            (Path(folder) / program).chmod(0o755)
+        if file != _docker_file(told):
+            (Path(folder) / "config.json").symlink_to(file.absolute())
+            given["DOCKER_CONFIG"] = folder
+        yield given
+
+
 def _is_here(program: str, env: Mapping[str, str]) -> bool:
     try:
         resolve(program, env)
@@ -108,10 +142,14 @@ def _is_here(program: str, env: Mapping[str, str]) -> bool:
     return True
 
 
+def _docker_file(env: Mapping[str, str]) -> Path:
+    folder = env.get("DOCKER_CONFIG") or Path(env.get("HOME", "/nonexistent")) / ".docker"
+    return Path(folder) / "config.json"
+
+
 def _file(env: Mapping[str, str]) -> Path:
     """Return docker's file; where it is not there, podman's."""
-    folder = env.get("DOCKER_CONFIG") or Path(env.get("HOME", "/nonexistent")) / ".docker"
-    docker = Path(folder) / "config.json"
+    docker = _docker_file(env)
     if not docker.exists():
         if env.get("REGISTRY_AUTH_FILE"):
             return Path(env["REGISTRY_AUTH_FILE"])

@@ -20,6 +20,7 @@ from sealift.errors import OutsideError, RefusedError
 from sealift.model.codec import decode
 from sealift.model.names import Digest, Repository, Tag
 from sealift.tools import regctl
+from sealift.tools.docker_login import for_programs
 from sealift.tools.http import LIMIT
 from sealift.tools.registry_denied import UNAUTHORIZED, DeniedError, next_step_for
 from sealift.tools.registry_http import NOT_FOUND, OK, Api, NotThereError
@@ -33,8 +34,11 @@ CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 # https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidance-for-an-empty-descriptor
 EMPTY_TYPE, EMPTY = "application/vnd.oci.empty.v1+json", b"{}"
-# How regctl says that it was denied access, or that a repository does not exist.
-_DENIED = re.compile(r"\[http 40[134]\]")
+# How regctl says that it was denied access, or that a repository does not exist; and what may pass beside it.
+_DENIED = re.compile(
+    r"\[http 40[134]\]|: unauthorized$|no credentials available|empty challenge header", re.MULTILINE
+)
+_MAY_PASS = re.compile(r"\[http (?:408|425|429|5\d\d)\]|dial tcp|i/o timeout|connection reset")
 SUBJECT_HEADER = "OCI-Subject"
 
 
@@ -127,11 +131,11 @@ class Registry:
         What is missing below is copied also where the target has the index already.
         """
         try:
-            regctl.copy(source, target, plain_http=self.plain_http, env=self.env, timeout=self.timeout)
+            self._regctl_copy(source, target)
         except OutsideError as error:
-            if not error.again and _DENIED.search(error.means):
+            if _DENIED.search(error.means) and not _MAY_PASS.search(error.means):
                 repository, _ = parsed(target)
-                error.next_step = next_step_for(repository, self.env)
+                error.again, error.next_step = False, next_step_for(repository, self.env)
             raise
         there, wanted = self._copied(target), self._copied(source)
         if there is None or there != wanted:
@@ -144,8 +148,7 @@ class Registry:
 
     def fetch_layout(self, source: str, folder: Path) -> None:
         """Copy an image or an index, with all its platforms, into an OCI layout folder."""
-        target = f"{regctl.LAYOUT}{folder}:fetched"
-        regctl.copy(source, target, plain_http=self.plain_http, env=self.env, timeout=self.timeout)
+        self._regctl_copy(source, f"{regctl.LAYOUT}{folder}:fetched")
 
     def put_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         """Let a tag name a manifest of the same repository; the manifest's bytes stay as they are.
@@ -297,6 +300,10 @@ class Registry:
             return RefusedError(f"{repository.at(digest)} is listed as a bundle: {err.happened}")
         except RefusedError as err:
             return err
+
+    def _regctl_copy(self, source: str, target: str) -> None:
+        with for_programs(self.env) as env:
+            regctl.copy(source, target, plain_http=self.plain_http, env=env, timeout=self.timeout)
 
     def _copied(self, reference: str) -> Digest | None:
         if reference.startswith(regctl.LAYOUT):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sealift.errors import UsageError
-from sealift.tools.docker_login import Credentials, absent_helper, credentials
+from sealift.tools.docker_login import Credentials, absent_helper, credentials, for_programs
 
 AUTH = base64.b64encode(b"me:se:cret").decode()
 ME = Credentials(user="me", secret="se:cret")
@@ -168,3 +168,28 @@ def test_podmans_login_counts_where_docker_has_none(tmp_path: Path) -> None:
     assert credentials("ghcr.io", {**env, "REGISTRY_AUTH_FILE": str(tmp_path / "none.json")}) is None
     (docker / "config.json").write_text("{}")
     assert credentials("ghcr.io", env) is None
+
+
+def test_programs_get_what_stands_for_an_absent_helper_and_podmans_file(tmp_path: Path) -> None:
+    docker, podman = tmp_path / "docker", tmp_path / "auth.json"
+    docker.mkdir()
+    podman.write_text(json.dumps({"auths": {"ghcr.io": {"auth": AUTH}}}))
+    plain = {"DOCKER_CONFIG": str(docker), "PATH": str(tmp_path)}
+    with for_programs(plain) as env:
+        assert env is plain
+
+    with for_programs({**plain, "REGISTRY_AUTH_FILE": str(podman)}) as env:
+        assert env is not None
+        linked = Path(env["DOCKER_CONFIG"]) / "config.json"
+        assert linked.is_symlink()
+        assert credentials("ghcr.io", {"DOCKER_CONFIG": env["DOCKER_CONFIG"]}) == ME
+    assert not linked.exists()
+
+    (docker / "config.json").write_text('{"credsStore": "absent", "credHelpers": {"x": "gone", "y": ""}}')
+    with for_programs(plain) as env:
+        assert env is not None
+        assert env["DOCKER_CONFIG"] == str(docker)
+        assert absent_helper("ghcr.io", env) == ""
+        found = sorted(p.name for p in Path(env["PATH"].rpartition(":")[2]).iterdir())
+        assert found == ["docker-credential-absent", "docker-credential-gone"]
+    assert absent_helper("ghcr.io", plain) == "docker-credential-absent"
