@@ -179,6 +179,21 @@ def test_a_draft_with_another_file_is_brought_right(town: Town, change: str) -> 
     assert town.status()[0] == 0
 
 
+def test_a_tag_whose_immutable_release_was_deleted_is_followed_by_another_version(
+    town: Town, tmp_path: Path
+) -> None:
+    with restored(town.world / "github", beside=tmp_path):
+        for path in (*town.world.glob("github/releases/*.json"), *town.world.glob("github/assets/*")):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for _ in range(2):
+            said = town.desk.sealift("release")
+            assert said.status == 3, said.stderr
+            assert "release another version: 0.1.1" in said.stderr
+            wrong, repair = town.wrong()
+            assert ("GitHub release", "differs") in wrong
+            assert repair == "release a new version: sealift release --version=0.1.1"
+
+
 def test_a_github_that_fails_is_not_one_that_has_nothing(town: Town, tmp_path: Path) -> None:
     with restored(town.world / "github", beside=tmp_path):
         for path in town.world.glob("github/releases/*.json"):

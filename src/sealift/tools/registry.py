@@ -130,6 +130,9 @@ class Registry:
 
         What is missing below is copied also where the target has the index already.
         """
+        if not target.startswith(regctl.LAYOUT) and (to := parsed(target)[0]).host not in self.plain_http:
+            # regctl would send blobs in clear to an http:// address of a registry that it asks by HTTPS.
+            self._objects.check_uploads(to)
         try:
             self._regctl_copy(source, target)
         except OutsideError as error:

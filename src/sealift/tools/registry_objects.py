@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
 
@@ -126,6 +126,15 @@ class Objects:
             self._upload(repository, digest, body)
         return {"mediaType": media_type, "digest": str(digest), "size": len(body)}
 
+    def check_uploads(self, repository: Repository) -> None:
+        """Begin an upload and see where it would go; for programs that would follow it out of TLS.
+
+        What else may be wrong there is left to the program to tell.
+        """
+        begun = self.api.ask("POST", repository, "blobs/uploads/", body=b"")
+        if begun.status == ACCEPTED:
+            _stays_in_tls(begun, urljoin(begun.url, begun.headers.get("Location", "")))
+
     def _upload(self, repository: Repository, digest: Digest, body: bytes) -> None:
         """Ask where to, and put it there in one piece."""
         what = f"the blob {repository.at(digest)} could not be put"
@@ -199,16 +208,21 @@ def _media_type(answer: Answer, reference: str) -> str:
     return str(itself.get("mediaType") or (INDEX if "manifests" in itself else MANIFEST))
 
 
-def _at(begun: Answer, where: str, digest: Digest) -> str:
-    """Add the digest to an upload's address, whose own words stay as they are; they may be signed."""
-    url = told_by(begun, where)
+def _stays_in_tls(begun: Answer, url: str) -> None:
     if leaves_tls(url, begun.url):
         raise OutsideError(
             f"{begun.host} wants the upload to be sent to {plainly(url)}",
             means="that is not HTTPS: what is sent could be read and changed on the way; nothing was sent",
-            next_step=f"configure the registry's external address as https://{begun.host}",
+            next_step=f"configure the registry's external address as https://{begun.host}, or let the proxy "
+            "before it send X-Forwarded-Proto: https",
             again=False,
         )
+
+
+def _at(begun: Answer, where: str, digest: Digest) -> str:
+    """Add the digest to an upload's address, whose own words stay as they are; they may be signed."""
+    url = told_by(begun, where)
+    _stays_in_tls(begun, url)
     parts = urlsplit(url)
     query = "&".join(filter(None, (parts.query, urlencode({"digest": digest}))))
     return parts._replace(query=query, fragment="").geturl()

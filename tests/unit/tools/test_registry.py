@@ -78,6 +78,8 @@ def test_a_copy_that_is_denied_is_not_tried_again_and_says_what_to_check(
 
     monkeypatch.setattr(regctl, "copy", copy)
     with pytest.raises(OutsideError) as caught:
-        Registry(env={}).copy(f"localhost:1/app@{DIGEST}", f"r.example/app@{DIGEST}")
+        Registry(plain_http=("r.example",), env={}).copy(
+            f"localhost:1/app@{DIGEST}", f"r.example/app@{DIGEST}"
+        )
     assert caught.value.again is not denied
     assert ("docker login r.example; check that r.example/app exists" in caught.value.next_step) is denied

@@ -9,8 +9,9 @@ import pytest
 
 from sealift.errors import OutsideError
 from sealift.model.names import Digest, Repository
-from sealift.tools import registry_http
+from sealift.tools import regctl, registry_http
 from sealift.tools.http import Answer
+from sealift.tools.registry import Registry
 from sealift.tools.registry_address import leaves_tls, origin, secured
 from sealift.tools.registry_auth import Login, Scope
 from sealift.tools.registry_http import Api
@@ -118,6 +119,21 @@ def test_an_upload_that_would_leave_tls_is_refused(line: Line, location: str) ->
     assert not caught.value.again
     assert "sig=1" not in str(caught.value)
     assert not [sent for sent in line.sent if sent[0] == "PUT"]
+
+
+@pytest.mark.parametrize("location", ["http://registry.example/u", "http://storage.example/u"])
+def test_nothing_is_copied_by_a_program_that_would_follow_an_upload_out_of_tls(
+    line: Line, location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.location = location
+    copied: list[str] = []
+    monkeypatch.setattr(regctl, "copy", lambda source, target, **_: copied.append(f"{source} {target}"))
+    target = REPOSITORY.at(Digest.of(b"image"))
+    with pytest.raises(OutsideError, match="wants the upload to be sent to") as caught:
+        Registry(env={}).copy("ocidir:///images@" + Digest.of(b"image"), target)
+    assert not caught.value.again
+    assert "X-Forwarded-Proto" in caught.value.next_step
+    assert copied == []
 
 
 @pytest.mark.parametrize("location", [None, ""])
