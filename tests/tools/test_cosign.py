@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.errors import OutsideError, RefusedError
+from sealift.errors import OutsideError, RefusedError, UsageError
 from sealift.model.names import Digest, Repository
 from sealift.model.statements import Claims, PredicateType, Subject
 from sealift.tools.cosign import Cosign
@@ -153,8 +153,7 @@ def test_it_logs_in_as_the_registry_client_does(
 @pytest.mark.parametrize(
     ("configuration", "words"),
     [
-        ("{", "parsing config file"),
-        ('{"credsStore": "absent"}', "docker-credential-absent"),
+        ('{"credsStore": "broken"}', "the keychain is locked"),
         ('{"auths": {"HOST": {"auth": "%"}}}', "parsing config file"),
     ],
 )
@@ -163,11 +162,21 @@ def test_a_docker_configuration_that_cannot_be_used_is_no_refusal(
 ) -> None:
     subject = holding("signature")
     (tmp_path / "config.json").write_text(configuration.replace("HOST", subject.repository.host))
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)}
+    (tmp_path / "docker-credential-broken").write_text("#!/bin/sh\necho the keychain is locked\nexit 1\n")
+    (tmp_path / "docker-credential-broken").chmod(0o755)
+    path = f"{os.environ['PATH']}:{tmp_path}"
+    env = {"PATH": path, "HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)}
     with pytest.raises(OutsideError, match="could not look at") as caught:
         replace(COSIGN, env=env).accepted(subject)
     assert words in caught.value.means
     assert not caught.value.again
+
+
+def test_a_docker_configuration_that_is_cut_off_is_named(holding: Holding, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)}
+    with pytest.raises(UsageError, match="config.json cannot be read"):
+        replace(COSIGN, env=env).accepted(holding("signature"))
 
 
 def test_a_trust_root_that_cannot_be_read_is_no_refusal(holding: Holding, tmp_path: Path) -> None:

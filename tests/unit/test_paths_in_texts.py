@@ -78,6 +78,7 @@ KNOWN: Mapping[tuple[str, str], str] = {
     ): "it comes from plainly()",
     ("sealift.stations.image", "f'look at {plan.variant(variant).dockerfile}'"): NAME,
     ("sealift.stations.prove", "f'{skipped.path} of {origin} cannot be used: {skipped.why}'"): NAME,
+    ("sealift.tools.docker_login", "f'save {path} as UTF-8 without a byte order mark'"): "for people",
     ("sealift.tools.git", "f'git {words[0]} failed in {root}: {said}'"): "for people",
     (
         "sealift.tools.gobinary",

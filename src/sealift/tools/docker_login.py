@@ -22,6 +22,7 @@ import msgspec
 
 from sealift.errors import MissingProgramError, OutsideError, UsageError
 from sealift.model.codec import decode
+from sealift.places import plainly
 from sealift.process import resolve, run
 
 # The user's name that says that the secret is a token to be traded for access, and no password.
@@ -121,16 +122,14 @@ def for_programs(env: Mapping[str, str] | None = None) -> Iterator[Mapping[str, 
     if not absent and file == _docker_file(told):
         yield env
         return
-    with tempfile.TemporaryDirectory(prefix="sealift-login-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sealift-login-") as name, plainly(Path(name)) as folder:
         given = {**told, "PATH": f"{told.get('PATH', os.defpath)}:{folder}"}
         for program in absent:
-            (Path(folder) / program).write_text(
-                f"#!/bin/sh\necho '{_NOT_FOUND} in native keychain'\nexit 1\n"
-            )
-            (Path(folder) / program).chmod(0o755)
+            (folder / program).write_text(f"#!/bin/sh\necho '{_NOT_FOUND} in native keychain'\nexit 1\n")
+            (folder / program).chmod(0o755)
         if file != _docker_file(told):
-            (Path(folder) / "config.json").symlink_to(file.absolute())
-            given["DOCKER_CONFIG"] = folder
+            (folder / "config.json").symlink_to(file.absolute())
+            given["DOCKER_CONFIG"] = str(folder)
         yield given
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from sealift import process
 from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.status import SEVERAL
-from sealift.tools.github_errors import BurnedTagError, RIGHT, TRY_AGAIN, answered, said
+from sealift.tools.github_errors import RIGHT, TRY_AGAIN, BurnedTagError, answered, said
 from sealift.tools.http import follow_policy
 
 if TYPE_CHECKING:
