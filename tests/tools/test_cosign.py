@@ -175,7 +175,7 @@ def test_a_docker_configuration_that_cannot_be_used_is_no_refusal(
 def test_a_docker_configuration_that_is_cut_off_is_named(holding: Holding, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)}
-    with pytest.raises(UsageError, match="config.json cannot be read"):
+    with pytest.raises(UsageError, match=r"config\.json cannot be read"):
         replace(COSIGN, env=env).accepted(holding("signature"))
 
 
