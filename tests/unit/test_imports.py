@@ -17,7 +17,7 @@ ROWS = (
     ("model",),
     ("console", "places"),
     ("process",),
-    ("patience", "threads"),
+    ("patience", "threads", "oci"),
     ("network",),
     ("tools",),
     ("elf",),

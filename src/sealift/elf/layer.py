@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
+import hashlib
 import importlib
+import itertools
 import mmap
+import re
 import tarfile
 import tempfile
 import threading
@@ -22,6 +24,13 @@ Kind = Literal["file", "dir", "symlink", "char", "block", "fifo"]
 Steps = tuple[str, ...]
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# No layer of a service unpacks to more. Real layers shrink to a tenth, gzip could shrink to a thousandth.
+MAX_UNPACKED = 4 * 1024**3
+MAX_RATIO, RATIO_COUNTS_FROM = 200, 64 * 1024**2
+MAX_MEMBERS = 500_000
+MAX_EXTENSION = 1024**2
+_CHUNK = 1024**2
+_ZEROS = re.compile(rb"\0*")
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +51,15 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """What is in a layer; ``diff_id`` is the hash of its tar, by which a configuration names the layer."""
+    """What is in a layer; ``diff_id`` is the hash of its tar, by which a configuration names the layer.
+
+    ``wrapping`` says in what it differs from one gzip stream and nothing else; nothing where it does not.
+    """
 
     data: mmap.mmap
     members: tuple[Member, ...]
     diff_id: Digest
+    wrapping: str
 
 
 @dataclass(frozen=True)
@@ -70,8 +83,9 @@ def read_layer(blob: bytes, name: str) -> Layer:
     """
     digest = Digest.of(blob)
     if (content := _known.get(digest)) is None:
-        data, diff_id = _spool(_unpack(blob, name), name)
-        content = Content(data, _members(data, name), diff_id)
+        unpacked = _Unpacked(blob, name)
+        data, diff_id = _spool(unpacked.chunks(), name)
+        content = Content(data, _members(data, name), diff_id, unpacked.wrapping)
         # Else all that was looked at to take it apart would count as ours until the end.
         data.madvise(mmap.MADV_DONTNEED)
         with _knowing:
@@ -81,25 +95,45 @@ def read_layer(blob: bytes, name: str) -> Layer:
     return Layer(name, content)
 
 
-def _spool(data: bytes, name: str) -> tuple[mmap.mmap, Digest]:
+def _spool(chunks: Iterator[bytes], name: str) -> tuple[mmap.mmap, Digest]:
     """Put bytes into a file that has no name: they take memory only where they are looked at."""
-    if not data:
-        raise _damaged(name, "it is empty")
+    digest = hashlib.sha256()
     with tempfile.TemporaryFile() as file:
-        file.write(data)
+        for chunk in chunks:
+            digest.update(chunk)
+            file.write(chunk)
+        if not file.tell():
+            raise _damaged(name, "it is empty")
         file.flush()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), Digest.of(data)
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return data, Digest(f"sha256:{digest.hexdigest()}")
+
+
+class _Headers:
+    """A tar for a reader of headers: contents are passed over, so nothing large is ever asked for."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self.seek, self.tell = data.seek, data.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """Read a header, or what extends one."""
+        if not 0 <= size <= MAX_EXTENSION:
+            raise tarfile.ReadError(f"an extension header of {size} bytes")
+        return self._data.read(size)
 
 
 def _members(data: mmap.mmap, name: str) -> tuple[Member, ...]:
     try:
-        with tarfile.open(fileobj=data, mode="r:") as tar:
-            members = tuple(_member(info, name) for info in tar)
+        with tarfile.open(fileobj=_Headers(data), mode="r:") as tar:  # type: ignore[call-overload]
+            members = tuple(_member(info, name) for info in itertools.islice(tar, MAX_MEMBERS + 1))
             end = tar.offset
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as err:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as err:
         raise _damaged(name, str(err)) from err
+    if len(members) > MAX_MEMBERS:
+        raise _too_large(name, f"more than {MAX_MEMBERS} entries")
     # tarfile takes a header that it cannot read for the end; an engine might read on.
-    if data[end:].strip(b"\0"):
+    if any(data[at : at + _CHUNK].strip(b"\0") for at in range(end, len(data), _CHUNK)):
         raise _damaged(name, f"it goes on after its end at byte {end}")
     return members
 
@@ -116,15 +150,58 @@ def steps_of(path: str, name: str) -> Steps:
     return steps
 
 
-def _unpack(blob: bytes, name: str) -> bytes:
-    try:
-        if blob.startswith(GZIP):
-            return gzip.decompress(blob)
-        if blob.startswith(ZSTD):
-            return _unzstd(blob, name)
-    except (OSError, EOFError, zlib.error) as err:
-        raise _damaged(name, str(err)) from err
-    return blob
+class _Unpacked:
+    """A blob on its way to a tar: bounded in size, and with a note of how it was wrapped."""
+
+    def __init__(self, blob: bytes, name: str) -> None:
+        self._blob = blob
+        self._name = name
+        self._limit = min(MAX_UNPACKED, max(RATIO_COUNTS_FROM, MAX_RATIO * len(blob)))
+        self.wrapping = ""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the tar; raises RefusedError where there is more of it than a layer holds."""
+        total = 0
+        try:
+            for chunk in self._unwrapped():
+                total += len(chunk)
+                if total > self._limit:
+                    raise _too_large(self._name, f"more than {self._limit} bytes, from {len(self._blob)}")
+                yield chunk
+        except (EOFError, zlib.error) as err:
+            raise _damaged(self._name, str(err)) from err
+
+    def _unwrapped(self) -> Iterator[bytes]:
+        if self._blob.startswith(GZIP):
+            yield from self._gunzipped()
+        elif self._blob.startswith(ZSTD):
+            self.wrapping = "zstd, not gzip"
+            yield _unzstd(self._blob, self._name)
+        else:
+            self.wrapping = "not compressed"
+            yield self._blob
+
+    def _gunzipped(self) -> Iterator[bytes]:
+        view, at, parts = memoryview(self._blob), 0, 0
+        while at < len(view):
+            if view[at : at + 2] != GZIP:
+                raise zlib.error(f"the {len(view) - at} bytes after the gzip stream are none")
+            stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+            parts += 1
+            while not stream.eof:
+                piece = stream.unconsumed_tail or view[at : at + _CHUNK]
+                at += 0 if stream.unconsumed_tail else len(piece)
+                chunk = stream.decompress(piece, _CHUNK)
+                if not (chunk or piece or stream.eof):
+                    raise EOFError("the gzip stream ends too early")
+                yield chunk
+            at -= len(stream.unused_data)
+            # Some readers pass over zeros, some stop with an error, some read another stream behind them.
+            if zeros := len(_ZEROS.match(self._blob, at)[0]):  # type: ignore[index]
+                self.wrapping = f"gzip with {zeros} zeros behind it"
+                at += zeros
+        if parts > 1:
+            self.wrapping = f"{parts} gzip streams, not one"
 
 
 def _unzstd(blob: bytes, name: str) -> bytes:
@@ -165,6 +242,14 @@ def _kinds(info: tarfile.TarInfo) -> Iterator[tuple[Kind | Literal["hardlink"], 
     yield "char", info.ischr()
     yield "block", info.isblk()
     yield "fifo", info.isfifo()
+
+
+def _too_large(name: str, what: str) -> RefusedError:
+    return RefusedError(
+        f"{name} unpacks to {what}",
+        means="it is larger than any image of a service, and made to fill memory or disk",
+        next_step="build or fetch the image again",
+    )
 
 
 def _damaged(name: str, why: str) -> RefusedError:
