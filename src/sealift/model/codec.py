@@ -58,7 +58,10 @@ def decode(raw: bytes | str, kind: type[T]) -> T:
         # type for the first time beside it crashes (0.22.0; tests/tools/test_codec.py).
         with _preparing:
             decoder = _decoders[kind] = msgspec.json.Decoder(kind, dec_hook=dec_hook)
-    value: T = decoder.decode(raw)
+    try:
+        value: T = decoder.decode(raw)
+    except RecursionError as error:
+        raise msgspec.DecodeError("JSON is nested too deep") from error
     return value
 
 

@@ -72,7 +72,7 @@ class Index(_Strict, frozen=True, kw_only=True):
     """A list of manifests, one for each platform."""
 
     schema_version: int
-    media_type: str
+    media_type: str = ""
     manifests: tuple[Descriptor, ...]
     annotations: dict[str, str] = {}
 
@@ -177,6 +177,16 @@ def read_json(data: bytes, what: str) -> JSON:
     return found
 
 
+def read_top(data: bytes, what: str, size: int) -> None:
+    """Read the index.json of a layout, which names one index of that size and no more."""
+    top = _read(data, what, Index).value
+    _check_kind(what, top.media_type or INDEX, INDEXES, top.schema_version)
+    for entry in top.manifests:
+        _check_descriptor(what, entry, INDEXES)
+        if entry.size != size:
+            raise _refused(what, f"names {entry.digest} with a size of {entry.size}, it has {size}")
+
+
 def read_index(data: bytes, what: str) -> Document[Index]:
     """Read an index whose entries are image manifests."""
     found = _read(data, what, Index)
@@ -223,7 +233,7 @@ def differences(expected: object, got: object, where: str = "") -> Iterator[str]
         case [*_], [*_] if len(expected) == len(got):
             for number, (ours, theirs) in enumerate(zip(expected, got, strict=True)):
                 yield from differences(ours, theirs, f"{where}[{number}]")
-        case _ if type(expected) is not type(got) or expected != got:
+        case _ if expected != got or isinstance(expected, bool) != isinstance(got, bool):
             yield f"{where}: expected {_short(expected)}, got {_short(got)}"
 
 

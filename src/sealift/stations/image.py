@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sealift.elf.layer import GZIP, Content, read_layer
 from sealift.elf.rootfs import Entry, Rootfs
-from sealift.errors import UsageError
+from sealift.errors import RefusedError, UsageError
 from sealift.model.evidence import Built, BuiltPlatform, Proven
 from sealift.model.names import Digest, Platform, Repository
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import Base
+from sealift.oci import documents
+from sealift.oci.documents import Configuration, Manifest, differences
+from sealift.oci.tarform import TarEntry, read_entries
+from sealift.stations import distroless, expected
 from sealift.stations.gate import Looks
 from sealift.tools import buildx
 from sealift.tools.layout import Layout
@@ -30,6 +35,9 @@ EXECUTABLE = 0o111
 MOST_NAMED = 12
 # What the Dockerfile says nothing of is the base's.
 INHERITED = ("Env", "WorkingDir", "Volumes", "OnBuild", "Shell", "StopSignal")
+# What is compared by name; nothing else may be there.
+NAMED = frozenset([*INHERITED, "User", "Entrypoint", "Cmd", "Healthcheck", "Labels", "ExposedPorts"])
+PROGRAM_MODE = 0o755
 
 
 # The labels that tell which release an image is of: its version, and whose.
@@ -42,7 +50,7 @@ def labels(plan: Plan) -> dict[str, str]:
     image, prefix = plan.config.image, "org.opencontainers.image"
     source = plan.config.source_url
     return {
-        f"{prefix}.created": datetime.fromtimestamp(plan.time, UTC).isoformat().replace("+00:00", "Z"),
+        f"{prefix}.created": expected.moment(plan.time),
         f"{prefix}.description": image.description,
         f"{prefix}.licenses": image.licenses,
         f"{prefix}.revision": plan.commit,
@@ -118,46 +126,115 @@ def inspect(
     base: Base,
     programs: Mapping[str, Digest],
 ) -> Built:
-    """Look at a finished layout: nothing in it is taken on trust."""
+    """Compare a finished layout with what was planned, to its last byte."""
     looks = Looks("image", variant)
-    digest = layout.index()
-    manifests = layout.platforms(digest)
-    looks.equal("platforms", expected=sorted(plan.config.platforms), got=sorted(manifests))
-    platforms = {
-        str(cell.platform): _look_platform(
-            looks, cell, plan, proven[cell], layout, manifests[cell.platform], base
-        )
-        for cell in plan.cells_of(variant)
-        if cell.platform in manifests
-    }
+    platforms: dict[str, BuiltPlatform] = {}
+    digest = None
+    try:
+        digest = _read_top(layout)
+        platforms = _look_index(looks, variant, plan, proven, layout, digest, base)
+    except RefusedError as err:
+        looks.refused(err.happened)
     gates = looks.done(
         means="the image is not what was planned", next_step=f"look at {plan.variant(variant).dockerfile}"
     )
     return Built(
         gates=gates,
         layout=f"images/{variant}",
-        digest=digest,
+        digest=digest or layout.index(),
         platforms=platforms,
         base_digest=base.digest,
         programs=dict(programs),
     )
 
 
+@dataclass(frozen=True)
+class _Image:
+    """One platform's image, read in the one form that every reader takes alike."""
+
+    layout: Layout
+    digest: Digest
+    manifest: documents.Document[Manifest]
+    config: documents.Document[Configuration]
+
+    @classmethod
+    def read(cls, layout: Layout, digest: Digest, name: str) -> _Image:
+        manifest = documents.read_manifest(layout.read(digest), f"the manifest of {name}")
+        config = manifest.value.config.digest
+        return cls(
+            layout,
+            digest,
+            manifest,
+            documents.read_configuration(layout.read(config), f"the configuration of {name}"),
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.config.raw.get("config") or {})
+
+
+def _read_top(layout: Layout) -> Digest:
+    """Return the one index of a layout, whose index.json other programs read for themselves."""
+    path = layout.root / "index.json"
+    if path.is_file():
+        documents.read_json(path.read_bytes(), path.name)
+    digest = layout.index()
+    documents.read_top(path.read_bytes(), path.name, len(layout.read(digest)))
+    return digest
+
+
+def _look_index(
+    looks: Looks,
+    variant: str,
+    plan: Plan,
+    proven: Mapping[Cell, Proven],
+    layout: Layout,
+    digest: Digest,
+    base: Base,
+) -> dict[str, BuiltPlatform]:
+    index = documents.read_index(layout.read(digest), "the index")
+    manifests = layout.platforms(digest)
+    looks.equal("platforms", expected=sorted(plan.config.platforms), got=sorted(manifests))
+    sizes = {m: len(layout.read(m)) for m in manifests.values()}
+    wanted = expected.index([(p, m, sizes[m]) for p, m in manifests.items()])
+    _look_equal(looks, "the index", wanted, index.raw)
+    below = Layout(base.layout)
+    documents.read_index(below.read(base.digest), f"the index of {base.name}")
+    bases = below.platforms(base.digest)
+    return {
+        str(cell.platform): _look_platform(
+            looks,
+            cell,
+            plan,
+            proven[cell],
+            _Image.read(layout, manifests[cell.platform], str(cell.platform)),
+            _Image.read(below, bases.of(cell.platform), f"{base.name} ({cell.platform})"),
+            base,
+        )
+        for cell in plan.cells_of(variant)
+        if cell.platform in manifests
+    }
+
+
 def _look_platform(
-    looks: Looks, cell: Cell, plan: Plan, proven: Proven, layout: Layout, manifest: Digest, base: Base
+    looks: Looks, cell: Cell, plan: Plan, proven: Proven, ours: _Image, below: _Image, base: Base
 ) -> BuiltPlatform:
     platform, binary = cell.platform, f"/{plan.config.service}"
-    base_layout = Layout(base.layout)
-    base_manifest = base_layout.platforms(base.digest).of(platform)
-    below_config = base_layout.config(base_manifest)["config"]
-    _look_config(looks, platform, plan, layout.config(manifest), below_config, binary)
-    below = [b.digest for b in base_layout.layers(base_manifest)]
-    layers = layout.layers(manifest)
+    _look_config(looks, platform, plan, ours.config.raw, below.settings, binary)
+    _look_documents(looks, platform, plan, ours, below, binary)
+    of_base = below.manifest.value.layers
+    layers = ours.layout.layers(ours.digest)
     looks.equal(
-        f"{platform}: layers of the base", expected=below, got=[b.digest for b in layers[: len(below)]]
+        f"{platform}: layers of the base",
+        expected=[layer.digest for layer in of_base],
+        got=[layer.digest for layer in layers[: len(of_base)]],
     )
-    rootfs = Rootfs.from_layout(layout, manifest)
-    bare = Rootfs.from_layout(base_layout, base_manifest, base.name)
+    looks.equal(f"{platform}: layers", expected=len(of_base) + 1, got=len(layers))
+    for layer in layers[len(of_base) :]:
+        _look_layer(looks, platform, plan, ours.layout.read(layer.digest), str(layer.digest))
+    _look_base(looks, platform, below, base)
+    rootfs = Rootfs.from_layout(ours.layout, ours.digest)
+    bare = Rootfs.from_layout(below.layout, below.digest, base.name)
     # A layer adds, changes and hides: only what is the same in both trees is the base's.
     changed = sorted({e.path for e in _tree(rootfs) ^ _tree(bare)})
     # On another base every file would be named.
@@ -165,11 +242,99 @@ def _look_platform(
     shipped = Digest.of(rootfs.read(binary)) if binary in changed else None
     looks.equal(f"{platform}: binary in the layer", expected=proven.sha256, got=shipped)
     _look_files(looks, platform, rootfs)
+    _look_odd(looks, f"{platform}: files of {base.name}", distroless.odd_files(bare, SHELLS))
     return BuiltPlatform(
-        digest=manifest,
+        digest=ours.digest,
         binary_sha256=proven.sha256.hex,
         compressed_bytes=sum(b.size for b in layers),
     )
+
+
+def _look_documents(
+    looks: Looks, platform: Platform, plan: Plan, ours: _Image, below: _Image, binary: str
+) -> None:
+    """Compare manifest and configuration with the plan's, but for what an engine starts."""
+    named = ours.manifest.value.config
+    manifest = expected.manifest(
+        plan, (named.digest, ours.config.size), below.manifest.value.layers, ours.manifest.raw
+    )
+    _look_equal(looks, f"{platform}: manifest", manifest, ours.manifest.raw)
+    got, of_base = ours.config.value, below.config.value
+    wanted = expected.configuration(plan, platform, of_base, got.rootfs.diff_ids[-1:])
+    rest = {key: value for key, value in ours.config.raw.items() if key not in ("config", "history")}
+    _look_equal(looks, f"{platform}: configuration", wanted, rest)
+    _look_odd(
+        looks,
+        f"{platform}: history",
+        expected.odd_history(plan, binary, got, of_base, len(below.manifest.value.layers)),
+    )
+    _look_odd(looks, f"{platform}: settings of the base", distroless.odd_settings(below.settings))
+
+
+def _look_layer(looks: Looks, platform: Platform, plan: Plan, blob: bytes, name: str) -> None:
+    """Compare the one layer above the base with the one file that it is to hold."""
+    try:
+        content = read_layer(blob, f"the layer {name}").content
+        found = read_entries(content.data, f"the layer {name}", plain=True)
+        wrapping = content.wrapping
+    except RefusedError as err:
+        looks.refused(f"{platform}: {err.happened}")
+        return
+    # No flag: no name, comment or extra field in the gzip header either.
+    if not wrapping and not blob.startswith(GZIP + b"\x08\x00"):
+        wrapping = "gzip with more than its data"
+    looks.equal(f"{platform}: wrapping of the layer", expected="", got=wrapping)
+    service = plan.config.service
+    wanted = TarEntry(
+        path=service,
+        steps=(service,),
+        kind="file",
+        mode=PROGRAM_MODE,
+        uid=0,
+        gid=0,
+        size=next((entry.size for entry in found if entry.path == service), 0),
+        mtime=plan.time,
+        target="",
+        owner="",
+        group="",
+    )
+    looks.equal(f"{platform}: entries of the layer", expected=[wanted], got=found[:MOST_NAMED])
+
+
+def _look_base(looks: Looks, platform: Platform, below: _Image, base: Base) -> None:
+    """Look whether every reader unpacks the base's layers as ours does."""
+    odd = []
+    for number, layer in enumerate(below.layout.layers(below.digest)):
+        name = f"layer {number} of {base.name}"
+        try:
+            content = read_layer(below.layout.read(layer.digest), name).content
+            found = read_entries(content.data, name, plain=False)
+        except RefusedError as err:
+            odd.append(err.happened)
+            continue
+        if content.wrapping:
+            odd.append(f"{name} is {content.wrapping}")
+        if not _same(found, content):
+            odd.append(f"{name} is unpacked in two ways")
+    _look_odd(looks, f"{platform}: layers of {base.name}", odd)
+
+
+def _same(entries: Iterable[TarEntry], content: Content) -> bool:
+    """Tell whether two readers of a tar found the same in it."""
+    one = [(e.steps, e.kind, e.mode, e.uid, e.gid, e.size) for e in entries]
+    return one == [(m.steps, m.kind, m.mode, m.uid, m.gid, m.size) for m in content.members]
+
+
+def _look_equal(looks: Looks, what: str, wanted: object, got: object) -> None:
+    _look_odd(looks, what, differences(wanted, got))
+
+
+def _look_odd(looks: Looks, what: str, found: Iterable[str]) -> None:
+    odd = [f"{what}: {words}" for words in found]
+    for words in odd:
+        looks.refused(words)
+    if not odd:
+        looks.passed(f"{what}: as planned")
 
 
 def _look_config(
@@ -185,13 +350,20 @@ def _look_config(
     looks.equal(f"{platform}: user", expected=plan.config.image.user, got=config.get("User"))
     looks.equal(f"{platform}: entrypoint", expected=[binary], got=config.get("Entrypoint"))
     looks.equal(f"{platform}: arguments", expected=None, got=config.get("Cmd"))
-    asked = (config.get("Healthcheck") or {}).get("Test")
-    looks.equal(f"{platform}: health check", expected=["CMD", binary, "-healthcheck"], got=asked)
+    check = config.get("Healthcheck") or {}
+    looks.equal(f"{platform}: health check", expected=["CMD", binary, "-healthcheck"], got=check.get("Test"))
     for key in INHERITED:
         looks.equal(f"{platform}: {key} of the base", expected=below.get(key), got=config.get(key))
-    got = config.get("Labels") or {}
-    for key, value in labels(plan).items():
-        looks.equal(f"{platform}: label {key}", expected=value, got=got.get(key))
+    wanted, got = (below.get("Labels") or {}) | labels(plan), config.get("Labels") or {}
+    for key in sorted({*wanted, *got}):
+        looks.equal(f"{platform}: label {key}", expected=wanted.get(key), got=got.get(key))
+    rest = {key: value for key, value in config.items() if key not in NAMED}
+    odd = [
+        *differences({}, rest),
+        *expected.odd_ports(config.get("ExposedPorts") or {}),
+        *expected.odd_health_check(check),
+    ]
+    _look_odd(looks, f"{platform}: settings", odd)
 
 
 def _look_files(looks: Looks, platform: Platform, rootfs: Rootfs) -> None:
