@@ -15,6 +15,8 @@ from sealift.rehearsal.oci_writer import CONFIG, LAYER, MANIFEST, LayerTar, Pack
 from sealift.tools.layout import Layout
 
 JSON = dict[str, Any]
+# How BuildKit marks what a Dockerfile did.
+DOCKERFILE = "buildkit.dockerfile.v0"
 AMD64, ARM64 = Platform("linux/amd64"), Platform("linux/arm64")
 
 
@@ -65,8 +67,7 @@ class Image:
     def write(self, new: Writer, platform: Platform) -> JSON:
         """Write the image and return its descriptor."""
         diffs = [str(layer.diff_id) for layer in self.layers]
-        config = {k: v for k, v in self.config.items() if k != "history"}
-        config["rootfs"] = {"type": "layers", "diff_ids": diffs}
+        config = self.config | {"rootfs": {"type": "layers", "diff_ids": diffs}, "history": self._history()}
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
@@ -75,6 +76,13 @@ class Image:
         }
         described = new.blob(msgspec.json.encode(manifest), MANIFEST)
         return {**described, "platform": {"os": platform.os, "architecture": platform.arch}}
+
+    def _history(self) -> list[JSON]:
+        """Tell of layers that were put in as their makers would: after the base's, before the Dockerfile's."""
+        steps: list[JSON] = list(self.config["history"])
+        of_layers = sum(not step.get("empty_layer") for step in steps)
+        at = next((n for n, step in enumerate(steps) if step.get("comment") == DOCKERFILE), len(steps))
+        return steps[:at] + steps[at - 1 : at] * (len(self.layers) - of_layers) + steps[at:]
 
 
 Change = Callable[[Image], Image]

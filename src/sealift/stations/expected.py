@@ -142,7 +142,7 @@ def odd_history(
             yield f"history[{number}]: made by {step.author or step.comment!r}, not by BuildKit"
         if not step.empty_layer and step.comment == FROM_DOCKERFILE:
             copies += 1
-        if step.comment == FROM_DOCKERFILE and not _happened(step, plan, binary):
+        if step.comment == FROM_DOCKERFILE and not _happened(step, plan, binary, got):
             yield f"history[{number}]: {step.created_by!r} is not what a planned image is made with"
     if copies != 1:
         yield f"history: {copies} steps add files, expected 1"
@@ -152,18 +152,46 @@ def _steps(history: Sequence[History]) -> list[JSON]:
     return [{name: getattr(step, name) for name in step.__struct_fields__} for step in history]
 
 
-def _happened(step: History, plan: Plan, binary: str) -> bool:
+def _happened(step: History, plan: Plan, binary: str, got: Configuration) -> bool:
     """Tell whether a step is one that leads to the configuration that is compared with the plan's."""
     word, _, rest = step.created_by.partition(" ")
     if not step.empty_layer:
         copied = rf"(?:--ch(?:mod|own)=[\w:]+ )*\S+ {re.escape(binary)} # buildkit"
         return word == "COPY" and re.fullmatch(copied, rest) is not None
     happened = {
-        "ARG": re.fullmatch(r"\w+(?:=\S*)?(?: \w+(?:=\S*)?)*", rest) is not None,
+        "ARG": all(_is_argument(part, got) for part in rest.split(" ")),
         "USER": rest == plan.config.image.user,
         "ENTRYPOINT": rest == f'["{binary}"]',
-        "EXPOSE": {*rest.strip("[]").split()} <= PORTS,
-        "HEALTHCHECK": rest.startswith(f"{{Test:[CMD {binary} -healthcheck] "),
+        "EXPOSE": {*rest.strip("[]").split()} <= {*(got.config.exposed_ports or {})},
+        "HEALTHCHECK": rest == _health_check(got.config.healthcheck or {}),
         "LABEL": True,  # which labels there are is compared
     }
     return happened.get(word, False)
+
+
+def _is_argument(text: str, got: Configuration) -> bool:
+    """Tell whether an argument of a build has the value that BuildKit gives to it for this platform."""
+    name, _, value = text.partition("=")
+    given = {
+        "TARGETOS": got.os,
+        "TARGETARCH": got.architecture,
+        "TARGETVARIANT": got.variant,
+        "TARGETPLATFORM": "/".join(filter(None, (got.os, got.architecture, got.variant))),
+    }
+    return re.fullmatch(r"\w+", name) is not None and value == given.get(name, value)
+
+
+def _health_check(check: Mapping[str, Any]) -> str:
+    """Write a health check as Go prints the value."""
+    times = (f"{name}:{_duration(check.get(name, 0))}" for name in HEALTH_LIMITS if name != "Retries")
+    return f"{{Test:[{' '.join(check['Test'])}] {' '.join(times)} Retries:{check.get('Retries', 0)}}}"
+
+
+def _duration(nanoseconds: int) -> str:
+    """Write a time as Go's time.Duration prints it, to the millisecond."""
+    if 0 < nanoseconds < SECOND:
+        return f"{nanoseconds / 1_000_000:g}ms"
+    minutes, rest = divmod(nanoseconds, 60 * SECOND)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest / SECOND:g}s"
+    return f"{hours}h{minutes}m{seconds}" if hours else f"{minutes}m{seconds}" if minutes else seconds

@@ -233,13 +233,18 @@ def _look_platform(
     for layer in layers[len(of_base) :]:
         _look_layer(looks, platform, plan, ours.layout.read(layer.digest), str(layer.digest))
     _look_base(looks, platform, below, base)
-    rootfs = Rootfs.from_layout(ours.layout, ours.digest)
+    try:
+        rootfs = Rootfs.from_layout(ours.layout, ours.digest)
+    except UsageError as err:  # a kind of file that no reader here knows
+        raise RefusedError(err.happened) from err
     bare = Rootfs.from_layout(below.layout, below.digest, base.name)
     # A layer adds, changes and hides: only what is the same in both trees is the base's.
     changed = sorted({e.path for e in _tree(rootfs) ^ _tree(bare)})
     # On another base every file would be named.
     looks.equal(f"{platform}: files above the base", expected=[binary], got=changed[:MOST_NAMED])
-    shipped = Digest.of(rootfs.read(binary)) if binary in changed else None
+    there = rootfs.resolve(binary)
+    is_file = binary in changed and there is not None and there.kind == "file"
+    shipped = Digest.of(rootfs.read(binary)) if is_file else None
     looks.equal(f"{platform}: binary in the layer", expected=proven.sha256, got=shipped)
     _look_files(looks, platform, rootfs)
     _look_odd(looks, f"{platform}: files of {base.name}", distroless.odd_files(bare, SHELLS))
@@ -277,7 +282,7 @@ def _look_layer(looks: Looks, platform: Platform, plan: Plan, blob: bytes, name:
         content = read_layer(blob, f"the layer {name}").content
         found = read_entries(content.data, f"the layer {name}", plain=True)
         wrapping = content.wrapping
-    except RefusedError as err:
+    except (RefusedError, UsageError) as err:
         looks.refused(f"{platform}: {err.happened}")
         return
     # No flag: no name, comment or extra field in the gzip header either.
@@ -309,7 +314,7 @@ def _look_base(looks: Looks, platform: Platform, below: _Image, base: Base) -> N
         try:
             content = read_layer(below.layout.read(layer.digest), name).content
             found = read_entries(content.data, name, plain=False)
-        except RefusedError as err:
+        except (RefusedError, UsageError) as err:
             odd.append(err.happened)
             continue
         if content.wrapping:

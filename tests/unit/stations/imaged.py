@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -40,13 +40,19 @@ def entry(name: str = NAME, size: int = len(PROGRAM), **changed: Any) -> tarfile
     return info
 
 
-def go_tar(*members: tuple[tarfile.TarInfo, bytes], form: int = tarfile.USTAR_FORMAT) -> bytes:
+Form = Literal[0, 1, 2]
+GNU: Form = tarfile.GNU_FORMAT
+PAX: Form = tarfile.PAX_FORMAT
+USTAR: Form = tarfile.USTAR_FORMAT
+
+
+def go_tar(*members: tuple[tarfile.TarInfo, bytes], form: Form = USTAR) -> bytes:
     """Write a tar as Go does: two blocks at its end, and no more; device numbers are written, too."""
     raw = io.BytesIO()
     for info, data in members:
         header = bytearray(info.tobuf(form))
         at = len(header) - 512
-        if form == tarfile.USTAR_FORMAT:
+        if form == USTAR:
             header[at + 329 : at + 345] = b"0000000\0" * 2
             header = resummed(header, at)
         raw.write(header + data + b"\0" * (-len(data) % 512))
@@ -111,15 +117,19 @@ def settings() -> JSON:
 
 
 def history() -> list[JSON]:
+    times = "Interval:10s Timeout:3s StartPeriod:5s StartInterval:0s"
     steps = [
         "ARG TARGETOS=linux TARGETARCH=amd64",
         f"COPY --chmod=0755 /linux/amd64/{NAME} /{NAME} # buildkit",
         "EXPOSE [8080/tcp 9091/tcp]",
-        f"HEALTHCHECK {{Test:[CMD /{NAME} -healthcheck] Interval:10s Timeout:3s StartPeriod:5s Retries:0}}",
+        f"HEALTHCHECK {{Test:[CMD /{NAME} -healthcheck] {times} Retries:0}}",
         f"USER {planned().config.image.user}",
         f'ENTRYPOINT ["/{NAME}"]',
     ]
-    made = [{"created": moment(planned().time), "created_by": step, "comment": "buildkit.dockerfile.v0"} for step in steps]
+    made = [
+        {"created": moment(planned().time), "created_by": step, "comment": "buildkit.dockerfile.v0"}
+        for step in steps
+    ]
     return [step | ({} if step["created_by"].startswith("COPY") else {"empty_layer": True}) for step in made]
 
 
@@ -128,7 +138,7 @@ BASE_HISTORY = [{"created": "1970-01-01T00:00:00Z", "created_by": "sealift rehea
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """One platform's image and all that describes it; each function changes a document before it is written."""
+    """One platform's image; each of its functions changes a document before it is written."""
 
     layers: tuple[Packed, ...]
     settings: JSON
@@ -175,7 +185,8 @@ class Image:
             CONFIG,
         )
         described = put_document(
-            self.manifest({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}), MANIFEST
+            self.manifest({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}),
+            MANIFEST,
         )
         described["platform"] = {"architecture": "amd64", "os": "linux"}
         index = put_document(
