@@ -10,12 +10,13 @@ these facts.
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from elftools.common.utils import parse_cstring_from_stream, struct_parse
+from elftools.common.utils import struct_parse
 from elftools.elf.dynamic import Dynamic
 from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import InterpSegment
@@ -57,6 +58,14 @@ KINDS: Mapping[str, Kind] = {"ET_EXEC": "exec", "ET_DYN": "dyn"}
 # Flags of one version: a weak need may stay unmet; a base definition is the file's own name.
 VERSION_IS_WEAK = 0x2
 VERSION_IS_BASE = 0x1
+# What no program or library comes near; a crafted one would keep a reader busy for minutes.
+MAX_SEGMENTS = 256
+MAX_SECTIONS = 65_536
+MAX_TAGS = 4096
+MAX_NEEDED = 512
+MAX_STRING = 4096
+MAX_FOLDERS = 64
+MAX_VERSIONS = 16_384
 
 
 # Of the note NT_GNU_PROPERTY_TYPE_0, GNU_PROPERTY_X86_ISA_1_NEEDED: a bit for each level, the first every
@@ -108,6 +117,7 @@ def _read(stream: IO[bytes], size: int, name: str) -> ElfFacts:
         raise _not_elf(start, name)
     try:
         elf = ELFFile(stream)
+        _check_counts(elf, name)
         _check_whole(elf, size, name)
         return _facts(elf, name)
     except UsageError:
@@ -120,8 +130,23 @@ def _read(stream: IO[bytes], size: int, name: str) -> ElfFacts:
         ) from err
 
 
+def _check_counts(elf: ELFFile, name: str) -> None:
+    """Count before anything is walked: the number of sections may stand in one of them, in 64 bits."""
+    _bounded(elf.num_segments(), MAX_SEGMENTS, "program headers", name)
+    _bounded(elf.num_sections(), MAX_SECTIONS, "sections", name)
+
+
+def _bounded(count: int, most: int, what: str, name: str) -> None:
+    if count > most:
+        raise UsageError(
+            f"{name} has {count} {what}, more than {most}",
+            means="no linker writes such a file; it was made to keep its readers busy, or to mislead them",
+            next_step="build or fetch it again",
+        )
+
+
 def _check_whole(elf: ELFFile, size: int, name: str) -> None:
-    for end in _ends(elf):
+    for end in ends(elf):
         if end > size:
             raise UsageError(
                 f"{name} is cut off: it has {size} bytes, its headers speak of {end}",
@@ -141,7 +166,7 @@ def _not_elf(start: bytes, name: str) -> UsageError:
     )
 
 
-def _ends(elf: ELFFile) -> Iterator[int]:
+def ends(elf: ELFFile) -> Iterator[int]:
     """Say how long the file must be to hold each thing that its headers name."""
     header = elf.header
     yield header["e_shoff"] + header["e_shnum"] * header["e_shentsize"]
@@ -166,8 +191,13 @@ def _facts(elf: ELFFile, name: str) -> ElfFacts:
             f"{name} is neither a program nor a library: its ELF type is {elf.header['e_type']}",
             means="an object file must be linked before it can be started",
         )
-    interpreters = [s.get_interp_name() for s in elf.iter_segments() if isinstance(s, InterpSegment)]
-    table = _Table.of(elf)
+    for one in ("PT_INTERP", "PT_DYNAMIC"):
+        _bounded(sum(1 for _ in elf.iter_segments(one)), 1, f"headers {one}", name)
+    segments = [s for s in elf.iter_segments() if isinstance(s, InterpSegment)]
+    for segment in segments:
+        _bounded(segment["p_filesz"], MAX_STRING, "bytes in the name of its interpreter", name)
+    interpreters = [segment.get_interp_name() for segment in segments]
+    table = _Table.of(elf, name)
     return ElfFacts(
         arch=arch,
         bits=bits,
@@ -175,8 +205,8 @@ def _facts(elf: ELFFile, name: str) -> ElfFacts:
         kind=kind,
         interpreter=interpreters[0] if interpreters else None,
         needed=table.strings("DT_NEEDED"),
-        rpath=_folders(table.strings("DT_RPATH")),
-        runpath=_folders(table.strings("DT_RUNPATH")),
+        rpath=_folders(table.strings("DT_RPATH"), name),
+        runpath=_folders(table.strings("DT_RUNPATH"), name),
         soname=next(iter(table.strings("DT_SONAME")), None),
         required_versions=table.required_versions(),
         defined_versions=table.defined_versions(),
@@ -209,25 +239,39 @@ def _needed_levels(properties: bytes, align: int, order: Literal["little", "big"
     return levels
 
 
-def _folders(paths: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(folder for path in paths for folder in path.split(":") if folder)
+def dynamic_strings(elf: ELFFile, tag: str) -> tuple[str, ...]:
+    """Return the strings of one kind in the dynamic table of a file whose facts could be read."""
+    return _Table.of(elf, "the file").strings(tag)
+
+
+def _folders(paths: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Split search paths; the loader takes an empty folder for the one in which the program was started."""
+    folders = tuple(folder for path in paths if path for folder in path.split(":"))
+    _bounded(len(folders), MAX_FOLDERS, "folders to search", name)
+    return folders
 
 
 class _Table:
     """The dynamic table: tags by name, and the file offsets they lead to."""
 
-    def __init__(self, elf: ELFFile, tags: list[tuple[str, int]]) -> None:
+    def __init__(self, elf: ELFFile, tags: list[tuple[str, int]], name: str) -> None:
         self._elf = elf
         self._tags = tags
+        self._name = name
+        self._steps = 0
+        for tag, most in (("DT_NEEDED", MAX_NEEDED), ("DT_RPATH", 1), ("DT_RUNPATH", 1), ("DT_SONAME", 1)):
+            _bounded(sum(found == tag for found, _ in tags), most, f"entries {tag}", name)
 
     @classmethod
-    def of(cls, elf: ELFFile) -> _Table:
+    def of(cls, elf: ELFFile, name: str) -> _Table:
         segment = next(iter(elf.iter_segments("PT_DYNAMIC")), None)
         if segment is None or segment["p_filesz"] == 0:
-            return cls(elf, [])
+            return cls(elf, [], name)
         dynamic = Dynamic(elf.stream, elf, None, segment["p_offset"], empty=False)
-        raw = list(dynamic._iter_tags())  # noqa: SLF001 - iter_tags would insist on strings we may not need
-        return cls(elf, [(tag["d_tag"], tag["d_val"]) for tag in raw])
+        # iter_tags would insist on strings we may not need.
+        raw = list(itertools.islice(dynamic._iter_tags(), MAX_TAGS + 1))  # noqa: SLF001
+        _bounded(len(raw), MAX_TAGS, "entries in its dynamic table", name)
+        return cls(elf, [(tag["d_tag"], tag["d_val"]) for tag in raw], name)
 
     def strings(self, tag: str) -> tuple[str, ...]:
         return tuple(self._string(value) for name, value in self._tags if name == tag)
@@ -236,9 +280,7 @@ class _Table:
         """Return the versions that must be there, by the library that must define them."""
         found: dict[str, tuple[str, ...]] = {}
         for offset, entry in self._chain("DT_VERNEED", self._elf.structs.Elf_Verneed, "vn_next"):
-            auxiliary = _follow(
-                self._elf, offset + entry["vn_aux"], self._elf.structs.Elf_Vernaux, "vna_next"
-            )
+            auxiliary = self._follow(offset + entry["vn_aux"], self._elf.structs.Elf_Vernaux, "vna_next")
             names = [
                 self._string(aux["vna_name"])
                 for _, aux in auxiliary
@@ -258,7 +300,21 @@ class _Table:
 
     def _chain(self, tag: str, struct: Any, link: str) -> Iterator[tuple[int, Any]]:
         offset = self._offset(tag)
-        return iter(()) if offset is None else _follow(self._elf, offset, struct, link)
+        return iter(()) if offset is None else self._follow(offset, struct, link)
+
+    def _follow(self, offset: int, struct: Any, link: str) -> Iterator[tuple[int, Any]]:
+        """Walk a list whose entries say how far the next one is; the loader goes by that, not by counts."""
+        while True:
+            self._steps += 1
+            _bounded(self._steps, MAX_VERSIONS, "entries in its tables of versions", self._name)
+            entry = struct_parse(struct, self._elf.stream, offset)
+            yield offset, entry
+            if entry[link] == 0:
+                return
+            # Entries that overlap could be walked byte by byte.
+            if entry[link] < struct.sizeof():
+                raise ValueError("two entries of a table of versions overlap")
+            offset += entry[link]
 
     def _offset(self, tag: str) -> int | None:
         address = next((value for name, value in self._tags if name == tag), None)
@@ -266,17 +322,10 @@ class _Table:
 
     def _string(self, offset: int) -> str:
         table = self._offset("DT_STRTAB")
-        raw = None if table is None else parse_cstring_from_stream(self._elf.stream, table + offset)
-        if raw is None:
-            raise ValueError("a string lies outside the file")
+        if table is None:
+            raise ValueError("there is no table of strings")
+        self._elf.stream.seek(table + offset)
+        raw, end, _ = self._elf.stream.read(MAX_STRING + 1).partition(b"\0")
+        if not end:
+            raise ValueError("a string lies outside the file, or has no end")
         return raw.decode()
-
-
-def _follow(elf: ELFFile, offset: int, struct: Any, link: str) -> Iterator[tuple[int, Any]]:
-    """Walk a list whose entries say how far the next one is; the loader goes by that, not by the counts."""
-    while True:
-        entry = struct_parse(struct, elf.stream, offset)
-        yield offset, entry
-        if entry[link] == 0:
-            return
-        offset += entry[link]
