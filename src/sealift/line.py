@@ -212,7 +212,7 @@ class Line:
         below = self.world.bases[self.plan.variant(cell.variant).base]
         layout = Layout(below.layout)
         rootfs = Rootfs.from_layout(layout, layout.platforms(below.digest).of(cell.platform), below.name)
-        return prove(cell, self.plan, compiled, rootfs, self.run)
+        return prove(cell, self.plan, compiled, rootfs, self.run, source=self.source)
 
     def _image(self, variant: str) -> ev.Built:
         return image(

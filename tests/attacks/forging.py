@@ -78,7 +78,7 @@ class Image:
         return {**described, "platform": {"os": platform.os, "architecture": platform.arch}}
 
     def _history(self) -> list[JSON]:
-        """Tell of layers that were put in as their makers would: after the base's, before the Dockerfile's."""
+        """Tell of layers that were put in where they lie: above the base, below the Dockerfile's."""
         steps: list[JSON] = list(self.config["history"])
         of_layers = sum(not step.get("empty_layer") for step in steps)
         at = next((n for n, step in enumerate(steps) if step.get("comment") == DOCKERFILE), len(steps))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sealift.elf.closure import Closure, resolve
 from sealift.elf.facts import ElfFacts, read_elf
+from sealift.elf.program import in_system, odd_folders, odd_program
 from sealift.elf.rootfs import Rootfs
 from sealift.errors import UsageError
 from sealift.model.evidence import Compiled, Proven
@@ -14,10 +15,12 @@ from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.places import shell_word
 from sealift.stations.gate import GateRefusedError, Looks
-from sealift.tools.gobinary import BuildInfo, read_build_info
+from sealift.tools.gobinary import LEVELS, BuildInfo, import_path, read_build_info
 
 
-def prove(cell: Cell, plan: Plan, compiled: Compiled, base: Rootfs, run: RunFolder) -> Proven:
+def prove(
+    cell: Cell, plan: Plan, compiled: Compiled, base: Rootfs, run: RunFolder, *, source: Path
+) -> Proven:
     """Prove that the binary of one cell is what was planned and can start on its base image."""
     path = run.binary(cell, plan.config.service)
     looks = Looks("prove", str(cell))
@@ -30,7 +33,8 @@ def prove(cell: Cell, plan: Plan, compiled: Compiled, base: Rootfs, run: RunFold
         closure = resolve(facts, base, program=f"/{plan.config.service}")
         _look_dynamic(looks, facts, closure, base.origin)
         libraries = tuple(sorted(found.path for found in closure.found))
-    _look_build(looks, info, cell, plan)
+    _look_program(looks, facts, path, libraries)
+    _look_build(looks, info, cell, plan, source)
     gates = looks.done(
         means="this binary would not start on its base, or is not what was planned",
         next_step=f"sealift explain {shell_word(path)}",
@@ -92,7 +96,27 @@ def _look_dynamic(looks: Looks, facts: ElfFacts, closure: Closure, origin: str) 
             looks.refused(f"{skipped.path} of {origin} cannot be used: {skipped.why}")
 
 
-def _look_build(looks: Looks, info: BuildInfo, cell: Cell, plan: Plan) -> None:
+def _look_program(looks: Looks, facts: ElfFacts, path: Path, libraries: tuple[str, ...]) -> None:
+    """Look whether Go linked it, and whether it loads anything from where others may write."""
+    odd = [*odd_program(path), *odd_folders(facts)]
+    odd += [f"{library} lies in no folder of the system's" for library in libraries if not in_system(library)]
+    for words in odd:
+        looks.refused(words)
+    if not odd:
+        looks.passed("linked by Go, and loads nothing from where others may write")
+
+
+def _look_build(looks: Looks, info: BuildInfo, cell: Cell, plan: Plan, source: Path) -> None:
+    module, package = import_path(source / plan.config.go.module, plan.config.go.package)
+    looks.equal("main module", expected=module, got=info.main_module.path)
+    looks.equal("main package", expected=package, got=info.path)
+    level, oldest = LEVELS.get(cell.platform.arch, ("", ()))
+    if level:
+        looks.true(
+            info.settings.get(level) in oldest,
+            f"{level}: {oldest[0]}",
+            f"{level}: expected {oldest[0]}, got {info.settings.get(level)}",
+        )
     looks.equal("built for", expected=str(cell.platform), got=f"{info.goos}/{info.goarch}")
     looks.equal("vcs.revision", expected=plan.commit, got=info.vcs_revision)
     looks.equal("vcs.modified", expected=plan.modified, got=info.vcs_modified)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,23 @@ from sealift.errors import UsageError
 from sealift.model.codec import decode
 from sealift.model.modules import GoModule
 from sealift.process import ProgramFailedError, run
+
+# The oldest processors of each architecture, as build info names them: an image is for all of a platform.
+# https://go.dev/wiki/MinimumRequirements
+LEVELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "386": ("GO386", ("sse2",)),
+    "amd64": ("GOAMD64", ("v1",)),
+    "arm": ("GOARM", ("7", "7,hardfloat")),
+    "arm64": ("GOARM64", ("v8.0",)),
+    "mips": ("GOMIPS", ("hardfloat",)),
+    "mipsle": ("GOMIPS", ("hardfloat",)),
+    "mips64": ("GOMIPS64", ("hardfloat",)),
+    "mips64le": ("GOMIPS64", ("hardfloat",)),
+    "ppc64": ("GOPPC64", ("power8",)),
+    "ppc64le": ("GOPPC64", ("power8",)),
+    "riscv64": ("GORISCV64", ("rva20u64",)),
+}
+_MODULE = re.compile(r"^\s*module\s+([\"`]?)([^\s\"`/][^\s\"`]*)\1\s*(?://.*)?$", re.MULTILINE)
 
 
 class _Module(msgspec.Struct, frozen=True, rename="pascal"):
@@ -108,6 +127,16 @@ class BuildInfo:
     def goarch(self) -> str | None:
         """The architecture that it was built for."""
         return self.settings.get("GOARCH")
+
+
+def import_path(module: Path, package: str) -> tuple[str, str]:
+    """Return the path of the module in a folder, and that of a package named as ``./cmd/name`` in it."""
+    text = (module / "go.mod").read_text(encoding="utf-8")
+    found = _MODULE.search(text)
+    if found is None:
+        raise UsageError(f"{module / 'go.mod'} names no module", next_step="go mod edit -module PATH")
+    inside = posixpath.normpath(package)
+    return found[2], found[2] if inside == "." else f"{found[2]}/{inside}"
 
 
 def read_build_info(path: Path) -> BuildInfo:

@@ -26,6 +26,7 @@ from sealift.stations.gate import GateRefusedError
 from sealift.stations.prove import prove
 from sealift.tools import gobinary
 from tests.unit.elf.assets import asset
+from tests.unit.elf.crafted import many_needed
 from tests.unit.elf.tars import image
 
 COMMIT, OTHER = "a" * 40, "b" * 40
@@ -41,6 +42,7 @@ BASE: Mapping[str, bytes | str] = {
 SETTINGS = {
     "GOOS": "linux",
     "GOARCH": "amd64",
+    "GOAMD64": "v1",
     "CGO_ENABLED": "0",
     "vcs.revision": COMMIT,
     "vcs.modified": "false",
@@ -53,12 +55,12 @@ def without(files: Mapping[str, bytes | str], name: str) -> Mapping[str, bytes |
     return {path: data for path, data in files.items() if path != f"{FOLDER}/{name}"}
 
 
-def go_said(settings: Mapping[str, str]) -> str:
+def go_said(settings: Mapping[str, str], path: str, module: str) -> str:
     return json.dumps(
         {
             "GoVersion": "go1.26.8",
-            "Path": "example.com/hello/cmd/hello",
-            "Main": {"Path": "example.com/hello", "Version": "(devel)"},
+            "Path": path,
+            "Main": {"Path": module, "Version": "(devel)"},
             "Deps": [{"Path": "example.com/lib", "Version": "v1.2.3", "Sum": "h1:x"}],
             "Settings": [{"Key": key, "Value": value} for key, value in settings.items()],
         }
@@ -77,20 +79,26 @@ class Case:
     settings: Mapping[str, str] = field(default_factory=dict)
     compiled: bytes | None = None
     modified: bool = False
+    path: str = "example.com/hello/cmd/health-caretaker"
+    module: str = "example.com/hello"
 
     def prove(self) -> Proven:
         run, plan = RunFolder(self.root), planned(self.modified)
         path = run.binary(self.cell, plan.config.service)
         path.parent.mkdir(parents=True)
         path.write_bytes(self.binary)
-        self._let_go_say(go_said({**SETTINGS, **self.settings}))
+        self._let_go_say(go_said({**SETTINGS, **self.settings}, self.path, self.module))
+        source = self.root / "source"
+        module = source / plan.config.go.module
+        module.mkdir(parents=True)
+        (module / "go.mod").write_text("module example.com/hello // as it is\n\ngo 1.26\n", encoding="utf-8")
         compiled = Compiled(
             path=str(path.relative_to(run.root)),
             sha256=Digest.of(self.binary if self.compiled is None else self.compiled),
             go_version="go1.26.8",
             command=(),
         )
-        return prove(self.cell, plan, compiled, named(image(self.base)), run)
+        return prove(self.cell, plan, compiled, named(image(self.base)), run, source=source)
 
     def refused(self) -> list[str]:
         with pytest.raises(GateRefusedError) as raised:
@@ -276,7 +284,7 @@ def test_what_is_no_program_is_refused(static: Case, binary: bytes, words: str) 
 def test_a_binary_that_is_gone_names_the_station_that_makes_it(tmp_path: Path) -> None:
     compiled = Compiled(path="x", sha256=Digest("sha256:" + "0" * 64), go_version="", command=())
     with pytest.raises(UsageError, match="is not there") as raised:
-        prove(STATIC, planned(modified=False), compiled, image({}), RunFolder(tmp_path))
+        prove(STATIC, planned(modified=False), compiled, image({}), RunFolder(tmp_path), source=tmp_path)
     assert raised.value.next_step == "sealift compile"
 
 
@@ -284,3 +292,51 @@ def test_everything_that_is_wrong_is_named_at_once(dynamic: Case) -> None:
     base = without(without(BASE, "ld-linux-x86-64.so.2"), "libtwo.so")
     refused = replace(dynamic, base=base, settings={"vcs.revision": OTHER, **CGO}).refused()
     assert [words.partition(" ")[0] for words in refused] == ["interpreter", "libtwo.so,", "vcs.revision:"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"path": "example.com/hello/cmd/not-the-service"},
+            "main package: expected example.com/hello/cmd/health-caretaker",
+        ),
+        ({"path": "command-line-arguments"}, "main package: expected example.com/hello/cmd/health-caretaker"),
+        ({"module": "example.com/not-the-service"}, "main module: expected example.com/hello"),
+        ({"module": "", "path": ""}, "main module: expected example.com/hello"),
+        ({"settings": {"GOAMD64": "v3"}}, "GOAMD64: expected v1, got v3"),
+        ({"settings": {"GOAMD64": ""}}, "GOAMD64: expected v1, got "),
+    ],
+)
+def test_a_binary_of_something_else_is_refused(static: Case, changed: dict[str, Any], words: str) -> None:
+    assert any(words in reason for reason in replace(static, **changed).refused())
+
+
+@pytest.mark.parametrize("paths", ["/run", "$ORIGIN/tmp", "/lib::/usr/lib", "/proc/self/fd", "/home/nonroot"])
+def test_a_binary_that_loads_from_elsewhere_is_refused(dynamic: Case, paths: str) -> None:
+    binary = asset("runpath").replace(b"$ORIGIN/lib:/opt/lib", paths.encode().ljust(20, b"\0"))
+    assert binary != asset("runpath")
+    (reason,) = replace(dynamic, binary=binary).refused()
+    assert "is no folder of the system's libraries" in reason
+
+
+@pytest.mark.parametrize(
+    "paths", ["/lib", "$ORIGIN/lib", "/usr/lib:/lib", "${ORIGIN}/usr/lib", "/lib/x86_64/a"]
+)
+def test_a_binary_that_loads_from_the_system_passes(dynamic: Case, paths: str) -> None:
+    binary = asset("runpath").replace(b"$ORIGIN/lib:/opt/lib", paths.encode().ljust(20, b"\0"))
+    assert binary != asset("runpath")
+    assert replace(dynamic, binary=binary).prove().linkage == "dynamic"
+
+
+def test_build_info_glued_to_another_program_is_refused(static: Case) -> None:
+    binary = asset("static").replace(b".gopclntab", b".gopcln\0ab")
+    assert binary != asset("static")
+    assert replace(static, binary=binary).refused() == [
+        "it has 0 sections .gopclntab, not one, as Go's linker writes it"
+    ]
+
+
+def test_a_binary_that_keeps_its_readers_busy_is_refused(dynamic: Case) -> None:
+    (reason,) = replace(dynamic, binary=many_needed(4000)).refused()
+    assert "has 4000 entries DT_NEEDED, more than 512" in reason
