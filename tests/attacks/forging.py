@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ class Image:
 
     config: JSON
     layers: tuple[Packed, ...]
+    rewritten: Mapping[str, Callable[[bytes], bytes]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, layout: Layout, manifest: Digest) -> Self:
@@ -64,6 +65,15 @@ class Image:
         """Put a layer between the base and the program."""
         return self.with_layers(*self.layers[:-1], tree.pack(), self.layers[-1])
 
+    def rewriting(self, part: str, old: bytes, text: bytes) -> Image:
+        """Change the text of the configuration or the manifest, so that it says what no value can."""
+
+        def change(raw: bytes) -> bytes:
+            assert old in raw, raw
+            return raw.replace(old, text, 1)
+
+        return replace(self, rewritten={**self.rewritten, part: change})
+
     def write(self, new: Writer, platform: Platform) -> JSON:
         """Write the image and return its descriptor."""
         diffs = [str(layer.diff_id) for layer in self.layers]
@@ -71,11 +81,15 @@ class Image:
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "config": new.blob(msgspec.json.encode(config), CONFIG),
+            "config": new.blob(self._encoded("config", config), CONFIG),
             "layers": [new.blob(layer.blob, LAYER) for layer in self.layers],
         }
-        described = new.blob(msgspec.json.encode(manifest), MANIFEST)
+        described = new.blob(self._encoded("manifest", manifest), MANIFEST)
         return {**described, "platform": {"os": platform.os, "architecture": platform.arch}}
+
+    def _encoded(self, part: str, value: JSON) -> bytes:
+        raw = msgspec.json.encode(value)
+        return self.rewritten[part](raw) if part in self.rewritten else raw
 
     def _history(self) -> list[JSON]:
         """Tell of layers that were put in where they lie: above the base, below the Dockerfile's."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
+import tarfile
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -11,15 +16,16 @@ import pytest
 from sealift.elf.rootfs import Rootfs
 from sealift.line import Line
 from sealift.model import evidence as ev
-from sealift.model.names import Platform
+from sealift.model.names import Digest, Platform
 from sealift.model.plan import Plan
 from sealift.model.world import Base
-from sealift.rehearsal.oci_writer import LayerTar
+from sealift.rehearsal.oci_writer import LayerTar, Packed
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.image import inspect
 from sealift.tools.layout import Layout
 from tests.attacks.conftest import Forge
 from tests.attacks.forging import AMD64, ARM64, Change, Image, forge, same
+from tests.unit.stations.imaged import GNU, PAX, USTAR, Form, bomb, entry, go_tar, packed
 
 pytestmark = pytest.mark.programs
 
@@ -111,6 +117,158 @@ CHANGES: dict[str, tuple[Change, str]] = {
 }
 
 
+def again(change: Callable[[tarfile.TarInfo], None], *, form: Form = USTAR) -> Change:
+    """Write the program's own layer again as Go does, with one thing changed."""
+
+    def changed(image: Image) -> Image:
+        program = Rootfs([image.layers[-1].blob], "program").read(f"/{PROGRAM}")
+        info = entry(PROGRAM, len(program), mtime=timed(image))
+        change(info)
+        return image.with_layers(*image.layers[:-1], packed(go_tar((info, program), form=form)))
+
+    return changed
+
+
+def timed(image: Image) -> int:
+    return int(datetime.fromisoformat(image.config["created"]).timestamp())
+
+
+def recorded(key: str, value: str) -> Change:
+    return again(lambda info: setattr(info, "pax_headers", {key: value}), form=PAX)
+
+
+def wrapped(pack: Callable[[bytes], bytes]) -> Change:
+    """Wrap the program's own tar in another way."""
+
+    def changed(image: Image) -> Image:
+        tar = gzip.decompress(image.layers[-1].blob)
+        return image.with_layers(*image.layers[:-1], Packed(diff_id=Digest.of(tar), blob=pack(tar)))
+
+    return changed
+
+
+def beside(name: str, mode: int = 0o755) -> Change:
+    """Put a second file into the program's own layer."""
+
+    def changed(image: Image) -> Image:
+        program = Rootfs([image.layers[-1].blob], "program").read(f"/{PROGRAM}")
+        ours, more = (entry(n, len(program), mtime=timed(image)) for n in (PROGRAM, name))
+        more.mode = mode
+        return image.with_layers(*image.layers[:-1], packed(go_tar((ours, program), (more, program))))
+
+    return changed
+
+
+def test_the_program_written_again_is_no_reason_to_refuse(line: Line, forged: Forge) -> None:
+    _, built = forged("static", {AMD64: again(lambda _: None), ARM64: same})
+    assert look(line, built).digest == built.digest
+
+
+DEEP = b'"x":' + b"[" * 100_000 + b"]" * 100_000 + b","
+CHANGES |= {
+    "a user in another case": (
+        lambda i: i.rewriting("config", b'"User":', b'"user":"0:0","User":'),
+        "unknown field `user`",
+    ),
+    "an environment in another case": (
+        lambda i: i.rewriting("config", b'"Env":', b'"env":["LD_PRELOAD=/tmp/x"],"Env":'),
+        "unknown field `env`",
+    ),
+    "a user twice": (
+        lambda i: i.rewriting("config", b'"User":', b'"User":"0:0","User":'),
+        "the member 'User' stands twice",
+    ),
+    "a root in another case": (
+        lambda i: i.rewriting("config", b'"rootfs":', b'"Rootfs":{},"rootfs":'),
+        "unknown field `Rootfs`",
+    ),
+    "layers in another case": (
+        lambda i: i.rewriting("manifest", b'"layers":', b'"Layers":[],"layers":'),
+        "unknown field `Layers`",
+    ),
+    "a manifest and an index at once": (
+        lambda i: i.rewriting("manifest", b'"layers":', b'"manifests":[],"layers":'),
+        "unknown field `manifests`",
+    ),
+    "a subject": (
+        lambda i: i.rewriting("manifest", b'"layers":', b'"subject":{},"layers":'),
+        "unknown field `subject`",
+    ),
+    "a type of artifact": (
+        lambda i: i.rewriting("manifest", b'"layers":', b'"artifactType":"a/b","layers":'),
+        "unknown field `artifactType`",
+    ),
+    "data beside a digest": (
+        lambda i: i.rewriting("manifest", b'"config":{', b'"config":{"data":"e30=",'),
+        "unknown field `data`",
+    ),
+    "a layer from elsewhere": (
+        lambda i: i.rewriting("manifest", b'"layers":[{', b'"layers":[{"urls":["https://x.example"],'),
+        "unknown field `urls`",
+    ),
+    "a configuration nested without end": (
+        lambda i: i.rewriting("config", b"{", b"{" + DEEP),
+        "nested more than 16 deep",
+    ),
+    "a manifest nested without end": (
+        lambda i: i.rewriting("manifest", b"{", b"{" + DEEP),
+        "nested more than 16 deep",
+    ),
+    "a label more": (
+        lambda i: i.saying(Labels=i.config["config"]["Labels"] | {"run": "docker run --privileged IMAGE"}),
+        "label run: expected None",
+    ),
+    "a port more": (
+        lambda i: i.saying(ExposedPorts=i.config["config"]["ExposedPorts"] | {"22/tcp": {}}),
+        "ExposedPorts: 22/tcp is not one of",
+    ),
+    "a health check once a year": (
+        lambda i: i.saying(Healthcheck=i.config["config"]["Healthcheck"] | {"Interval": 31536000 * 10**9}),
+        "health check: Interval is",
+    ),
+    "a longer time to stop": (lambda i: i.saying(StopTimeout=600), "unknown field `StopTimeout`"),
+    "a terminal": (lambda i: i.saying(Tty=True), "settings: Tty: expected nothing, got True"),
+    "a host name": (lambda i: i.saying(Hostname="x"), "settings: Hostname: expected nothing, got 'x'"),
+    "created in the future": (
+        lambda i: replace(i, config=i.config | {"created": "2999-01-01T00:00:00Z"}),
+        "configuration: created: expected",
+    ),
+    "a variant": (
+        lambda i: replace(i, config=i.config | {"variant": "v9"}),
+        "configuration: variant: expected nothing, got 'v9'",
+    ),
+    "a version of the system": (
+        lambda i: replace(i, config=i.config | {"os.version": "10"}),
+        "unknown field `os.version`",
+    ),
+    "a history that lies": (
+        lambda i: i.rewriting("config", b"ENTRYPOINT", b"RUN make check ENTRYPOINT"),
+        "is not what a planned image is made with",
+    ),
+    "a capability": (recorded("SCHILY.xattr.security.capability", "\x01"), "of the type b'x'"),
+    "an access list": (recorded("SCHILY.acl.access", "user::rwx"), "of the type b'x'"),
+    "another name in an extension": (recorded("path", "opt/other"), "of the type b'x'"),
+    "a sparse name": (recorded("GNU.sparse.name", "opt/other"), "of the type b'x'"),
+    "a mode for everybody": (again(lambda i: setattr(i, "mode", 0o777)), "entries of the layer: expected"),
+    "another owner": (again(lambda i: setattr(i, "uid", 65532)), "entries of the layer: expected"),
+    "another time": (again(lambda i: setattr(i, "mtime", 0)), "entries of the layer: expected"),
+    "from here": (again(lambda i: setattr(i, "name", f"./{PROGRAM}")), "not in its one plain form"),
+    "in the format of GNU": (again(lambda _: None, form=GNU), "of another format"),
+    "a folder that engines pass over, or do not": (
+        beside(".wh..wh.x/su", 0o4755),
+        "hides or marks files instead of adding any",
+    ),
+    "the program twice": (beside(PROGRAM), "twice"),
+    "zeros behind the layer": (wrapped(lambda t: gzip.compress(t) + b"\0" * 9), "with 9 zeros behind it"),
+    "a layer that is not compressed": (wrapped(lambda t: t), "wrapping of the layer: expected , got not"),
+    "a layer in two streams": (
+        wrapped(lambda t: gzip.compress(t[:512]) + gzip.compress(t[512:])),
+        "got 2 gzip streams, not one",
+    ),
+    "a layer that fills a disk": (wrapped(lambda _: bomb()), "unpacks to more than"),
+}
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_was_not_planned_is_refused(line: Line, forged: Forge, name: str) -> None:
     change, words = CHANGES[name]
@@ -135,10 +293,29 @@ def test_a_platform_that_is_missing_is_refused(line: Line, forged: Forge) -> Non
     assert refusals(caught) == [f"platforms: expected ['{AMD64}', '{ARM64}'], got ['{AMD64}']"]
 
 
+OF_BASE = "files of gcr.io/distroless/static-debian12:nonroot"
+SPEAKING = struct.pack("<HHIQ", 3, 62, 1, 4096)
+ELF = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + SPEAKING.ljust(48, b"\0")
 IN_THE_BASE: dict[str, tuple[LayerTar, list[str]]] = {
     "a shell": (LayerTar().file("bin/sh", b"#!", 0o755), ["shells: ['/bin/sh']"]),
     "many shells in one program": (LayerTar().file("opt/busybox", b"", 0o711), ["shells: ['/opt/busybox']"]),
     "a setuid file": (LayerTar().file("bin/su", b"", 0o4755), ["setuid: ['/bin/su']"]),
+    "python": (
+        LayerTar().file("usr/bin/python3.11", ELF, 0o755),
+        [f"{OF_BASE}: programs: /usr/bin/python3.11"],
+    ),
+    "a package manager": (
+        LayerTar().file("usr/bin/apt", b"#!/usr/bin/perl\n", 0o755),
+        [f"{OF_BASE}: scripts: /usr/bin/apt"],
+    ),
+    "a file that everybody may write to": (
+        LayerTar().file("etc/open", b"", 0o666),
+        [f"{OF_BASE}: files that others than their owner may write to: /etc/open"],
+    ),
+    "a setgid folder": (
+        LayerTar().directory("srv", 0o2755),
+        [f"{OF_BASE}: setuid or setgid folders: /srv"],
+    ),
     "a text that is called sh": (LayerTar().file("usr/share/doc/sh", b"", 0o644), []),
 }
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import struct
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,6 +77,12 @@ def edited(at: int, new: bytes) -> bytes:
 
 def packed(tar: bytes, blob: bytes | None = None) -> Packed:
     return Packed(diff_id=Digest.of(tar), blob=gzip.compress(tar, mtime=0) if blob is None else blob)
+
+
+def bomb(pieces: int = 96) -> bytes:
+    """Pack a megabyte of zeros many times: what stops it must not unpack it all."""
+    stream = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join(stream.compress(b"\0" * 1024**2) for _ in range(pieces)) + stream.flush()
 
 
 def planned() -> Plan:

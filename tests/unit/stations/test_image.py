@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.unit.stations.imaged import (
     Image,
     base_image,
     base_tree,
+    bomb,
     edited,
     entry,
     go_tar,
@@ -446,12 +446,6 @@ def test_a_layer_with_one_thing_else_is_refused(tmp_path: Path, name: str) -> No
     changed = image.topped(RIGHT, bomb()) if name == "6 GB of nothing" else image.topped(tar)
     found = refusals(tmp_path, changed)
     assert any(words in reason for reason in found), found
-
-
-def bomb(pieces: int = 96) -> bytes:
-    """Pack a megabyte of zeros many times: what stops it must not unpack it all."""
-    stream = zlib.compressobj(9, zlib.DEFLATED, 31)
-    return b"".join(stream.compress(b"\0" * 1024**2) for _ in range(pieces)) + stream.flush()
 
 
 def named_gzip() -> bytes:
