@@ -41,6 +41,11 @@ LAYERS = frozenset([LAYER, f"{DOCKER}image.rootfs.diff.tar.gzip"])
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16
 MAX_ITEMS = 1024
+_MEMBERS = frozenset(
+    ["schemaVersion", "mediaType", "manifests", "config", "layers", "annotations", "subject"]
+)
+# Go folds the long s and the Kelvin sign, too.
+_FOLDED = frozenset(name.casefold() for name in _MEMBERS)
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 _MOST_DIGITS = 18
@@ -175,6 +180,21 @@ def read_json(data: bytes, what: str) -> JSON:
     if not isinstance(found, dict):
         raise _refused(what, f"is not an object but a {type(found).__name__}")
     return found
+
+
+def children(data: bytes, what: str) -> list[JSON]:
+    """Return what an index lists, nothing for a manifest; for documents that others wrote, with more in them.
+
+    A member that Go would take for one of these, for its case, is refused.
+    """
+    found = read_json(data, what)
+    for name in found:
+        if name not in _MEMBERS and name.casefold() in _FOLDED:
+            raise _refused(what, f"has the member {name!r}, which some readers take for {name.casefold()!r}")
+    listed = found.get("manifests", [])
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        raise _refused(what, "lists no manifests under 'manifests'")
+    return listed
 
 
 def read_top(data: bytes, what: str, size: int) -> None:

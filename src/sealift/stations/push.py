@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
 
 from sealift.model.evidence import Built, Pushed
 from sealift.model.names import Digest, Platform, Repository
+from sealift.oci import documents
 from sealift.stations.gate import Looks
 from sealift.stations.together import together
 from sealift.tools.registry import Registry
@@ -74,7 +74,7 @@ def missing(target: Repository, digest: Digest, registry: Registry) -> tuple[str
     the registry's word, and what they hold is in their name.
     """
     try:
-        found = json.loads(registry.manifest(target.at(digest)))
+        found = documents.read_json(registry.manifest(target.at(digest)), f"the manifest {digest}")
     except NotThereError:
         return (f"manifest {digest}",)
     blobs = [Digest(d["digest"]) for d in (found.get("config"), *found.get("layers", ())) if d]

@@ -170,7 +170,7 @@ def _listed(plan: Plan, cell: Cell, kind: PredicateType, page: Page) -> JSON | N
         return None
     try:
         predicate = json.loads(page.files[name])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return predicate if isinstance(predicate, dict) else None
 

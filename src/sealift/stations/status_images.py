@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from sealift.errors import UsageError
+from sealift.errors import RefusedError, UsageError
 from sealift.model.names import Digest, Platform, Repository, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
-from sealift.model.status import AN_IMAGE, NO_PLATFORM, Finding, compared
+from sealift.model.status import AN_IMAGE, Finding, NO_PLATFORM, compared
+from sealift.oci import documents
 from sealift.stations.promote import digest_under, newest_released
 from sealift.stations.push import missing
 from sealift.stations.status_release import answer
@@ -105,10 +105,10 @@ def _held(subject: Subject, registry: Registry) -> bytes | None:
 def _children(index: bytes) -> dict[str, Digest]:
     """Read which manifest an index names for each platform; what is no index names none."""
     try:
-        found = json.loads(index).get("manifests") or []
+        found = documents.children(index, "the index")
         named = [(c["platform"], Digest(c["digest"])) for c in found if c.get("platform")]
         return {str(Platform.of_oci(platform)): digest for platform, digest in named}
-    except (ValueError, AttributeError, KeyError, TypeError, UsageError):
+    except (RefusedError, AttributeError, KeyError, TypeError, UsageError):
         return {}
 
 

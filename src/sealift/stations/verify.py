@@ -6,7 +6,6 @@ Two clients that share nothing must agree: the sigstore library and cosign. Only
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn, final
@@ -22,6 +21,7 @@ from sealift.model.statements import (
     Subject,
     provenance_problem,
 )
+from sealift.oci import documents
 from sealift.stations.gate import GateRefusedError, Looks, NotCheckedError
 from sealift.stations.together import together
 from sealift.tools.cosign import Cosign
@@ -154,8 +154,12 @@ def _look(
 
 def _look_children(looks: Looks, subject: Subject, subjects: Sequence[Subject], registry: Registry) -> None:
     """Hash the manifest again; what an index names must be expected too, or it would ship unsigned."""
-    manifest = json.loads(registry.manifest(str(subject)))
-    children = {str(child.get("digest")) for child in manifest.get("manifests", [])}
+    try:
+        listed = documents.children(registry.manifest(str(subject)), f"the manifest {subject.digest}")
+    except RefusedError as err:
+        looks.refused(str(err))
+        return
+    children = {str(child.get("digest")) for child in listed}
     if strangers := children - {s.digest for s in subjects if s.repository == subject.repository}:
         looks.refused(f"the index names manifests that nobody vouches for: {', '.join(sorted(strangers))}")
     else:

@@ -55,7 +55,7 @@ def ambient_token(env: Mapping[str, str] | None = None) -> str:
             return str(json.loads(answer.body)["value"])
     except ProxyFailedError:
         raise
-    except (OutsideError, ValueError, KeyError, TypeError) as err:
+    except (OutsideError, ValueError, KeyError, TypeError, RecursionError) as err:
         # The words of the cause may hold the address with its secrets; its type says enough.
         again = err.again if isinstance(err, OutsideError) else True
         raise OutsideError(
