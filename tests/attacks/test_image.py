@@ -224,7 +224,7 @@ CHANGES |= {
     ),
     "a health check once a year": (
         lambda i: i.saying(Healthcheck=i.config["config"]["Healthcheck"] | {"Interval": 31536000 * 10**9}),
-        "health check: Interval is",
+        "health check: interval is",
     ),
     "a longer time to stop": (lambda i: i.saying(StopTimeout=600), "unknown field `StopTimeout`"),
     "a terminal": (lambda i: i.saying(Tty=True), "settings: Tty: expected nothing, got True"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from sealift.elf.rootfs import Rootfs
 from sealift.line import Line
@@ -109,11 +111,9 @@ def test_a_search_path_in_the_source_is_refused(
 
 
 def test_a_packed_program_with_build_info_glued_on_is_refused(line: Line, tmp_path: Path) -> None:
-    binary = line.run.binary(STATIC, NAME)
-    data = binary.read_bytes()
-    at = data.index(b"\xff Go buildinf:")
-    (tmp_path / "buildinfo").write_bytes(data[at : at + 0x1000])
-    (tmp_path / "packed").write_bytes(data[:4096])
+    with line.run.binary(STATIC, NAME).open("rb") as binary:
+        (tmp_path / "buildinfo").write_bytes(ELFFile(binary).get_section_by_name(".go.buildinfo").data())
+    (tmp_path / "packed").write_bytes(gzip.compress(line.run.binary(STATIC, NAME).read_bytes(), 1))
     (tmp_path / "stub.c").write_text(STUB, encoding="utf-8")
     target = [
         "-target",

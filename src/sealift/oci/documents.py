@@ -109,6 +109,17 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     empty_layer: bool = False
 
 
+class HealthCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
+    """How an engine asks a container whether it is well; times are nanoseconds."""
+
+    test: tuple[str, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
     """What an engine starts a container with; the second half is Docker's alone."""
 
@@ -122,7 +133,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     labels: dict[str, str] | None = None
     stop_signal: str = ""
     args_escaped: bool = False
-    healthcheck: JSON | None = None
+    healthcheck: HealthCheck | None = None
     on_build: tuple[str, ...] | None = None
     shell: tuple[str, ...] | None = None
     hostname: str = ""

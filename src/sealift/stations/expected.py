@@ -20,6 +20,7 @@ from sealift.oci.documents import (
     MANIFEST,
     Configuration,
     Descriptor,
+    HealthCheck,
     History,
     differences,
 )
@@ -34,11 +35,11 @@ DEFAULT_VARIANTS = {"arm": "v7"}
 SECOND = 1_000_000_000
 # The limits of a health check that says soon that a service is not well: nanoseconds, and tries.
 HEALTH_LIMITS: Mapping[str, tuple[int, int]] = {
-    "Interval": (SECOND, 300 * SECOND),
-    "Timeout": (SECOND // 10, 60 * SECOND),
-    "StartPeriod": (0, 300 * SECOND),
-    "StartInterval": (0, 60 * SECOND),
-    "Retries": (1, 10),
+    "interval": (SECOND, 300 * SECOND),
+    "timeout": (SECOND // 10, 60 * SECOND),
+    "start_period": (0, 300 * SECOND),
+    "start_interval": (0, 60 * SECOND),
+    "retries": (1, 10),
 }
 
 
@@ -105,15 +106,12 @@ def odd_ports(ports: Mapping[str, Any]) -> Iterator[str]:
             yield f"ExposedPorts: {port} is not one of {', '.join(sorted(PORTS))}"
 
 
-def odd_health_check(check: Mapping[str, Any]) -> Iterator[str]:
-    """Say what makes a health check one that says nothing in time."""
-    for key, value in sorted(check.items()):
-        if key == "Test":
-            continue
-        lowest, highest = HEALTH_LIMITS.get(key, (0, -1))
-        if type(value) is not int or not (lowest <= value <= highest):
-            limits = f"{lowest} to {highest}" if key in HEALTH_LIMITS else "nothing"
-            yield f"health check: {key} is {value}, expected {limits}"
+def odd_health_check(check: HealthCheck) -> Iterator[str]:
+    """Say what makes a health check one that says nothing in time; zero is the engine's own value."""
+    for name, (lowest, highest) in HEALTH_LIMITS.items():
+        value = getattr(check, name)
+        if value and not lowest <= value <= highest:
+            yield f"health check: {name} is {value}, expected {lowest} to {highest}"
 
 
 def odd_history(
@@ -163,7 +161,7 @@ def _happened(step: History, plan: Plan, binary: str, got: Configuration) -> boo
         "USER": rest == plan.config.image.user,
         "ENTRYPOINT": rest == f'["{binary}"]',
         "EXPOSE": {*rest.strip("[]").split()} <= {*(got.config.exposed_ports or {})},
-        "HEALTHCHECK": rest == _health_check(got.config.healthcheck or {}),
+        "HEALTHCHECK": rest == _health_check(got.config.healthcheck or HealthCheck()),
         "LABEL": True,  # which labels there are is compared
     }
     return happened.get(word, False)
@@ -181,10 +179,13 @@ def _is_argument(text: str, got: Configuration) -> bool:
     return re.fullmatch(r"\w+", name) is not None and value == given.get(name, value)
 
 
-def _health_check(check: Mapping[str, Any]) -> str:
+def _health_check(check: HealthCheck) -> str:
     """Write a health check as Go prints the value."""
-    times = (f"{name}:{_duration(check.get(name, 0))}" for name in HEALTH_LIMITS if name != "Retries")
-    return f"{{Test:[{' '.join(check['Test'])}] {' '.join(times)} Retries:{check.get('Retries', 0)}}}"
+    return (
+        f"{{Test:[{' '.join(check.test)}] Interval:{_duration(check.interval)} "
+        f"Timeout:{_duration(check.timeout)} StartPeriod:{_duration(check.start_period)} "
+        f"StartInterval:{_duration(check.start_interval)} Retries:{check.retries}}}"
+    )
 
 
 def _duration(nanoseconds: int) -> str:

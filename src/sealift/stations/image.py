@@ -220,7 +220,7 @@ def _look_platform(
     looks: Looks, cell: Cell, plan: Plan, proven: Proven, ours: _Image, below: _Image, base: Base
 ) -> BuiltPlatform:
     platform, binary = cell.platform, f"/{plan.config.service}"
-    _look_config(looks, platform, plan, ours.config.raw, below.settings, binary)
+    _look_config(looks, platform, plan, ours.config, below.settings, binary)
     _look_documents(looks, platform, plan, ours, below, binary)
     of_base = below.manifest.value.layers
     layers = ours.layout.layers(ours.digest)
@@ -346,17 +346,18 @@ def _look_config(
     looks: Looks,
     platform: Platform,
     plan: Plan,
-    whole: dict[str, Any],
+    found: documents.Document[Configuration],
     below: dict[str, Any],
     binary: str,
 ) -> None:
+    whole = found.raw
     config = whole.get("config") or {}
     looks.equal(f"{platform}: platform in the configuration", expected=platform, got=Platform.of_oci(whole))
     looks.equal(f"{platform}: user", expected=plan.config.image.user, got=config.get("User"))
     looks.equal(f"{platform}: entrypoint", expected=[binary], got=config.get("Entrypoint"))
     looks.equal(f"{platform}: arguments", expected=None, got=config.get("Cmd"))
-    check = config.get("Healthcheck") or {}
-    looks.equal(f"{platform}: health check", expected=["CMD", binary, "-healthcheck"], got=check.get("Test"))
+    asked = (config.get("Healthcheck") or {}).get("Test")
+    looks.equal(f"{platform}: health check", expected=["CMD", binary, "-healthcheck"], got=asked)
     for key in INHERITED:
         looks.equal(f"{platform}: {key} of the base", expected=below.get(key), got=config.get(key))
     wanted, got = (below.get("Labels") or {}) | labels(plan), config.get("Labels") or {}
@@ -366,7 +367,7 @@ def _look_config(
     odd = [
         *differences({}, rest),
         *expected.odd_ports(config.get("ExposedPorts") or {}),
-        *expected.odd_health_check(check),
+        *expected.odd_health_check(found.value.config.healthcheck or documents.HealthCheck()),
     ]
     _look_odd(looks, f"{platform}: settings", odd)
 

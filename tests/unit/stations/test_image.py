@@ -282,16 +282,19 @@ SETTINGS: dict[str, tuple[JSON, str]] = {
     ),
     "a check once a year": (
         {"Healthcheck": settings()["Healthcheck"] | {"Interval": 365 * 86400 * 10**9}},
-        "health check: Interval is",
+        "health check: interval is",
     ),
     "a check that never fails": (
         {"Healthcheck": settings()["Healthcheck"] | {"Retries": 1000}},
-        "health check: Retries is 1000, expected 1 to 10",
+        "health check: retries is 1000, expected 1 to 10",
     ),
     "a check with more": (
         {"Healthcheck": settings()["Healthcheck"] | {"Shell": "/bin/sh"}},
-        "health check: Shell is /bin/sh, expected nothing",
+        "unknown field `Shell`",
     ),
+    "no check": ({"Healthcheck": {}}, "health check: expected ['CMD',"),
+    "a check that is none": ({"Healthcheck": {"Test": ["NONE"]}}, "health check: expected ['CMD',"),
+    "a check of something else": ({"Healthcheck": {"Test": [1]}}, "Expected `str`, got `int`"),
     "another time to stop": ({"StopTimeout": 600}, "unknown field `StopTimeout`"),
     "a terminal": ({"Tty": True}, "settings: Tty: expected nothing, got True"),
     "an open input": ({"OpenStdin": True}, "settings: OpenStdin: expected nothing"),
