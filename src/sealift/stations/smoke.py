@@ -38,6 +38,7 @@ def smoke(
     name = f"sealift-{cell.slug}-{secrets.token_hex(4)}"
     with guard.owing(image, engine.image_removal(image)):
         engine.pull(image, cell.platform)
+        _look_settings(looks, plan, engine, image)
         with guard.owing(name, engine.removal(name)):
             said, started, stopped = _look_service(looks, plan, engine, image, cell.platform, name)
     gates = looks.done(
@@ -52,6 +53,14 @@ def smoke(
         start_seconds=started,
         stop_seconds=stopped,
     )
+
+
+def _look_settings(looks: Looks, plan: Plan, engine: Engine, image: str) -> None:
+    """Look whether the engine, another reader of the same bytes, reads in them what we do."""
+    shown = engine.settings(image)
+    wanted = {"User": plan.config.image.user, "Entrypoint": [f"/{plan.config.service}"], "Cmd": []}
+    for key, value in wanted.items():
+        looks.equal(f"{key} that {engine.name} reads", expected=value, got=shown.get(key) or [])
 
 
 def _look_service(

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sealift import process
 from sealift.errors import MissingProgramError
 from sealift.model.names import Digest, Platform
+from sealift.oci.documents import read_json
 from sealift.places import linked, plain
 
 # What a careful operator would set; the image must start under it.
@@ -128,6 +130,11 @@ class Engine:
         """Return the identity of an image that is here, else None."""
         done = self.call("image", "inspect", "--format={{.Id}}", image, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
+
+    def settings(self, image: str) -> dict[str, Any]:
+        """Return what the engine itself reads in an image: what it would start a container with."""
+        shown = self.call("image", "inspect", "--format={{json .Config}}", image).stdout
+        return read_json(shown.encode(), f"what {self.name} shows of {image}")
 
     def load(self, archive: Path) -> None:
         """Take an image from a tar in docker's own form."""
