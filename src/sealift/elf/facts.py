@@ -63,8 +63,10 @@ MAX_SEGMENTS = 256
 MAX_SECTIONS = 65_536
 MAX_TAGS = 4096
 MAX_NEEDED = 512
-MAX_STRING = 4096
-MAX_FOLDERS = 64
+# Nix writes a folder for each package into a search path.
+MAX_STRING = 65_536
+MAX_FOLDERS = 512
+MAX_INTERPRETER = 4096
 MAX_VERSIONS = 16_384
 
 
@@ -195,7 +197,7 @@ def _facts(elf: ELFFile, name: str) -> ElfFacts:
         _bounded(sum(1 for _ in elf.iter_segments(one)), 1, f"headers {one}", name)
     segments = [s for s in elf.iter_segments() if isinstance(s, InterpSegment)]
     for segment in segments:
-        _bounded(segment["p_filesz"], MAX_STRING, "bytes in the name of its interpreter", name)
+        _bounded(segment["p_filesz"], MAX_INTERPRETER, "bytes in the name of its interpreter", name)
     interpreters = [segment.get_interp_name() for segment in segments]
     table = _Table.of(elf, name)
     return ElfFacts(

@@ -96,7 +96,9 @@ def _odd_sections(elf: ELFFile, loaded: list[Any]) -> Iterator[str]:
             yield f"its section {name} is not mapped into memory where its address says"
         else:
             found[name] = there[0]
-    if ".text" in found and not _holds(found[".text"], elf.header["e_entry"]):
+    # Big PowerPC is entered through the address of a descriptor.
+    described = elf.header["e_machine"] == "EM_PPC64" and not elf.little_endian
+    if ".text" in found and not described and not _holds(found[".text"], elf.header["e_entry"]):
         yield f"it is entered at {elf.header['e_entry']:#x}, outside of its code"
     if ".go.buildinfo" in found and not found[".go.buildinfo"].data().startswith(BUILD_INFO):
         yield "its section .go.buildinfo does not begin as build info does"

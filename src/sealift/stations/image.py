@@ -133,7 +133,7 @@ def inspect(
     try:
         digest = _read_top(layout)
         platforms = _look_index(looks, variant, plan, proven, layout, digest, base)
-    except RefusedError as err:
+    except (RefusedError, UsageError) as err:  # a blob that is missing, or an unknown kind of file
         looks.refused(err.happened)
     gates = looks.done(
         means="the image is not what was planned", next_step=f"look at {plan.variant(variant).dockerfile}"
@@ -233,10 +233,7 @@ def _look_platform(
     for layer in layers[len(of_base) :]:
         _look_layer(looks, platform, plan, ours.layout.read(layer.digest), str(layer.digest))
     _look_base(looks, platform, below, base)
-    try:
-        rootfs = Rootfs.from_layout(ours.layout, ours.digest)
-    except UsageError as err:  # a kind of file that no reader here knows
-        raise RefusedError(err.happened) from err
+    rootfs = Rootfs.from_layout(ours.layout, ours.digest)
     bare = Rootfs.from_layout(below.layout, below.digest, base.name)
     # A layer adds, changes and hides: only what is the same in both trees is the base's.
     changed = sorted({e.path for e in _tree(rootfs) ^ _tree(bare)})

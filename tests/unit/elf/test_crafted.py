@@ -70,9 +70,9 @@ FILES: dict[str, tuple[bytes, str]] = {
         crafted([(STRTAB, start(2)), (NEEDED, 0)], b"a" * 100_000),
         "damaged or cut off",
     ),
-    "a hundred folders": (
-        crafted([(STRTAB, start(2)), (RUNPATH, 0)], b":".join([b"/a"] * 100) + b"\0"),
-        "has 100 folders to search, more than 64",
+    "hundreds of folders": (
+        crafted([(STRTAB, start(2)), (RUNPATH, 0)], b":".join([b"/a"] * 600) + b"\0"),
+        "has 600 folders to search, more than 512",
     ),
     "two interpreters": (
         crafted([], b"/lib/ld\0", segments=[(INTERPRETER, start(0, 2), 8)] * 2),

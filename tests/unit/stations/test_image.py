@@ -153,6 +153,11 @@ OF_INDEX: dict[str, tuple[Callable[[Any], Any], str]] = {
         first("manifests", platform={"os": "linux", "architecture": "amd64", "variant": "v9"}),
         "the index: manifests[0].platform.variant: expected nothing, got 'v9'",
     ),
+    "a system in capitals": (
+        first("manifests", platform={"os": "Linux", "architecture": "amd64"}),
+        "'Linux/amd64' is not a platform",
+    ),
+    "a manifest that is not there": (first("manifests", digest=OTHER), "lacks the blob"),
     "an index in it": (
         first("manifests", mediaType="application/vnd.oci.image.index.v1+json"),
         "with the media type 'application/vnd.oci.image.index.v1+json'",
@@ -185,6 +190,9 @@ OF_MANIFEST: dict[str, tuple[Callable[[Any], Any], str]] = {
         "gives a platform",
     ),
     "a size that lies": (first("config", size=7), "manifest: config.size: expected"),
+    "a size of a layer that lies": (first("layers", size=7), "its manifest says 7"),
+    "a layer that is not there": (first("layers", digest=OTHER), "lacks the blob"),
+    "a configuration that is not there": (first("config", digest=OTHER), "lacks the blob"),
     "another media type of the configuration": (
         first("config", mediaType="application/vnd.in-toto+json"),
         "with the media type 'application/vnd.in-toto+json'",
