@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Mapping
 from pathlib import Path
 
 from sealift.elf.closure import Closure, resolve
@@ -33,7 +35,7 @@ def prove(
         closure = resolve(facts, base, program=f"/{plan.config.service}")
         _look_dynamic(looks, facts, closure, base.origin)
         libraries = tuple(sorted(found.path for found in closure.found))
-    _look_program(looks, facts, path, libraries)
+    _look_program(looks, facts, path, {name: read_elf(base.read(name)) for name in libraries})
     _look_build(looks, info, cell, plan, source)
     gates = looks.done(
         means="this binary would not start on its base, or is not what was planned",
@@ -96,10 +98,13 @@ def _look_dynamic(looks: Looks, facts: ElfFacts, closure: Closure, origin: str) 
             looks.refused(f"{skipped.path} of {origin} cannot be used: {skipped.why}")
 
 
-def _look_program(looks: Looks, facts: ElfFacts, path: Path, libraries: tuple[str, ...]) -> None:
+def _look_program(looks: Looks, facts: ElfFacts, path: Path, libraries: Mapping[str, ElfFacts]) -> None:
     """Look whether Go linked it, and whether it loads anything from where others may write."""
     odd = [*odd_program(path), *odd_folders(facts)]
-    odd += [f"{library} lies in no folder of the system's" for library in libraries if not in_system(library)]
+    for name, library in libraries.items():
+        odd += [f"{name}: {words}" for words in odd_folders(library, posixpath.dirname(name))]
+        if not in_system(name):
+            odd.append(f"{name} lies in no folder of the system's libraries")
     for words in odd:
         looks.refused(words)
     if not odd:

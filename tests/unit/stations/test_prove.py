@@ -26,7 +26,7 @@ from sealift.stations.gate import GateRefusedError
 from sealift.stations.prove import prove
 from sealift.tools import gobinary
 from tests.unit.elf.assets import asset
-from tests.unit.elf.crafted import many_needed
+from tests.unit.elf.crafted import RUNPATH, STRTAB, crafted, many_needed, start
 from tests.unit.elf.tars import image
 
 COMMIT, OTHER = "a" * 40, "b" * 40
@@ -327,6 +327,13 @@ def test_a_binary_that_loads_from_the_system_passes(dynamic: Case, paths: str) -
     binary = asset("runpath").replace(b"$ORIGIN/lib:/opt/lib", paths.encode().ljust(20, b"\0"))
     assert binary != asset("runpath")
     assert replace(dynamic, binary=binary).prove().linkage == "dynamic"
+
+
+def test_a_library_of_the_base_that_loads_from_elsewhere_is_refused(dynamic: Case) -> None:
+    library = crafted([(STRTAB, start(2)), (RUNPATH, 0)], b"/home/nonroot\0")
+    assert replace(dynamic, base={**BASE, f"{FOLDER}/libtwo.so": library}).refused() == [
+        f"/{FOLDER}/libtwo.so: RUNPATH '/home/nonroot' is no folder of the system's libraries"
+    ]
 
 
 def test_build_info_glued_to_another_program_is_refused(static: Case) -> None:
