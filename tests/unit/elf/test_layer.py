@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sealift.elf import layer
 from sealift.elf.layer import GZIP, ZSTD, read_layer, steps_of
 from sealift.errors import RefusedError, SealiftError, UsageError
 
@@ -133,3 +134,56 @@ def test_damage_never_escapes_as_another_exception(changes: list[tuple[int, int]
         read_layer(bytes(data), "layer")
     except SealiftError:
         return
+
+
+def test_a_layer_unpacks_no_further_than_a_layer_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer, "RATIO_COUNTS_FROM", 2**20)
+    whole = tar(file("a", b"\0" * (2**20 - 20480)))
+    assert read_layer(gzip.compress(whole), "layer").content.members[0].size == 2**20 - 20480
+    with pytest.raises(RefusedError, match=r"layer unpacks to more than 1048576 bytes, from \d+"):
+        read_layer(gzip.compress(b"\0" * 2**21), "layer")
+    with pytest.raises(RefusedError, match="unpacks to more than"):
+        read_layer(gzip.compress(b"\0" * 2**19) * 3, "layer")
+
+
+def test_a_layer_holds_no_more_entries_than_a_layer_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer, "MAX_MEMBERS", 3)
+    assert len(read_layer(tar(*(file(str(n)) for n in range(3))), "layer").content.members) == 3
+    with pytest.raises(RefusedError, match="layer unpacks to more than 3 entries"):
+        read_layer(tar(*(file(str(n)) for n in range(4))), "layer")
+
+
+def test_an_extension_header_of_megabytes_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer, "MAX_EXTENSION", 2048)
+    info, _ = file("a")
+    info.pax_headers = {"comment": "x" * 4000}
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as out:
+        out.addfile(info)
+    with pytest.raises(RefusedError, match="an extension header of 4096 bytes"):
+        read_layer(raw.getvalue(), "layer")
+
+
+@pytest.mark.parametrize(
+    ("blob", "wrapping"),
+    [
+        (gzip.compress(WHOLE), ""),
+        (gzip.compress(WHOLE[:700]) + gzip.compress(WHOLE[700:]), "2 gzip streams, not one"),
+        (gzip.compress(WHOLE) + b"\0" * 7, "gzip with 7 zeros behind it"),
+        (WHOLE, "not compressed"),
+    ],
+)
+def test_a_layer_says_how_it_was_wrapped(blob: bytes, wrapping: str) -> None:
+    assert read_layer(blob, "layer").content.wrapping == wrapping
+
+
+@given(data=st.binary(min_size=1, max_size=300), parts=st.integers(1, 4), cut=st.integers(0, 20))
+def test_gzip_in_any_number_of_parts_is_unpacked_or_cut(data: bytes, parts: int, cut: int) -> None:
+    tared = tar(file("a", data))
+    size = -(-len(tared) // parts)
+    packed = b"".join(gzip.compress(tared[at : at + size]) for at in range(0, len(tared), size))
+    if not cut:
+        assert read_layer(packed, "layer").content.data[:] == tared
+        return
+    with pytest.raises(RefusedError, match="is not a whole tar"):
+        read_layer(packed[:-cut], "layer")
