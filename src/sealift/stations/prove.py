@@ -100,7 +100,7 @@ def _look_dynamic(looks: Looks, facts: ElfFacts, closure: Closure, origin: str) 
 
 def _look_program(looks: Looks, facts: ElfFacts, path: Path, libraries: Mapping[str, ElfFacts]) -> None:
     """Look whether Go linked it, and whether it loads anything from where others may write."""
-    odd = [*odd_program(path), *odd_folders(facts)]
+    odd = [*odd_program(path, cgo=facts.linkage == "dynamic"), *odd_folders(facts)]
     for name, library in libraries.items():
         odd += [f"{name}: {words}" for words in odd_folders(library, posixpath.dirname(name))]
         if not in_system(name):
