@@ -44,7 +44,7 @@ def unpacked(path: Path) -> dict[str, File]:
     with tarfile.open(path) as tar:
         found = {
             "/" + info.name.removeprefix("./").strip("/"): (
-                kinds.get(info.type, str(info.type)), info.mode, info.uid, info.gid, info.size, info.linkname
+                kinds.get(info.type, str(info.type)), info.mode & 0o7777, info.uid, info.gid, info.size, info.linkname
             )
             for info in tar
         }  # fmt: skip
