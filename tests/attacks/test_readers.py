@@ -43,11 +43,12 @@ def unpacked(path: Path) -> dict[str, File]:
     kinds = {tarfile.REGTYPE: "file", tarfile.DIRTYPE: "dir", tarfile.SYMTYPE: "symlink"}
     with tarfile.open(path) as tar:
         found = {
-            "/" + info.name.removeprefix("./").strip("/"): (
-                kinds.get(info.type, str(info.type)), info.mode & 0o7777, info.uid, info.gid, info.size, info.linkname
+            f"/{info.name.removeprefix('./').strip('/')}": (
+                *(kinds.get(info.type, str(info.type)), info.mode & 0o7777, info.uid, info.gid),
+                *(info.size, info.linkname),
             )
             for info in tar
-        }  # fmt: skip
+        }
     return {name: file for name, file in found.items() if name not in ("/", "/.")}
 
 
