@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from sealift.errors import OutsideError, RefusedError, SealiftError
 from sealift.model.names import Digest, Repository
 from sealift.model.statements import PredicateType, Statement, Subject
@@ -125,3 +127,20 @@ def test_the_no_of_cosign_does_not_count_where_the_registry_is_silent() -> None:
 def test_a_cosign_that_could_not_look_has_checked_nothing() -> None:
     assert by_cosign(BROKEN) == ["not-checked: connection refused"] * 2
     assert by_cosign(ONLY_SIGNATURE, BROKEN) == ["pass: accepted", "not-checked: connection refused"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b'{"manifests":[],"Manifests":[{"digest":"x"}]}', "which some readers take for 'manifests'"),
+        (b'{"manifests":[],"manifests":[{"digest":"x"}]}', "the member 'manifests' stands twice"),
+        (b'{"manifests":' + b"[" * 100_000, "nested more than 16 deep"),
+        (b'{"manifests":{"digest":"x"}}', "lists no manifests"),
+        (b"[]", "is not an object but a list"),
+        (b"", "not strict JSON"),
+    ],
+)
+def test_an_index_with_two_meanings_is_refused(raw: bytes, words: str) -> None:
+    held = Shelves(bodies={SUBJECT.digest: raw})
+    gates = look(WANTED, registry=held, verifier=Glass(), cosign=NOBODY)
+    assert any(gate.verdict == "refused" and words in gate.detail for gate in gates), gates
