@@ -33,6 +33,7 @@ FROM_DOCKERFILE, FROM_EXPORTER = "buildkit.dockerfile.v0", "buildkit.exporter.im
 # containerd's names of platforms, which BuildKit writes: v8 is what arm64 is anyway.
 DEFAULT_VARIANTS = {"arm": "v7"}
 SECOND = 1_000_000_000
+_FRACTION = re.compile(r"(?:\.|(\.\d*?[1-9]))0*Z$")
 # The limits of a health check that says soon that a service is not well: nanoseconds, and tries.
 HEALTH_LIMITS: Mapping[str, tuple[int, int]] = {
     "interval": (SECOND, 300 * SECOND),
@@ -72,18 +73,23 @@ def index(entries: Sequence[tuple[Platform, Digest, int]]) -> JSON:
 def manifest(plan: Plan, config: tuple[Digest, int], below: Sequence[Descriptor], got: JSON) -> JSON:
     """Return the manifest of a configuration and a base's layers with one layer above them.
 
-    That layer's digest is taken from ``got``: what is in it is compared by itself.
+    That layer's digest is taken from ``got``: what is in it is compared by itself. BuildKit may leave out
+    what layers are annotated with, but adds nothing else.
     """
-    layers = [
-        {"mediaType": LAYER, "digest": layer.digest, "size": layer.size}
-        | ({"annotations": layer.annotations} if layer.annotations else {})
-        for layer in below
+    marked: list[tuple[Digest, int, Mapping[str, str]]] = [
+        (layer.digest, layer.size, layer.annotations) for layer in below
     ]
-    for ours in got["layers"][len(layers) : len(layers) + 1]:
-        mark = {"annotations": {REWRITTEN: str(plan.time)}} if "annotations" in ours else {}
-        layers.append({"mediaType": LAYER, "digest": ours["digest"], "size": ours["size"]} | mark)
-    named = {"mediaType": CONFIG, "digest": config[0], "size": config[1]}
-    return {"schemaVersion": 2, "mediaType": MANIFEST, "config": named, "layers": layers}
+    above = got["layers"][len(below) : len(below) + 1]
+    marked += [(ours["digest"], ours["size"], {REWRITTEN: str(plan.time)}) for ours in above]
+    layers = []
+    for number, (digest, size, mark) in enumerate(marked):
+        kept = mark and number < len(got["layers"]) and "annotations" in got["layers"][number]
+        layers.append(
+            {"mediaType": LAYER, "digest": digest, "size": size}
+            | ({"annotations": dict(mark)} if kept else {})
+        )
+    described = {"mediaType": CONFIG, "digest": config[0], "size": config[1]}
+    return {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": layers}
 
 
 def configuration(plan: Plan, platform: Platform, below: Configuration, ours: Sequence[Digest]) -> JSON:
@@ -147,7 +153,12 @@ def odd_history(
 
 
 def _steps(history: Sequence[History]) -> list[JSON]:
-    return [{name: getattr(step, name) for name in step.__struct_fields__} for step in history]
+    """Return steps to compare; Go writes the times that it read in its own form."""
+    return [
+        {name: getattr(step, name) for name in step.__struct_fields__}
+        | {"created": _FRACTION.sub(r"\1Z", (step.created or "").replace("+00:00", "Z"))}
+        for step in history
+    ]
 
 
 def _happened(step: History, plan: Plan, binary: str, got: Configuration) -> bool:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from sealift.errors import SealiftError
 from sealift.rehearsal.oci_writer import LayerTar
+from sealift.stations.expected import moment
 from sealift.stations.gate import GateRefusedError
 from tests.unit.stations.imaged import (
     GNU,
@@ -666,3 +667,28 @@ def said(raw: bytes) -> JSON:
         if step["created_by"].startswith(("ARG", "COPY")):
             step["created_by"] = ""
     return found
+
+
+@pytest.mark.parametrize(
+    ("written", "rewritten"),
+    [
+        ("2020-01-01T00:00:00.000000000Z", "2020-01-01T00:00:00Z"),
+        ("2020-01-01T00:00:00.120Z", "2020-01-01T00:00:00.12Z"),
+        ("2020-01-01T00:00:10+00:00", "2020-01-01T00:00:10Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_a_base_may_write_its_times_in_another_way_than_go(
+    tmp_path: Path, written: str, rewritten: str
+) -> None:
+    step = {"created_by": "bazel build ...", "author": "Bazel"}
+    below = replace(base_image(), steps=(step | {"created": written},))
+    image = replace(right_image(), steps=(step | {"created": rewritten}, *right_image().steps[1:]))
+    assert look(tmp_path, image, below).platforms
+
+
+def test_a_base_may_have_no_history(tmp_path: Path) -> None:
+    """BuildKit then fills it up, at the end."""
+    filled = {"created": moment(planned().time), "created_by": "x", "comment": "buildkit.exporter.image.v0"}
+    image = replace(right_image(), steps=(*right_image().steps[1:], filled))
+    assert look(tmp_path, image, replace(base_image(), steps=())).platforms
