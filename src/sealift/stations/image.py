@@ -51,11 +51,11 @@ def labels(plan: Plan) -> dict[str, str]:
     source = plan.config.source_url
     return {
         f"{prefix}.created": expected.moment(plan.time),
-        f"{prefix}.description": image.description,
-        f"{prefix}.licenses": image.licenses,
+        f"{prefix}.description": str(image.description),
+        f"{prefix}.licenses": str(image.licenses),
         f"{prefix}.revision": plan.commit,
         f"{prefix}.source": source,
-        f"{prefix}.title": image.title,
+        f"{prefix}.title": str(image.title),
         f"{prefix}.url": source,
         f"{prefix}.version": str(plan.version),
     }

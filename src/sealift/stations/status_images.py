@@ -10,7 +10,7 @@ from sealift.errors import RefusedError, UsageError
 from sealift.model.names import Digest, Platform, Repository, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
-from sealift.model.status import AN_IMAGE, Finding, NO_PLATFORM, compared
+from sealift.model.status import AN_IMAGE, NO_PLATFORM, Finding, compared
 from sealift.oci import documents
 from sealift.stations.promote import digest_under, newest_released
 from sealift.stations.push import missing

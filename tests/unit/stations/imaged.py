@@ -108,7 +108,7 @@ def base_tree() -> LayerTar:
 
 def settings() -> JSON:
     return {
-        "User": planned().config.image.user,
+        "User": str(planned().config.image.user),
         "ExposedPorts": {"8080/tcp": {}, "9091/tcp": {}},
         "Env": DISTROLESS["Env"],
         "Entrypoint": [f"/{NAME}"],

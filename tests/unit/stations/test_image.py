@@ -152,11 +152,11 @@ OF_INDEX: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "a variant": (
         first("manifests", platform={"os": "linux", "architecture": "amd64", "variant": "v9"}),
-        "the index: manifests[0].platform.variant: expected nothing, got 'v9'",
+        "platforms: expected ['linux/amd64'], got ['linux/amd64/v9']",
     ),
     "a system in capitals": (
         first("manifests", platform={"os": "Linux", "architecture": "amd64"}),
-        "'Linux/amd64' is not a platform",
+        "platforms: expected ['linux/amd64'], got []",
     ),
     "a manifest that is not there": (first("manifests", digest=OTHER), "lacks the blob"),
     "an index in it": (
