@@ -142,7 +142,7 @@ class Checkout:
         return self.git("rev-parse", "HEAD")
 
     def state(self) -> dict[str, bytes]:
-        """Give every byte below .git: what nobody but the user may change."""
+        """Give every byte below .git: what only the user may change."""
         return {str(p): p.read_bytes() for p in (self.folder / ".git").rglob("*") if p.is_file()}
 
 

@@ -100,7 +100,7 @@ VERSION = "org.opencontainers.image.version"
         {},
         {VERSION: "1.2.2"},
         OURS | {"org.opencontainers.image.title": "another component"},
-        OURS | {"org.opencontainers.image.source": "https://github.com/somebody/else"},
+        OURS | {"org.opencontainers.image.source": "https://github.com/another/owner"},
     ],
 )
 def test_a_tag_that_was_not_released_here_holds_nothing_back(foreign: dict[str, str], kind: str) -> None:
