@@ -52,16 +52,14 @@ def newest_released(
 def _is_ours(plan: Plan, version: Version, repository: Repository, moving: Tag, registry: Registry) -> bool:
     """Tell whether the image under a version's tag is what this pipeline released as that version.
 
-    Its labels tell, which each released image has, and which a copy under another tag does not change. After
-    the repository or the image was renamed they differ; then it counts where the moving tag already names it.
+    Its labels tell, which each released image has, and which a copy under another tag does not change. Where
+    they do not name us (the repository was renamed since), it counts when the moving tag names it already.
     What cannot be told counts: a tag that stays is put right more easily than one that went back.
     """
-    reference = repository.tagged(version.version_tag)
-    if (digest := registry.head(reference)) is None:
-        return False
-    if (found := image_labels(repository, digest, registry)) is None:
+    digest = registry.head(repository.tagged(version.version_tag))
+    if digest is None or (found := image_labels(repository, digest, registry)) is None:
         return True
-    if found.get(VERSION_LABEL) != str(version):
+    if found.get(VERSION_LABEL, str(version)) != str(version):
         return False
     same = all(found.get(key) == value for key, value in labels(plan).items() if key in OUR_LABELS)
     return same or registry.head(repository.tagged(moving)) == digest

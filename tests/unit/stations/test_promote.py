@@ -138,6 +138,22 @@ def test_an_image_that_tells_nothing_counts_as_released(body: bytes) -> None:
     assert "latest" not in decided("1.2.3", shelves)[0]
 
 
+def test_a_tag_that_is_listed_and_not_there_counts_as_released() -> None:
+    class Stale(Shelves):
+        def tags(self, repository: Repository) -> tuple[Tag, ...]:
+            return (*super().tags(repository), Tag("2.0.0"))
+
+    assert "latest" not in decided("1.2.3", Stale())[0]
+
+
+def test_an_image_without_labels_counts_where_the_moving_tag_names_it() -> None:
+    shelves = Shelves()
+    digest = shelves.put_labelled(REPOSITORY, "2.0.0", {})
+    assert "latest" in decided("1.2.3", shelves)[0]
+    shelves.tagged[f"{REPOSITORY}:latest"] = digest
+    assert "latest" not in decided("1.2.3", shelves)[0]
+
+
 def test_a_registry_that_fails_decides_nothing() -> None:
     class Failing(Shelves):
         def manifest(self, reference: str) -> bytes:
