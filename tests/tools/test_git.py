@@ -408,17 +408,17 @@ def test_a_hostile_user_builds_the_same_program(
     checkout = Checkout.made(
         tmp_path / "checkout",
         {
-            "app/go.mod": "module example.com/app\n\ngo 1.24\n",
-            "app/main.go": 'package main\n\nimport _ "embed"\n\n//go:embed text.txt\nvar text string\n\n'
+            "go.mod": "module example.com/app\n\ngo 1.24\n",
+            "main.go": 'package main\n\nimport _ "embed"\n\n//go:embed text.txt\nvar text string\n\n'
             "var version string\n\nfunc main() { println(version, text, `a\nb`) }\n",
-            "app/text.txt": "one\ntwo\n",
+            "text.txt": "one\ntwo\n",
         },
     )
 
-    def built(name: str) -> tuple[Digest, str]:
-        git.clone(checkout.folder, checkout.head, tmp_path / name, module="app")
+    def built(name: str, root: Path = checkout.folder) -> tuple[Digest, str]:
+        git.clone(root, checkout.head, tmp_path / name, module=".")
         request = go.GoBuildRequest(
-            module=tmp_path / name / "app",
+            module=tmp_path / name,
             package=".",
             variable="main.version",
             version="1.2.3",
@@ -437,6 +437,12 @@ def test_a_hostile_user_builds_the_same_program(
     plain, info = built("plain")
     assert f"vcs.revision={checkout.head}" in info
     assert "vcs.modified=false" in info
+    assert "\tmod\texample.com/app\tv0.0.0-20231114221320-" in info, "Go made a version of the commit"
+    checkout.commit({"more.txt": "x\n"})
+    plain, info = built("later")
+    checkout.git("clone", "--quiet", "--depth=1", checkout.folder.as_uri(), str(tmp_path / "shallow"))
+    checkout.git("-C", str(tmp_path / "shallow"), "tag", "v7.0.0")
+    assert built("of-shallow", tmp_path / "shallow") == (plain, info)
     user: Hostile = request.getfixturevalue("hostile")
     assert built("hostile") == (plain, info)
     assert user.ran == []

@@ -150,7 +150,7 @@ def engine_build(
             *("docker-buildx", "build", "--builder=default", "--load", "--provenance=false"),
             *("--file", str(dockerfile), *where),
         ],
-        env=child_env(),
+        env=child_env() | buildx.WITHOUT_GIT,
         timeout=3600,
     )
 
