@@ -22,7 +22,11 @@ def test_the_scripts_of_an_environment_start_in_an_odd_place(tmp_path: Path) -> 
     run([sys.executable, "-m", "venv", str(environment)])
     version = [str(environment / "bin" / "pip"), "--version"]
     assert run(version, check=False).returncode != 0
+    own = environment / "bin" / "own"
+    own.write_text(f"#!{environment}/bin/python\nimport sys\nprint(sys.prefix, *sys.argv[1:])\n")
+    own.chmod(0o755)
     venv.main(environment)
+    assert run([str(own), "a b", "c"]).stdout == f"{environment} a b c\n"
     assert str(environment) in run(version).stdout
     linked = tmp_path / "pip"
     linked.symlink_to(environment / "bin" / "pip")

@@ -171,6 +171,7 @@ def scripts(environment: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "nox").write_text(SCRIPT.format(python=folder / "python3"))
     (folder / "nox").chmod(0o755)
+    (folder / "readelf.py").write_text(f"#!{folder / 'python3.11'}\nprint('here')\n")
     (folder / "plain").write_text("#!/usr/bin/python3\nprint()\n")
     (folder / "program").write_bytes(b"\x7fELF\xff")
     (folder / "activate").write_text(f'VIRTUAL_ENV="{environment}"\nPATH="$VIRTUAL_ENV/bin"\n')
@@ -187,6 +188,14 @@ def test_scripts_find_their_python_beside_themselves(odd: Path) -> None:
     assert rest[0] == """'''exec' "$(dirname -- "$(readlink -f -- "$0")")/python" "$0" "$@\""""
     assert rest[1:] == SCRIPT.splitlines()[2:]
     assert (folder / "nox").stat().st_mode & 0o777 == 0o755
+    header, *rest = (folder / "readelf.py").read_text().splitlines()
+    if header == "#!/bin/sh":
+        assert rest[0] == """'''exec' "$(dirname -- "$(readlink -f -- "$0")")/python" "$0" "$@\""""
+        assert rest[1:] == ["' '''", "print('here')"]
+    else:
+        assert len(header) <= 127
+        assert header.split() == [f"#!{folder / 'python3.11'}"]
+        assert rest == ["print('here')"]
     assert (folder / "plain").read_text() == "#!/usr/bin/python3\nprint()\n"
     assert (folder / "program").read_bytes() == b"\x7fELF\xff"
     assert (folder / "python").is_symlink()

@@ -17,6 +17,8 @@ from sealift.places import shell_word
 
 # For sh a command, for Python a text: the line that pip writes begins and ends like this one.
 _BEGIN, _END = b"#!/bin/sh\n'''exec' ", b' "$0" "$@"\n'
+# Of a first line, before Linux 5.1; pip decides by it.
+_LONGEST_LINE = 127
 _PYTHON = b'"$(dirname -- "$(readlink -f -- "$0")")/python"'
 
 
@@ -26,7 +28,9 @@ def main(environment: Path) -> None:
     for path in scripts:
         old = path.read_bytes()
         _replace(
-            path, old, _activating(old, environment) if path.name.startswith("activate") else _started(old)
+            path,
+            old,
+            _activating(old, environment) if path.name.startswith("activate") else _started(old, environment),
         )
     for path in environment.glob("lib/python*/site-packages/*.pth"):
         old = path.read_bytes()
@@ -40,11 +44,16 @@ def _replace(path: Path, old: bytes, new: bytes) -> None:
         path.chmod(mode)
 
 
-def _started(script: bytes) -> bytes:
-    if not script.startswith(_BEGIN):
-        return script
-    _, end, rest = script.partition(_END)
-    return _BEGIN + _PYTHON + end + rest if end else script
+def _started(script: bytes, environment: Path) -> bytes:
+    first, _, rest = script.partition(b"\n")
+    if script.startswith(_BEGIN):
+        _, end, rest = script.partition(_END)
+        return _BEGIN + _PYTHON + end + rest if end else script
+    # A wheel's own script gets the path as it is; the kernel ends it at a space.
+    unread = len(first) > _LONGEST_LINE or len(first.split()) > 1
+    if unread and first.startswith(b"#!" + os.fsencode(environment / "bin" / "python")):
+        return _BEGIN + _PYTHON + _END + b"' '''\n" + rest
+    return script
 
 
 def _activating(script: bytes, environment: Path) -> bytes:
