@@ -15,7 +15,7 @@ import pytest
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.names import Digest, Repository, Tag
 from sealift.services.ports import free_ports
-from sealift.tools import http
+from sealift.tools import http, registry_referrers
 from sealift.tools.http import LIMIT
 from sealift.tools.registry import BUNDLE_TYPE, PREDICATE_ANNOTATION, ImmutableTagError, Registry
 from sealift.tools.registry_http import NotThereError
@@ -513,29 +513,45 @@ NO_API = {
 def test_what_is_said_in_place_of_the_api_is_no_list_and_the_tag_is_read(start: Start, answer: Reply) -> None:
     registry, at, _ = start(by_path({API: answer, TAG: index(listed(OTHER))}))
     assert [r.digest for r in registry.referrers(at, DIGEST)] == [OTHER]
-    registry, at, _ = start(by_path({API: answer}))
-    assert registry.referrers(at, DIGEST) == ()
 
     registry, at, server = start(lambda asked: answer if asked.path == API else writing(asked))
     registry.attach(at, DIGEST, b"bundle", "type")
     assert f"PUT {TAG}" in server.words
 
 
-def test_a_page_that_comes_once_does_not_hide_a_list(start: Start) -> None:
-    pages = [NO_API["a page"]]
+@pytest.mark.parametrize("name", ["405", "501", "unsupported"])
+def test_a_registry_that_says_that_it_has_no_api_has_no_referrers_without_the_tag(
+    start: Start, name: str
+) -> None:
+    registry, at, _ = start(by_path({API: NO_API[name]}))
+    assert registry.referrers(at, DIGEST) == ()
 
-    def script(asked: Asked) -> Reply:
-        if asked.path == API:
-            return pages.pop() if pages else index(listed(OTHER))
-        return NOTHING
 
-    registry, at, _ = start(script)
+@pytest.mark.parametrize("name", ["a page", "nothing"])
+def test_a_page_in_place_of_the_api_is_no_answer_until_it_stays(
+    start: Start, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, at, _ = start(by_path({API: NO_API[name]}))
+    for _ in range(2):
+        with pytest.raises(OutsideError, match="not the JSON that was expected") as caught:
+            registry.referrers(at, DIGEST)
+        assert caught.value.again
+    monkeypatch.setattr(registry_referrers, "STAYS", 0.0)
+    assert registry.referrers(at, DIGEST) == ()
+
+
+def test_a_page_that_comes_from_the_way_does_not_hide_a_list(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {API: index(listed(OTHER))}
+    registry, at, _ = start(by_path(answers))
     assert [r.digest for r in registry.referrers(at, DIGEST)] == [OTHER]
-    pages.append(NO_API["a page"])
-    pages.append(NO_API["a page"])
-    with pytest.raises(OutsideError, match="not the JSON that was expected") as caught:
-        registry.referrers(at, DIGEST)
-    assert caught.value.again, "it has an API: it answered before"
+    answers[API] = NO_API["a page"]
+    monkeypatch.setattr(registry_referrers, "STAYS", 0.0)
+    for _ in range(2):
+        with pytest.raises(OutsideError, match="not the JSON that was expected") as caught:
+            registry.referrers(at, DIGEST)
+        assert caught.value.again, "it has an API: it answered before"
 
 
 EMPTY_CONFIG, IMAGE_CONFIG = (f"application/vnd.oci.{kind}+json" for kind in ("empty.v1", "image.config.v1"))

@@ -276,7 +276,7 @@ def test_a_helper_may_say_more_on_the_other_stream(street: Street) -> None:
         '{{"ServerURL": "x", "Username": null, "Secret": null, "More": 1}}',
     ],
 )
-def test_a_helper_that_gives_nobody_leaves_us_without_a_login(street: Street, said: str) -> None:
+def test_a_helper_with_an_empty_login_gives_none(street: Street, said: str) -> None:
     helper(street, f"#!/bin/sh\necho '{said}'\n")
     street.settle(credsStore="ours")
     assert street.registry.head(street.repository.at(DIGEST)) == DIGEST

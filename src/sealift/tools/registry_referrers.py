@@ -7,6 +7,7 @@ written as go-containerregistry, and so cosign, does.
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ _NO_REFERRERS: dict[str, Any] = {"schemaVersion": 2, "mediaType": INDEX, "manife
 # that leave no doubt: a method or a route that is not supported.
 # https://github.com/google/go-containerregistry/blob/main/pkg/v1/remote/referrers.go
 _NO_REFERRERS_API = frozenset({400, 404, 405, 406, 501})
+# Seconds after which a page in place of a list is no accident of the line.
+STAYS = 5.0
 
 
 class Referrers:
@@ -33,17 +36,20 @@ class Referrers:
         self._objects = objects
         self._lock = threading.Lock()
         self._having: set[str] = set()
+        # When a page came first in place of the list of a subject, in monotonic seconds.
+        self._pages: dict[str, float] = {}
         self._writing: dict[str, threading.Lock] = {}
 
     def of(self, repository: Repository, digest: Digest) -> list[Descriptor]:
         """List the descriptors of what refers to a manifest; an empty list is the registry's own word."""
+        subject = repository.at(digest)
         try:
             listed = self._by_api(repository, digest)
-        except _NoListError:
-            if (index := self._by_tag(repository, digest)) is not None:
-                return _manifests(index, _fallback(repository, digest))
-            # The registry itself answered the question about the tag: a page that comes again is its own.
-            listed = self._by_api(repository, digest, page_is_none=True)
+            self._pages.pop(subject, None)
+        except _PageError:
+            if (index := self._by_tag(repository, digest)) is None and not self._stays(subject):
+                raise
+            return [] if index is None else _manifests(index, _fallback(repository, digest))
         if listed is not None:
             return listed
         index = self._by_tag(repository, digest)
@@ -60,9 +66,12 @@ class Referrers:
 
     def add(self, repository: Repository, digest: Digest, added: Descriptor) -> None:
         """List a referrer that was put, unless the registry has done so itself."""
-        # The registry did not say that it lists the subject, so a page in place of a list is no list.
-        if self._by_api(repository, digest, page_is_none=True) is not None:
-            return
+        try:
+            if self._by_api(repository, digest) is not None:
+                return
+        except _PageError:
+            # It did not say either that it lists what was put: so it has no API, and its word is a page.
+            pass
         index = self._by_tag(repository, digest) or _NO_REFERRERS
         known = _manifests(index, _fallback(repository, digest))
         if any(d.get("digest") == added["digest"] for d in known):
@@ -71,14 +80,16 @@ class Referrers:
         body = msgspec.json.encode({**index, "manifests": manifests})
         self._objects.put_manifest(repository, _tag(digest), Manifest(body=body, media_type=INDEX))
 
-    def _by_api(
-        self, repository: Repository, digest: Digest, *, page_is_none: bool = False
-    ) -> list[Descriptor] | None:
-        """Ask the API; None means that the registry has none.
+    def _stays(self, subject: str) -> bool:
+        """Tell whether a page has come for so long that it is the registry's, not a proxy's.
 
-        Some answer 200 with a page or with nothing where they have none (sigstore/sigstore-js#1187); so does
-        a proxy that is in the way. ``page_is_none`` tells which is meant.
+        The registry itself has answered the question about the tag each time.
         """
+        now = time.monotonic()
+        return now - self._pages.setdefault(subject, now) >= STAYS
+
+    def _by_api(self, repository: Repository, digest: Digest) -> list[Descriptor] | None:
+        """Ask the API; None means that the registry has none."""
         what = f"the Referrers API of {repository}"
         found: list[Descriptor] = []
         # No filter: a registry that does not know it could answer 400, which would be taken for its absence.
@@ -96,9 +107,10 @@ class Referrers:
                 raise self._objects.api.refused(page, what, repository)
             kind = page.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if kind != INDEX:
-                if page_is_none and not found and _is_no_json(page) and repository.host not in self._having:
-                    return None
-                raise _NoListError.of(what, kind)
+                told = unexpected(what, f"its type is {kind or 'not told'}")
+                if not found and _is_page(page) and repository.host not in self._having:
+                    raise _PageError(told.happened, means=told.means, next_step=told.next_step)
+                raise told
             found += _manifests(decoded(page.body, what), what)
         self._having.add(repository.host)
         return found
@@ -123,18 +135,16 @@ class Referrers:
         return index
 
 
-class _NoListError(OutsideError):
-    """The API answered with a success that is no list."""
+class _PageError(OutsideError):
+    """The API answered 200 with a page or with nothing, and has never answered with a list.
 
-    @classmethod
-    def of(cls, what: str, kind: str) -> _NoListError:
-        told = unexpected(what, f"its type is {kind or 'not told'}")
-        return cls(told.happened, means=told.means, next_step=told.next_step)
+    Some registries do where they have none (sigstore/sigstore-js#1187); so does a proxy that is in the way.
+    """
 
 
-def _is_no_json(page: Answer) -> bool:
+def _is_page(answer: Answer) -> bool:
     """Tell whether an answer is a page or nothing; JSON under another name may be a list."""
-    return page.body.lstrip()[:1] not in (b"{", b"[")
+    return answer.body.lstrip()[:1] not in (b"{", b"[")
 
 
 def _is_platform(found: Descriptor) -> bool:
