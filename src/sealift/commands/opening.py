@@ -140,11 +140,10 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
     from sealift.services.supervised import Supervised
     from sealift.tools import engine
 
-    if "promote" in stations:
-        outside = "sealift.production" if asked.production else "sealift.rehearsal.world"
-        threading.Thread(target=_import_ahead, args=(outside, *AHEAD), daemon=True).start()
     root, cache = checkout(), cache_folder()
     plan = planned(root, asked)
+    if "promote" in stations:
+        import_in_background("sealift.production" if asked.production else "sealift.rehearsal.world", *AHEAD)
     if asked.production:
         from sealift.production import only_in_actions
 
@@ -183,10 +182,20 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
         yield Opened(line=line, provided=provided, stage=stage)
 
 
-def _import_ahead(*names: str) -> None:
-    """Load what stations import, while programs are hashed and the source is cloned."""
-    for name in names:
-        importlib.import_module(name)
+def import_in_background(*names: str) -> threading.Thread:
+    """Load what stages import, while programs are hashed and the source is cloned.
+
+    The interpreter waits for the thread at its end. A daemon thread would be cut off there, and inside of an
+    extension that is written in C++ that aborts the process ("exception not rethrown").
+    """
+
+    def load() -> None:
+        for name in names:
+            importlib.import_module(name)
+
+    thread = threading.Thread(target=load, name="imports")
+    thread.start()
+    return thread
 
 
 def again(asked: Asked, env: Mapping[str, str]) -> str:
