@@ -185,7 +185,10 @@ def _gather(futures: list[Future[Program]]) -> list[Program]:
     for done in as_completed(futures):
         if done.cancelled():
             continue
-        if isinstance(error := done.exception(), SealiftError):
+        error = done.exception()
+        if error is not None and not isinstance(error, Exception):
+            raise error  # an interrupt, which the builds beside it must not wait for
+        if isinstance(error, SealiftError):
             errors.append(error)
             for other in futures:
                 other.cancel()

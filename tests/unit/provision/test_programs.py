@@ -173,13 +173,14 @@ def test_an_interrupt_ends_what_is_built_before_its_folders_are_removed(
     ci: Path, add: Callable[..., Path], cache: Path, go: FakeGo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one build is interrupted, another still writes into the caches that both share."""
-    ended = threading.Event()
+    ended, told = threading.Event(), list[str]()
     monkeypatch.setattr(threads, "end_all", ended.set)
 
     def build(argv: list[str], *, cwd: Path, env: dict[str, str], **rest: Any) -> Completed:
         if cwd.name == "a":
             raise KeyboardInterrupt
         assert ended.wait(30)
+        told.append(cwd.name)
         for number in range(200):
             Path(env["GOCACHE"], str(number)).write_text("half")
         return go(argv, cwd=cwd, env=env, **rest)
@@ -189,6 +190,7 @@ def test_an_interrupt_ends_what_is_built_before_its_folders_are_removed(
     add("b")
     with pytest.raises(KeyboardInterrupt):
         provide(["a", "b"], cache=cache, ci=ci)
+    assert told == ["b"]
     assert not (cache / "work" / "caches").exists()
 
 
