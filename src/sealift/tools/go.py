@@ -261,7 +261,8 @@ def _quoted(said: str, where: str) -> str:
     lines = [line for line in said.strip().splitlines() if not line.startswith("go: downloading ")]
     text = "\n".join(lines)
     if where != ".":
-        text = _PLACE.sub(rf"\1{where}/\2", text)
+        # Not a template: in one, a folder's digits would be a part of the group's number.
+        text = _PLACE.sub(lambda found: f"{found[1]}{where}/{found[2]}", text)
     # The first error is the one that explains the others.
     return "\n".join(f"  | {line}" for line in text[: process.TAIL].splitlines())
 

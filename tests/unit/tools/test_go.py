@@ -272,6 +272,15 @@ def test_whose_fault_it_is(words: str, kind: type[SealiftError], told: str) -> N
     assert not getattr(error, "again", False)
 
 
+@pytest.mark.parametrize("folder", ["2024", "3rd/service", "12", "g<1>"])
+def test_an_error_names_the_file_in_a_folder_of_any_name(folder: str) -> None:
+    error = _failure(
+        failed("# example.com/svc\nmain.go:3:1: undefined: y\n"),
+        dataclasses.replace(REQUEST, module=Path(folder)),
+    )
+    assert f"  | {folder}/main.go:3:1: undefined: y" in str(error)
+
+
 @pytest.mark.parametrize(
     ("why", "again"),
     [
