@@ -130,13 +130,21 @@ class BuildInfo:
 
 
 def import_path(module: Path, package: str) -> tuple[str, str]:
-    """Return the path of the module in a folder, and that of a package named as ``./cmd/name`` in it."""
-    text = (module / "go.mod").read_text(encoding="utf-8")
-    found = _MODULE.search(text)
+    """Return the path of the module that a folder belongs to, and that of a package, as go would.
+
+    ``package`` is ``./cmd/name``, seen from the folder, or an import path already.
+    """
+    root = next((f for f in (module, *module.parents) if (f / "go.mod").is_file()), module)
+    try:
+        found = _MODULE.search((root / "go.mod").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as err:
+        raise UsageError(f"{root / 'go.mod'} cannot be read: {err}") from err
     if found is None:
-        raise UsageError(f"{module / 'go.mod'} names no module", next_step="go mod edit -module PATH")
-    inside = posixpath.normpath(package)
-    return found[2], found[2] if inside == "." else f"{found[2]}/{inside}"
+        raise UsageError(f"{root / 'go.mod'} names no module", next_step="go mod edit -module PATH")
+    if package.partition("/")[0] != ".":
+        return found[2], package
+    inside = module.relative_to(root).as_posix()
+    return found[2], posixpath.normpath(posixpath.join(found[2], inside, package))
 
 
 def read_build_info(path: Path) -> BuildInfo:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from sealift.errors import UsageError
-from sealift.tools.gobinary import Module, parse_build_info
+from sealift.tools.gobinary import Module, import_path, parse_build_info
 
 
 def test_reads_modules_and_replacements() -> None:
@@ -60,3 +61,31 @@ def test_anything_else_is_a_plain_error(raw: bytes) -> None:
 def test_what_a_version_does_not_tell_is_said(dependency: dict[str, str], words: list[str]) -> None:
     info = parse_build_info(json.dumps({"GoVersion": "go1.26.8", "Deps": [dependency]}).encode(), "hello")
     assert [line.partition(":")[0] for line in info.limitations] == words
+
+
+@pytest.mark.parametrize(
+    ("folder", "package", "path"),
+    [
+        (".", "./cmd/x", "example.com/m/cmd/x"),
+        (".", ".", "example.com/m"),
+        (".", "example.com/m/cmd/x", "example.com/m/cmd/x"),
+        (".", "example.com/m", "example.com/m"),
+        # go takes the go.mod of the nearest folder above, and the package from where it stands.
+        ("svc", "./cmd/x", "example.com/m/svc/cmd/x"),
+        ("svc", ".", "example.com/m/svc"),
+        ("svc", "example.com/m/svc", "example.com/m/svc"),
+    ],
+)
+def test_a_package_has_the_import_path_that_go_gives_it(
+    tmp_path: Path, folder: str, package: str, path: str
+) -> None:
+    (tmp_path / "go.mod").write_text("module example.com/m\n\ngo 1.24\n")
+    (tmp_path / "svc").mkdir()
+    assert import_path(tmp_path / folder, package) == ("example.com/m", path)
+
+
+@pytest.mark.parametrize(("text", "words"), [(b"go 1.24\n", "names no module"), (b"\xff", "cannot be read")])
+def test_a_go_mod_without_a_module_is_a_plain_error(tmp_path: Path, text: bytes, words: str) -> None:
+    (tmp_path / "go.mod").write_bytes(text)
+    with pytest.raises(UsageError, match=words):
+        import_path(tmp_path, ".")
