@@ -91,7 +91,7 @@ def _programs(data: bytes, path: str) -> Iterator[str]:
     try:
         enters = _enters(data)
         facts = read_elf(data) if enters else None
-    except (SealiftError, struct.error):
+    except (SealiftError, struct.error, IndexError):
         yield "ELF files that cannot be read"
         return
     name = path.rsplit("/", 1)[-1]

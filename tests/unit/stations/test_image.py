@@ -539,6 +539,10 @@ BASES: dict[str, tuple[Callable[[LayerTar], LayerTar], str]] = {
         lambda t: t.file("opt/x", b"\x7fELF\x02\x01", 0o755),
         "ELF files that cannot be read: /opt/x",
     ),
+    "the beginning of a program": (
+        lambda t: t.file("opt/x", b"\x7fELF", 0o755),
+        "ELF files that cannot be read: /opt/x",
+    ),
     "a whiteout": (lambda t: t.file("etc/.wh.x", b""), "hides or marks files"),
 }
 
