@@ -71,7 +71,7 @@ def image_labels(repository: Repository, digest: Digest, registry: Registry) -> 
             return image_labels(repository, Digest(images[0]["digest"]), registry) if images else {}
         config = json.loads(registry.blob(repository, Digest(manifest["config"]["digest"])))
         return dict((config.get("config") or {}).get("Labels") or {})
-    except (NotThereError, UsageError, ValueError, TypeError, KeyError, AttributeError):
+    except (NotThereError, UsageError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

@@ -130,7 +130,12 @@ def test_what_was_released_under_another_name_still_holds_its_moving_tags() -> N
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"manifests": [{}]}', b'{"manifests": 1}', b'{"config": {"digest": "x"}}']
+    "body",
+    [
+        *(b"", b"[]", b"{}", b'{"manifests": [{}]}', b'{"manifests": 1}', b'{"config": {"digest": "x"}}'),
+        b'{"manifests": ' + b"[" * 100_000,
+    ],
+    ids=range(7),
 )
 def test_an_image_that_tells_nothing_counts_as_released(body: bytes) -> None:
     shelves = holding(**{"2.0.0": "strange"})
