@@ -11,6 +11,7 @@ from collections.abc import Mapping
 MAGIC = b"\xff Go buildinf:"
 # After the magic: the size of a pointer, flags, and zeros up to this offset.
 _STRINGS, _INLINE = 32, 2
+_LONGEST_NUMBER = 10
 _SETTING = re.compile(r"^build\t([^=\t\n]+)=(.*)$", re.MULTILINE)
 
 
@@ -32,8 +33,8 @@ def build_settings(data: bytes) -> Mapping[str, str]:
 def _string(data: bytes, at: int) -> tuple[bytes, int]:
     """Read a string after its length, and return where it ends."""
     length = shift = 0
-    while at < len(data):
-        byte = data[at]
+    # Go writes ten bytes at most; a number of a million bytes would take minutes.
+    for byte in data[at : at + _LONGEST_NUMBER]:
         at, length, shift = at + 1, length | (byte & 0x7F) << shift, shift + 7
         if not byte & 0x80:
             break

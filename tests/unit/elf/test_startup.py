@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -309,6 +310,13 @@ def test_how_go_built_a_program_is_read(before: bytes) -> None:
     assert build_settings(b"\0" * 5 + made) == {"GOAMD64": "v3", "CGO_ENABLED": "0"}
     assert build_settings(made[: len(before) + 30]) == {}
     assert build_settings(asset("dynamic")) == {}
+
+
+def test_a_length_without_an_end_is_given_up_soon() -> None:
+    crafted = MAGIC + b"\x08\x02" + b"\0" * 16 + b"\xff" * 2_000_000
+    started = time.monotonic()
+    assert build_settings(crafted) == {}
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
