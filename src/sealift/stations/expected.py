@@ -51,8 +51,7 @@ def moment(seconds: int) -> str:
 
 def variant_of(platform: Platform) -> str:
     """Return the variant that an image for a platform carries; nothing for most."""
-    named = getattr(platform, "variant", "")
-    return str(named) if named else DEFAULT_VARIANTS.get(platform.arch, "")
+    return platform.variant or DEFAULT_VARIANTS.get(platform.arch, "")
 
 
 def platform_entry(platform: Platform) -> JSON:

@@ -18,7 +18,7 @@ from sealift.model.world import World
 from sealift.stations.gate import Looks
 from sealift.tools import trivy
 from sealift.tools.layout import Layout
-from sealift.tools.sbom import go_module, go_modules, purls, settled
+from sealift.tools.sbom import go_modules, purls, settled
 
 STATUS = "/var/lib/dpkg/status.d/"
 FORMATS: tuple[trivy.SbomFormat, ...] = ("spdx-json", "cyclonedx")
@@ -97,10 +97,6 @@ def cyclonedx_purls(document: Any) -> Iterator[str]:
 def _deb(url: PackageURL) -> str:
     epoch = f"{url.qualifiers['epoch']}:" if "epoch" in url.qualifiers else ""
     return f"{url.name}@{epoch}{url.version}"
-
-
-def _module(url: PackageURL) -> str:
-    return str(go_module(url))
 
 
 def _texts(modules: Collection[GoModule]) -> Names:

@@ -16,7 +16,7 @@ from sealift.errors import RefusedError
 from sealift.model.codec import decode
 from sealift.oci.documents import INDEX, MANIFEST, children, differences, read_index, read_json
 
-LONG_S, KELVIN = "\u017f", "\u212a"
+LONG_S = "\u017f"
 ENTRY = {
     "mediaType": MANIFEST,
     "digest": "sha256:" + "1" * 64,

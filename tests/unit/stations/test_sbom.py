@@ -12,12 +12,12 @@ from sealift.stations.gate import Looks
 from sealift.stations.sbom import (
     _compare,
     _deb,
-    _module,
     _with_capitals,
     cyclonedx_purls,
     debian_packages,
     spdx_purls,
 )
+from sealift.tools.sbom import go_module
 
 DIGESTS = "Package: sums\nVersion: 1\n"
 
@@ -37,7 +37,7 @@ DIGESTS = "Package: sums\nVersion: 1\n"
     ],
 )
 def test_a_go_module(url: str, name: str) -> None:
-    assert _module(PackageURL.from_string(url)) == name
+    assert str(go_module(PackageURL.from_string(url))) == name
 
 
 @pytest.mark.parametrize(
