@@ -94,6 +94,8 @@ def _odd_sections(elf: ELFFile, loaded: list[Any], cgo: bool) -> Iterator[str]:
             yield f"it has {len(there)} sections {name}, not one, as Go's linker writes it"
         elif not any(_maps(segment, there[0]) for segment in loaded):
             yield f"its section {name} is not mapped into memory where its address says"
+        elif there[0].compressed:
+            yield f"its section {name} is compressed, and would be run as it is"
         else:
             found[name] = there[0]
     # Big PowerPC is entered through the address of a descriptor.
