@@ -22,12 +22,12 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section
 
 from sealift.elf.facts import ElfFacts, dynamic_strings, ends
+from sealift.elf.gobuild import MAGIC
 
 # Where the systems of our bases have their libraries, which only root may write to.
 SYSTEM = re.compile(r"(?:/usr)?/lib(?:32|64|x32)?(?:/[\w.+-]+)*")
 # What makes the loader take code from other files than the needed ones.
 LOADS_MORE = ("DT_AUDIT", "DT_DEPAUDIT", "DT_AUXILIARY", "DT_FILTER", "DT_CONFIG")
-BUILD_INFO = b"\xff Go buildinf:"
 TABLES = (".gopclntab", ".data.rel.ro.gopclntab")
 # Of Go 1.20 and of Go 1.18; older ones are not built with.
 TABLE_MAGIC = (0xFFFFFFF1, 0xFFFFFFF0)
@@ -102,7 +102,7 @@ def _odd_sections(elf: ELFFile, loaded: list[Any], cgo: bool) -> Iterator[str]:
     described = elf.header["e_machine"] == "EM_PPC64" and not elf.little_endian
     if ".text" in found and not described and not _holds(found[".text"], elf.header["e_entry"]):
         yield f"it is entered at {elf.header['e_entry']:#x}, outside of its code"
-    if ".go.buildinfo" in found and not found[".go.buildinfo"].data().startswith(BUILD_INFO):
+    if ".go.buildinfo" in found and not found[".go.buildinfo"].data().startswith(MAGIC):
         yield "its section .go.buildinfo does not begin as build info does"
     if ".text" in found and table in found:
         covered = _covered(elf, found[table].data())

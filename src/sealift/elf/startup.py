@@ -20,6 +20,7 @@ from sealift.elf.gobuild import build_settings
 from sealift.elf.rootfs import Rootfs
 from sealift.errors import UsageError
 from sealift.model.names import Platform
+from sealift.tools.go import ZIG
 
 NO_SUCH_FILE = "no such file or directory"
 EXEC_FORMAT = "exec format error"
@@ -60,15 +61,6 @@ STORES: Mapping[str, str] = {
     "/home/linuxbrew/": "Homebrew",
     "/system/bin/": "Android",
     "/app/": "a flatpak",
-}
-# How zig calls the machines, of whose glibc it can take an older version.
-ZIG: Mapping[str, str] = {
-    "amd64": "x86_64-linux-gnu",
-    "arm64": "aarch64-linux-gnu",
-    "arm": "arm-linux-gnueabihf",
-    "ppc64le": "powerpc64le-linux-gnu",
-    "riscv64": "riscv64-linux-gnu",
-    "s390x": "s390x-linux-gnu",
 }
 
 

@@ -19,6 +19,7 @@ from sealift.model.names import Platform
 from sealift.network import blamed, network_env
 from sealift.places import plain
 from sealift.tools import git
+from sealift.tools.gobinary import LEVELS
 
 # Zig's names of the architectures that distroless has; https://ziglang.org/documentation/master/#Targets
 ZIG = {
@@ -43,21 +44,6 @@ _ACCESS = re.compile(
     r"|SSH_(?:AUTH_SOCK|ASKPASS|ASKPASS_REQUIRE)|GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|TERMINAL_PROMPT)"
     r"|GIT_CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|GIT_(?:ALLOW_PROTOCOL|PROXY_COMMAND)"
 )
-# Go's own defaults, by name: a Go that was built on another machine may have others built in.
-# https://go.dev/wiki/MinimumRequirements#microarchitecture-support
-_LEVELS = {
-    "386": {"GO386": "sse2"},
-    "amd64": {"GOAMD64": "v1"},
-    "arm": {"GOARM": "7"},
-    "arm64": {"GOARM64": "v8.0"},
-    "mips": {"GOMIPS": "hardfloat"},
-    "mipsle": {"GOMIPS": "hardfloat"},
-    "mips64": {"GOMIPS64": "hardfloat"},
-    "mips64le": {"GOMIPS64": "hardfloat"},
-    "ppc64": {"GOPPC64": "power8"},
-    "ppc64le": {"GOPPC64": "power8"},
-    "riscv64": {"GORISCV64": "rva20u64"},
-}
 
 # What go prints of one package that does not compile begins so. Before it, only modules were loaded: what
 # stands below is the compiler's, and quotes the user's code.
@@ -120,6 +106,7 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
     """Every setting by name: of the machine's own only those that say where code comes from."""
     # What a C compiler says of the files that it read is a text, too, and zig cannot read every path in it.
     cache, passed = plain(request.cache), module_environment(go)
+    level, (oldest, *_) = LEVELS.get(request.platform.arch, ("", ("",)))
     env = {
         **passed,
         # Go starts git to learn the commit that it stamps.
@@ -134,7 +121,8 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
         "GOCACHE": str(cache / "go-build"),
         "GOMODCACHE": str(cache / "go-mod"),
         "CGO_ENABLED": "1" if request.linkage == "dynamic" else "0",
-        **_LEVELS.get(request.platform.arch, {}),
+        # Go's own defaults, by name: a Go that was built on another machine may have others built in.
+        **({level: oldest} if level else {}),
     }
     if request.linkage == "dynamic":
         target = f"{ZIG[request.platform.arch]}.{request.glibc}"
