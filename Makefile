@@ -10,7 +10,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 
 help: ## show the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 26
 
 $(VENV)/.locked: ci/requirements-test.txt pyproject.toml
 	@echo "sealift: making $(VENV) from ci/requirements-test.txt (about a minute the first time)"

@@ -248,7 +248,7 @@ def _parsed(variable: str, text: str) -> Proxy:
         # The words of the cause may hold a part of the password.
         raise _unusable(variable, "its host or port cannot be read") from None
     if parts.scheme not in _SCHEMES:
-        why = f"nothing here speaks {parts.scheme}://" if parts.scheme else "it is no URL"
+        why = f"{parts.scheme}:// is not supported" if parts.scheme else "it is not a URL"
         raise _unusable(variable, why)
     if not host or re.search(r"[\s\"'<>]", host):
         raise _unusable(variable, "it names no host")
@@ -266,7 +266,7 @@ def _parsed(variable: str, text: str) -> Proxy:
 def _unusable(variable: str, why: str) -> UsageError:
     return UsageError(
         f"the proxy in {variable} cannot be used: {why}",
-        means="HOST:PORT, http://, https://, socks5:// and socks5h:// can; in a password @ is %40, / is %2F",
+        means="supported: HOST:PORT, http://, https://, socks5://; a password has %40 for @, %2F for /",
         next_step=f"export {variable}=http://HOST:PORT, or unset {variable}",
     )
 
@@ -337,7 +337,7 @@ def _authorities(file_variable: str, file: str, folder_variable: str, folders: s
         found |= _certificates("", Path(system.openssl_cafile))
     places = [Path(place) for place in (folders or system.openssl_capath).split(os.pathsep) if place]
     if folders and not any(place.is_dir() for place in places):
-        raise _no_authorities(folder_variable, folders, "is no folder")
+        raise _no_authorities(folder_variable, folders, "is not a folder")
     for path in (path for place in places if place.is_dir() for path in sorted(place.iterdir())):
         found |= dict.fromkeys(_in_file(path))
     if not found:
@@ -351,7 +351,7 @@ def _authorities(file_variable: str, file: str, folder_variable: str, folders: s
 def _certificates(variable: str, file: Path) -> dict[str, None]:
     found = dict.fromkeys(_in_file(file))
     if variable and not file.is_file():
-        raise _no_authorities(variable, str(file), "is no file")
+        raise _no_authorities(variable, str(file), "is not a file")
     if variable and not any(_loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), one) for one in found):
         raise _no_authorities(variable, str(file), "holds no certificate, or cannot be read")
     return found

@@ -105,7 +105,7 @@ def only_in_actions(plan: Plan, env: Mapping[str, str]) -> None:
     if env.get("GITHUB_ACTIONS") != "true":
         raise UsageError(
             "--production works in GitHub Actions alone",
-            means="the release's identity is a workflow's, and a desk has none",
+            means="a release is signed with the identity of a workflow run, which this machine does not have",
             next_step=f"git push origin {plan.version.git_tag}; here, rehearse: sealift release",
         )
     server = env.get("GITHUB_SERVER_URL", plan.config.host.url)

@@ -84,19 +84,19 @@ def test_a_tag_counts_through_tags_that_name_tags(checkout: Checkout) -> None:
         ("v2026.08.01", "08 begins with a zero", "write it as v2026.8.1"),
         ("v1.2.4+7", "a + cannot stand in an image tag", "leave +... out"),
         ("V1.2.4", "the v is a small one", "write it as v1.2.4"),
-        ("v1.2", "a version has three numbers", "write it as 1.2.3"),
-        ("v1", "a version has three numbers", "write it as 1.2.3"),
+        ("v1.2", "a version has three numbers", "write it as v1.2.3"),
+        ("v1", "a version has three numbers", "write it as v1.2.3"),
         ("1.2.4", "it does not begin with v", "write it as v1.2.4"),
-        ("v1.2.3.4", "a version has three numbers", "write it as 1.2.3"),
-        ("foo/v1.2.4", "it is not written as v1.2.3 is", "write it as 1.2.3"),
-        ("v1.2.4-01", "it is not written as v1.2.3 is", "write it as 1.2.3"),
-        ("v.1.2.4", "it is not written as v1.2.3 is", "write it as 1.2.3"),
-        ("release", "it is not written as v1.2.3 is", "write it as 1.2.3"),
+        ("v1.2.3.4", "a version has three numbers", "write it as v1.2.3"),
+        ("foo/v1.2.4", "it is not written as v1.2.3 is", "write it as v1.2.3"),
+        ("v1.2.4-01", "it is not written as v1.2.3 is", "write it as v1.2.3"),
+        ("v.1.2.4", "it is not written as v1.2.3 is", "write it as v1.2.3"),
+        ("release", "it is not written as v1.2.3 is", "write it as v1.2.3"),
         ("v1.2.4-" + "x" * 130, "too long for an image tag", "128"),
     ],
 )
 def test_a_tag_that_is_nearly_a_version_is_named_with_the_reason(
-    checkout: Checkout, name: str, why: str, right: str
+    checkout: Checkout, capsys: pytest.CaptureFixture[str], name: str, why: str, right: str
 ) -> None:
     tag(checkout, "v1.2.3")
     checkout.commit({"more": "x"})
@@ -112,6 +112,9 @@ def test_a_tag_that_is_nearly_a_version_is_named_with_the_reason(
         released(checkout, f"refs/tags/{name}")
     assert right in caught.value.next_step
     assert rehearsed(checkout, f"refs/tags/{name}") == "1.2.4", "such a tag starts nothing of ours"
+    said = capsys.readouterr().err
+    assert repr(name) in said
+    assert f"{why}; ignored" in said
 
 
 def test_the_argument_and_the_run_must_agree(checkout: Checkout) -> None:

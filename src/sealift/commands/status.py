@@ -113,7 +113,7 @@ def _world(root: Path, plan: Plan, asked: Asked, place: Place) -> Iterator[World
     if not played(folder):
         raise UsageError(
             f"{plan.version} at {plan.commit[:12]} was not rehearsed here: there is no world {name}",
-            means="there is nothing to look at yet, or it was forgotten",
+            means="it was never released here, or sealift rehearse reset has removed it",
             next_step=place.released_again(),
         )
     provide_all((*PROGRAMS, *SERVED), cache=cache_folder())

@@ -239,10 +239,13 @@ class Version:
             version = cls.parse(tag)
         except UsageError as error:
             why = error.means or "it is not written as v1.2.3 is"
+            right = error.next_step.removeprefix("write it as ")
             raise UsageError(
                 f"the tag {tag!r} names no version to release: {why}",
                 means=f"{error.happened}; a release is started by a tag such as v1.2.3",
-                next_step=error.next_step,
+                next_step=error.next_step
+                if right == error.next_step
+                else f"write it as v{right.removeprefix('v')}",
             ) from error
         if version.git_tag != tag:
             raise UsageError(

@@ -119,7 +119,7 @@ def _only_version(root: Path, commit: str, tags: dict[str, str]) -> Version:
     found = _versions(here)
     if len(found) > 1:
         raise UsageError(
-            f"{commit[:12]} has the tags {_listed(found)}, and no workflow says which one is released",
+            f"{commit[:12]} has the tags {_listed(found)}, and no workflow run names the one to release",
             means="a release is of one version",
             next_step=f"name it: --version={found[-1]}",
         )
@@ -159,7 +159,12 @@ def _rehearsed(root: Path, commit: str, tags: dict[str, str], asked: str | None,
             next_step="git fetch --unshallow --tags, or name the version: --version=1.2.3",
         )
     if not tags and git.has_remote(root):
-        console.say(f"no tag is here, so {FIRST} is a guess; git fetch --tags fetches those of the remote")
+        console.say(
+            f"this clone has no tags, so {FIRST} is a guess; git fetch --tags fetches those of its remote"
+        )
+    here = sorted(tag for tag, named in tags.items() if named == commit and not found)
+    for why in filter(None, map(_why_no_version, here)):
+        console.say(f"{why}; ignored")
     return choose_version(None, found, () if found else _versions(git.merged_tags(root, commit)))
 
 

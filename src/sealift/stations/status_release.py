@@ -42,7 +42,7 @@ def answer(what: What, subject: str, expected: object, ask: Callable[[], T]) -> 
 def look_tag(github: GitHub, plan: Plan, commit: str | None) -> Answer[str]:
     """Look which commit the version's tag names on GitHub; ``commit`` is None where nobody here knows."""
     tag = plan.version.git_tag
-    named, failed = answer("git tag", tag, commit, lambda: github.tag_commit(tag))
+    named, failed = answer("git tag", tag, commit or "a commit", lambda: github.tag_commit(tag))
     if failed:
         return None, failed
     if commit is None and named is not None:

@@ -55,7 +55,9 @@ class GitFailedError(UsageError):
 
     def __init__(self, root: Path, words: Sequence[str], said: str) -> None:
         self.said = said
-        super().__init__(f"git {words[0]} failed in {root}: {said}", next_step="do what git says, then again")
+        super().__init__(
+            f"git {words[0]} failed in {root}: {said}", next_step="follow git's message, then run this again"
+        )
 
 
 def environment(*, own_settings: bool = False) -> dict[str, str]:

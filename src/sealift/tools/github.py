@@ -18,12 +18,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from sealift import process
 from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.status import SEVERAL
 from sealift.tools.github_errors import RIGHT, TRY_AGAIN, BurnedTagError, answered, said
-from sealift.tools.http import follow_policy
+from sealift.tools.http import cause, follow_policy
 
 if TYPE_CHECKING:
     from github.GitRelease import GitRelease
@@ -236,8 +237,9 @@ class GitHub:
             happened = f"could not {doing} in {self.repository}: {self._clean(said(error))}"
             raise answered(error, happened) from error
         except (requests.RequestException, github.BadAttributeException, *STRANGE) as error:
+            host = urlsplit(self._client.requester.base_url).netloc
             raise OutsideError(
-                f"could not {doing}: {self._clean(str(error))}",
+                f"could not {doing} at {host}: {self._clean(cause(error))}",
                 means="GitHub did not answer, or not as GitHub does",
                 next_step=TRY_AGAIN,
                 # A certificate that is not believed is no accident of the line.

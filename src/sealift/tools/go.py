@@ -69,10 +69,14 @@ _MACHINE_FAILED = re.compile(
 _NO_C_COMPILER = re.compile(r"C compiler .* not found|exec: .*: executable file not found")
 # One place in the user's code, as the compiler names it: from the folder of the module.
 _PLACE = re.compile(r"^(\s*)(?:\./)?((?!/)[^\s:]+\.(?:go|c|cc|cpp|h|s|S|mod|work|sum|txt):\d+)", re.MULTILINE)
+# A file that .gitignore covers is on the machine that vendored it, and not in the commit.
+_VENDOR = "run go mod vendor (with a go.work: go work vendor) in {where}, then git add -f vendor, and commit"
+_VENDORED = re.compile(r"^\s*(?:\S*/)?vendor/\S+\.go:\d+", re.MULTILINE)
 _ADVICE = (
     ("missing go.sum entry", "run go mod tidy in {where}, and commit go.mod and go.sum"),
     ("updates to go.mod needed", "run go mod tidy in {where}, and commit go.mod and go.sum"),
-    ("inconsistent vendoring", "run go mod vendor (go work vendor) in {where}, and commit vendor/"),
+    ("inconsistent vendoring", _VENDOR),
+    ("import lookup disabled by -mod=vendor", _VENDOR),
     ("GOPROXY=off", "go env GOPROXY"),
     ("GOVCS disallows", "go env GOVCS"),
 )
@@ -236,10 +240,15 @@ def _failure(error: process.ProgramFailedError, request: GoBuildRequest) -> Seal
         return lost
     if _NO_C_COMPILER.search(said):
         return MissingProgramError(error.happened, next_step="sealift doctor")
-    advice = next((words for sign, words in _ADVICE if sign in loading), "correct it, and commit")
+    own = (
+        _VENDOR
+        if _VENDORED.search(said)
+        else "correct the code and commit it; sealift release --dirty takes it uncommitted"
+    )
+    advice = next((words for sign, words in _ADVICE if sign in loading), own)
     return UsageError(
         f"{request.package} in {where} does not compile for {request.platform}\n{_quoted(said, where)}",
-        means="go build fails on this commit; trying again changes nothing",
+        means="go build fails on this code; retrying will not help",
         next_step=advice.format(where=where),
     )
 

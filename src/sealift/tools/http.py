@@ -167,7 +167,7 @@ def follow_policy(
                 answer = super().send(request, **told)
             except requests.ConnectionError as err:
                 if proxy is not None and _is_of_proxy(err, proxy):
-                    raise proxy.failure(_host(url), _cause(err)) from err
+                    raise proxy.failure(_host(url), cause(err)) from err
                 raise
             if proxy is not None and answer.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                 raise proxy.failure(_host(url), answer.reason or "", answer.status_code)
@@ -226,7 +226,7 @@ def _broken(err: Exception, url: str, proxy: network.Proxy | None) -> OutsideErr
     import ssl
 
     if proxy is not None and _is_of_proxy(err, proxy):
-        return proxy.failure(_host(url), _cause(err))
+        return proxy.failure(_host(url), cause(err))
     # A certificate that is not believed is no accident of the line.
     again = not any(isinstance(arg, ssl.SSLCertVerificationError) for arg in err.args)
     through = "" if proxy is None else f" through the proxy {proxy.shown} ({proxy.variable})"
@@ -254,7 +254,7 @@ def _is_of_proxy(err: BaseException, proxy: network.Proxy) -> bool:
     return any(isinstance(one, kinds) or (proxy.is_socks and isinstance(one, lost)) for one in _chain(err))
 
 
-def _cause(err: BaseException) -> str:
+def cause(err: BaseException) -> str:
     """Return the kind of an error, and the words of what is at its root."""
     *_, last = _chain(err)
     name = next((type(one).__name__ for one in _chain(err) if "Proxy" in type(one).__name__), "")

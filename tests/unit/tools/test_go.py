@@ -241,6 +241,13 @@ def test_a_workspace_counts_when_it_is_in_the_clone(settings: Settings, tmp_path
         ("go: updates to go.mod needed\n", UsageError, "go mod tidy in svc"),
         ("go: inconsistent vendoring in /clone/svc:\n", UsageError, "go mod vendor"),
         (
+            "a.go:3:8: cannot find module providing package b/c: import lookup disabled by -mod=vendor\n",
+            UsageError,
+            "git add -f vendor",
+        ),
+        ("# example.com/a\nvendor/example.com/a/a.go:3:1: undefined: y\n", UsageError, "git add -f vendor"),
+        ("# example.com/svc\ncmd/x/main.go:3:1: undefined: y\n", UsageError, "sealift release --dirty"),
+        (
             "go: module . requires go >= 1.99.1 (running go 1.26.8; GOTOOLCHAIN=local)\n",
             UsageError,
             "needs Go 1.99.1; this is Go 1.26.8",
