@@ -94,8 +94,11 @@ class ManyErrors(SealiftError):  # noqa: N818 - it reads as what it is: several
     """Every failure of one level of the line, together."""
 
     def __init__(self, errors: list[SealiftError]) -> None:
-        # Code that does not compile fails in the same words for each variant.
-        super().__init__("\n".join(dict.fromkeys(str(error) for error in errors)))
+        # Code that does not compile fails in the same words for each variant; only the notes may differ.
+        told: dict[tuple[str, str, str], str] = {}
+        for error in errors:
+            told.setdefault((error.happened, error.means, error.next_step), str(error))
+        super().__init__("\n".join(told.values()))
         self.errors = tuple(errors)
         # A refusal outranks a failure outside: trying again would not help.
         ranks = (1, 2, 3, 5, 4)

@@ -73,6 +73,10 @@ def persist(
                 wait=(wish(error) or 0.0) + patience.pause(tries, jitter),
             )
             if (vain := in_vain()) or failure.is_last:
+                # A wrong proxy looks like a server that is away: the advice of its error must not be lost.
+                # Advice to try again is replaced by the command that does.
+                if error.next_step and "again" not in error.next_step:
+                    error.add_note(f"hint: {error.next_step}")
                 error.add_note(failure.summary(in_vain=vain))
                 error.next_step = next_step
                 raise

@@ -89,3 +89,7 @@ def test_the_same_failure_of_several_nodes_is_told_once() -> None:
     many = ManyErrors([UsageError("x.go:3: undefined"), UsageError("x.go:3: undefined"), UsageError("other")])
     assert str(many) == "x.go:3: undefined\nother"
     assert len(many.errors) == 3
+    errors = [UsageError("no connection"), UsageError("no connection")]
+    for number, error in enumerate(errors):
+        error.add_note(f"tried {number} times")
+    assert str(ManyErrors(list(errors))) == "no connection\n  tried 0 times"

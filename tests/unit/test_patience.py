@@ -110,6 +110,20 @@ def test_each_wait_says_what_failed_what_it_waits_for_and_what_is_left(
     ]
 
 
+@pytest.mark.parametrize(
+    ("advice", "told"),
+    [
+        ("check HTTPS_PROXY", ["  hint: check HTTPS_PROXY"]),
+        ("run again when it answers", []),
+    ],
+)
+def test_after_the_budget_the_advice_of_the_last_error_is_kept(advice: str, told: list[str]) -> None:
+    with pytest.raises(OutsideError) as caught:
+        tried(Work([OutsideError("no connection", next_step=advice)], forever=True), Clock())
+    first, *hints, _, last = str(caught.value).splitlines()
+    assert (first, hints, last) == ("no connection", told, "  next: sealift push")
+
+
 def test_after_the_budget_the_last_error_says_how_long_it_was_tried_and_what_goes_on() -> None:
     clock, work = Clock(), Work([away()], forever=True)
     with pytest.raises(OutsideError, match="the registry is away") as caught:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from sealift import network
 from sealift.cli import VERBS
 from sealift.line import STATIONS, programs_of
+from sealift.model.config import Config
+from sealift.tools.go import MODULE_SETTINGS
+from sealift.tools.sigstore_token import TOKEN_VARIABLES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,3 +52,14 @@ def test_sealift_is_typed_as_errors_write_it() -> None:
     assert "\n$ . .venv/bin/activate\n" in README
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     assert [page.name for page in pages if ".venv/bin/sealift" in page.read_text(encoding="utf-8")] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(*network.PROXY_VARIABLES, "NO_PROXY", *network._PLACES, *MODULE_SETTINGS, *TOKEN_VARIABLES),
+        *(field.name for field in msgspec.structs.fields(Config) if not field.required),
+    ],
+)
+def test_a_setting_that_is_read_is_on_its_page(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")

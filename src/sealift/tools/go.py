@@ -236,7 +236,9 @@ def _failure(error: process.ProgramFailedError, request: GoBuildRequest) -> Seal
             means="a release never fetches another compiler by itself",
             next_step=f"install Go {newer['needed']} or newer, or lower the go line",
         )
-    if (lost := blamed("a Go module could not be fetched", loading) or _lost(error)) is not None:
+    if (
+        lost := blamed("a Go module could not be fetched", _without_progress(loading)) or _lost(error)
+    ) is not None:
         return lost
     if _NO_C_COMPILER.search(said):
         return MissingProgramError(error.happened, next_step="sealift doctor")
@@ -255,13 +257,16 @@ def _failure(error: process.ProgramFailedError, request: GoBuildRequest) -> Seal
 
 def _quoted(said: str, where: str) -> str:
     """Quote what go said, with paths that start at the top of the repository."""
-    lines = [line for line in said.strip().splitlines() if not line.startswith("go: downloading ")]
-    text = "\n".join(lines)
+    text = _without_progress(said)
     if where != ".":
         # Not a template: in one, a folder's digits would be a part of the group's number.
         text = _PLACE.sub(lambda found: f"{found[1]}{where}/{found[2]}", text)
     # The first error is the one that explains the others.
     return "\n".join(f"  | {line}" for line in text[: process.TAIL].splitlines())
+
+
+def _without_progress(said: str) -> str:
+    return "\n".join(x for x in said.strip().splitlines() if not x.startswith("go: downloading "))
 
 
 def _loading(error: process.ProgramFailedError) -> str:
