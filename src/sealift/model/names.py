@@ -24,7 +24,7 @@ _LONGEST = 255
 _LAST_PORT = 65535
 # How much of a wrong value an error shows, and what of it never.
 _SHOWN = 300
-_LOGIN = re.compile(r"//[^/@\s]*@")
+_LOGIN = re.compile(r"(?<=//)[^/@\s]*@|^[^/@\s]*:[^/@\s]*@")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
@@ -48,7 +48,7 @@ class Text(str):
 
     def __new__(cls, text: str) -> Self:
         if not cls.accepts(text):
-            shown = _LOGIN.sub("//***@", text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+            shown = _LOGIN.sub("***@", text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
             raise UsageError(
                 f"{shown!r} is not a {cls.kind}",
                 next_step=f"write it as {cls.corrected(text) or cls.example}",
@@ -150,6 +150,8 @@ class Repository(Text):
 # The variant that every tool means where an architecture has none.
 # https://github.com/containerd/platforms/blob/main/database.go
 _PLAIN_VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
+# What ``uname -m`` calls an architecture that Go calls otherwise.
+_UNAME = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386", "armv7l": "arm"}
 
 
 class Platform(Text):
@@ -171,6 +173,13 @@ class Platform(Text):
     @classmethod
     def accepts(cls, text: str) -> bool:
         return re.fullmatch(r"[a-z0-9]+/[a-z0-9]+(?:/[a-z0-9.]+)?", text) is not None
+
+    @classmethod
+    def guesses(cls, text: str) -> Iterator[str]:
+        system, _, arch = text.strip().lower().rpartition("/")
+        arch = _UNAME.get(arch, arch)
+        if system or arch in _UNAME.values():
+            yield f"{system or 'linux'}/{arch}"
 
     @classmethod
     def of_oci(cls, entry: Mapping[str, object]) -> Self:
@@ -239,13 +248,10 @@ class Version:
             version = cls.parse(tag)
         except UsageError as error:
             why = error.means or "it is not written as v1.2.3 is"
-            right = error.next_step.removeprefix("write it as ")
             raise UsageError(
                 f"the tag {tag!r} names no version to release: {why}",
                 means=f"{error.happened}; a release is started by a tag such as v1.2.3",
-                next_step=error.next_step
-                if right == error.next_step
-                else f"write it as v{right.removeprefix('v')}",
+                next_step=re.sub(r"^write it as (?=[0-9])", "write it as v", error.next_step or ""),
             ) from error
         if version.git_tag != tag:
             raise UsageError(
@@ -290,8 +296,8 @@ class Version:
         return self.number.prerelease is not None
 
     def next_patch(self) -> Version:
-        """Return the version that would come next."""
-        return Version(self.number.bump_patch())
+        """Return the version that would come next; after a prerelease it is the one that was prepared."""
+        return Version(self.number.next_version("patch"))
 
     @property
     def version_tag(self) -> Tag:

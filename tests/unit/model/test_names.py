@@ -41,6 +41,37 @@ def test_a_platform_reads_and_writes_as_go_does() -> None:
         Platform.parse("linux")
 
 
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("linux/ARM64", "linux/arm64"),
+        ("linux/x86_64", "linux/amd64"),
+        ("Linux/aarch64 ", "linux/arm64"),
+        ("ARM64", "linux/arm64"),
+        ("x86_64", "linux/amd64"),
+        ("linux", "linux/amd64"),
+    ],
+)
+def test_a_platform_in_another_notation_is_refused_with_the_right_one(text: str, right: str) -> None:
+    with pytest.raises(UsageError, match="not a platform") as refused:
+        Platform.parse(text)
+    assert refused.value.next_step == f"write it as {right}"
+
+
+@pytest.mark.parametrize("tag", ["v1.2", "1.2", "release", "foo/v1.2.3", "2026.08.01", "v1.2.3_1", "V01.2.3"])
+def test_the_spelling_that_is_advised_for_a_tag_releases_a_version(tag: str) -> None:
+    with pytest.raises(UsageError, match="names no version") as refused:
+        Version.of_tag(tag)
+    Version.of_tag((refused.value.next_step or "").removeprefix("write it as "))
+
+
+def test_a_login_before_a_host_is_not_shown() -> None:
+    for text in ("me:hunter2@ghcr.io/me", "oci://me:hunter2@ghcr.io/me", "https://hunter2@ghcr.io/me"):
+        with pytest.raises(UsageError, match=r"\*\*\*@ghcr\.io") as refused:
+            Repository(text)
+        assert "hunter2" not in str(refused.value)
+
+
 @pytest.mark.parametrize("text", ["1.2", "one", "v1", "1.2.3.4", "1.2.3+meta"])
 def test_what_is_not_a_version_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
