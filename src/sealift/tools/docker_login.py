@@ -166,7 +166,7 @@ def _config(path: Path) -> _Config:
                 means="docker and the tools that read its configuration expect UTF-8 without one",
                 next_step=f"save {path} as UTF-8 without a byte order mark",
             )
-        return decode(data, _Config)
+        return _Config() if data.strip() == b"null" else decode(data, _Config)
     except FileNotFoundError:
         return _Config()
     except (OSError, msgspec.MsgspecError) as err:

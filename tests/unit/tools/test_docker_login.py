@@ -60,6 +60,13 @@ def test_no_configuration_is_no_login(tmp_path: Path) -> None:
     assert credentials("ghcr.io", {}) is None
 
 
+@pytest.mark.parametrize("text", ["null", " null\n", "{}"])
+def test_an_empty_configuration_is_no_login(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    env = {"DOCKER_CONFIG": str(tmp_path)}
+    assert (credentials("ghcr.io", env), absent_helper("ghcr.io", env)) == (None, "")
+
+
 def test_home_is_looked_in_when_nothing_else_is_told(tmp_path: Path) -> None:
     (tmp_path / ".docker").mkdir()
     config(tmp_path / ".docker", auths={"ghcr.io": {"auth": AUTH}})
