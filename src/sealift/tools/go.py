@@ -37,6 +37,8 @@ MODULE_SETTINGS = (
     *("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB"),
     *("GOINSECURE", "GOAUTH", "GOVCS"),
 )
+# With these the user's go starts, whatever was set for another one: empty is as good as not set to it.
+STARTS = {"GOROOT": "", "GOEXPERIMENT": "", "GOTOOLCHAIN": "local"}
 # What go, and the git and ssh that it starts for a private module, read of their user. The variables that
 # name a repository (GIT_DIR and its like) stay outside: they would point the stamp at another one.
 _ACCESS = re.compile(
@@ -150,7 +152,7 @@ def module_environment(go: Path) -> dict[str, str]:
     said = process.run(
         [go, "env", "-json", *MODULE_SETTINGS],
         cwd=Path("/"),
-        env=os.environ | {"GOTOOLCHAIN": "local", "GOWORK": "off"},
+        env={**os.environ, **STARTS, "GOWORK": "off"},
     )
     return passed | {name: value for name, value in json.loads(said.stdout).items() if value}
 
@@ -294,5 +296,5 @@ def _lost(error: process.ProgramFailedError) -> OutsideError | None:
 
 def version(go: Path) -> str:
     """Return the compiler's version, ``go1.26.8``."""
-    env = {**os.environ, "GOENV": "off", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    env = {**os.environ, **STARTS, "GOENV": "off", "GOWORK": "off"}
     return process.run([go, "env", "GOVERSION"], cwd=Path("/"), env=env).stdout.strip()

@@ -15,6 +15,7 @@ from sealift.errors import UsageError
 from sealift.model.codec import decode
 from sealift.model.modules import GoModule
 from sealift.process import ProgramFailedError, run
+from sealift.tools.go import STARTS
 
 # The oldest processors of each architecture, as build info names them: an image is for all of a platform.
 # https://go.dev/wiki/MinimumRequirements
@@ -152,7 +153,7 @@ def read_build_info(path: Path) -> BuildInfo:
     if not path.is_file():
         raise UsageError(f"{path} is not a file", next_step="sealift compile")
     # A machine's own Go settings must not change the answer, nor fetch another Go to give it.
-    env = os.environ | {"GOENV": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
+    env = {**os.environ, **STARTS, "GOENV": "off", "GOFLAGS": ""}
     done = run(["go", "version", "-m", "-json", path.absolute()], cwd=Path("/"), env=env, check=False)
     words = done.stderr.strip()
     # Of a damaged file without the executable bit it says nothing at all.

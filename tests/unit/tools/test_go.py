@@ -133,6 +133,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
             assert (cwd, env["GOTOOLCHAIN"]) == (Path("/"), "local"), (
                 "no module's go line may fetch a compiler"
             )
+            assert (env["GOROOT"], env["GOEXPERIMENT"]) == ("", ""), "they may be another Go's"
             words = json.dumps({name: said.get(name, "") for name in MODULE_SETTINGS})
             return Completed(argv=("go",), returncode=0, stdout=words, stderr="")
 
@@ -142,6 +143,11 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
         return environment(Path("go"), dataclasses.replace(REQUEST, module=module))
 
     return given
+
+
+def test_settings_of_another_go_reach_neither_the_question_nor_the_build(settings: Settings) -> None:
+    env = settings({}, GOROOT="/another/go", GOEXPERIMENT="unknown")
+    assert {"GOROOT", "GOEXPERIMENT"}.isdisjoint(env)
 
 
 @pytest.mark.parametrize(
