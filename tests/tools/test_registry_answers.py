@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -468,6 +470,23 @@ def test_a_tag_that_is_elsewhere_afterwards_is_seen(start: Start) -> None:
 
 
 # Registries that answer otherwise than the specification says, as users have met them.
+
+
+@pytest.mark.parametrize("kind", ["br", "zstd", "gzip, br", "compress"])
+def test_an_encoding_that_cannot_be_unpacked_is_named(start: Start, kind: str) -> None:
+    packed = Reply(headers={"Content-Type": MANIFEST, "Content-Encoding": kind}, body=b"\x0b\x02\x80{}\x03")
+    registry, at, _ = start(lambda _: packed)
+    for reference in (at.at(DIGEST), at.tagged(Tag("1"))):
+        with pytest.raises(OutsideError, match=f"in the encoding {kind.rsplit(maxsplit=1)[-1]}") as caught:
+            registry.manifest(reference)
+        assert not caught.value.again
+
+
+@pytest.mark.parametrize("kind", ["gzip", "GZIP", "x-gzip", "identity", "deflate"])
+def test_an_answer_that_can_be_unpacked_is_read(start: Start, kind: str) -> None:
+    body = {"identity": BODY, "deflate": zlib.compress(BODY)}.get(kind, gzip.compress(BODY))
+    registry, at, _ = start(lambda _: Reply(headers={"Content-Encoding": kind}, body=body))
+    assert registry.manifest(at.at(DIGEST)) == BODY
 
 
 def test_a_registry_that_reads_the_tag_as_the_digest_lists_no_referrers(start: Start) -> None:

@@ -38,6 +38,8 @@ _PART = 1 << 16
 # Successes that may have a body, and the first status after every success.
 _WITH_BODY, _REDIRECTED = frozenset({200, 201, 202}), 300
 _LENGTH = frozenset({"content-length", "transfer-encoding"})
+# What an answer may be packed in although nothing was asked for: urllib3 unpacks these everywhere.
+_UNPACKED = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,14 @@ class Http:
         named = {name.lower() for name in came.headers}
         if method != "HEAD" and came.status in _WITH_BODY and not _LENGTH & named:
             raise _broken(EOFError("the answer does not say where it ends"), url, proxy)
+        packed = {kind.strip().lower() for kind in came.headers.get("Content-Encoding", "").split(",")}
+        if method == "GET" and came.status == HTTPStatus.OK and packed - _UNPACKED:
+            raise OutsideError(
+                f"{_host(url)} answered in the encoding {', '.join(sorted(packed - _UNPACKED))}",
+                means="no encoding was requested, and this one cannot be unpacked here",
+                next_step="configure the server, or the proxy before it, not to compress these answers",
+                again=False,
+            )
         secret = headers.get("Authorization", "").partition(" ")[2]
         return Answer(url=url, status=came.status, headers=came.headers, body=read, secret=secret)
 
