@@ -438,14 +438,20 @@ def test_latest_is_left_to_another_component_where_that_is_asked_for(
     assert github.latest_tag() == "web9"
 
 
-@pytest.mark.parametrize("stand_in", [("--tag", f"web9={OTHER}")], indirect=True)
-def test_taking_the_place_of_another_component_is_said(stand_in: StandIn, assets: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    ("stand_in", "tag"),
+    [(("--tag", f"{tag}={OTHER}"), tag) for tag in ("web9", "2026.8.1", "v2026.08.01", "web/v9.0.0")],
+    indirect=["stand_in"],
+)
+def test_taking_the_place_of_another_component_is_said(
+    stand_in: StandIn, tag: str, assets: dict[str, Path]
+) -> None:
     github = stand_in.client()
-    publish(github, drafted(github, assets, tag="web9", commit=OTHER))
+    publish(github, drafted(github, assets, tag=tag, commit=OTHER))
     published = publish(github, drafted(github, assets))
     assert github.latest_tag() == TAG
     assert published.note.startswith(
-        f"GitHub's latest release was web9, which is no version, and is {TAG} now"
+        f"GitHub's latest release was {tag}, which is no version, and is {TAG} now"
     )
     assert "github_latest: false" in published.note
 

@@ -255,7 +255,7 @@ def _moves_latest(github: GitHub, state: DraftState) -> tuple[bool, str]:
         return False, ""
     latest = github.latest_tag()
     try:
-        return latest is None or not Version.parse(state.tag) < Version.parse(latest), ""
+        return latest is None or not Version.parse(state.tag) < Version.of_tag(latest), ""
     except UsageError:
         # A release that was not made here has a name of its own; it is not newer than a version.
         return True, (
