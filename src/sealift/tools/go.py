@@ -19,7 +19,7 @@ from sealift.model.names import Platform
 from sealift.network import blamed, network_env
 from sealift.places import plain
 from sealift.tools import git
-from sealift.tools.gobinary import LEVELS
+from sealift.tools.gobinary import LEVELS, STARTS
 
 # Zig's names of the architectures that distroless has; https://ziglang.org/documentation/master/#Targets
 ZIG = {
@@ -37,8 +37,6 @@ MODULE_SETTINGS = (
     *("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB"),
     *("GOINSECURE", "GOAUTH", "GOVCS"),
 )
-# With these the user's go starts, whatever was set for another one: empty is as good as not set to it.
-STARTS = {"GOROOT": "", "GOEXPERIMENT": "", "GOTOOLCHAIN": "local"}
 # What go, and the git and ssh that it starts for a private module, read of their user. The variables that
 # name a repository (GIT_DIR and its like) stay outside: they would point the stamp at another one.
 _ACCESS = re.compile(

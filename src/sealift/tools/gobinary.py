@@ -15,8 +15,9 @@ from sealift.errors import UsageError
 from sealift.model.codec import decode
 from sealift.model.modules import GoModule
 from sealift.process import ProgramFailedError, run
-from sealift.tools.go import STARTS
 
+# With these the user's go starts, whatever was set for another one: empty is as good as not set to it.
+STARTS = {"GOROOT": "", "GOEXPERIMENT": "", "GOTOOLCHAIN": "local"}
 # The oldest processors of each architecture, as build info names them: an image is for all of a platform.
 # https://go.dev/wiki/MinimumRequirements
 LEVELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
