@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from sealift.errors import OutsideError, RefusedError, UsageError
 from sealift.model.names import Platform
 from sealift.process import run
-from sealift.tools import go
+from sealift.tools import git, go
 from sealift.tools.gobinary import read_build_info
 from tests.tools.scripted import Asked, Reply, Server, serving
 
@@ -161,6 +162,22 @@ def test_a_go_mod_above_the_clone_is_nobodys(request_: go.GoBuildRequest, module
     asked = replace(request_, module=request_.output.with_name("repo") / module)
     with pytest.raises(UsageError, match=words):
         build(asked, {"svc/cmd/x/main.go": MAIN})
+
+
+def test_a_submodule_that_the_code_misses_is_named(request_: go.GoBuildRequest, tmp_path: Path) -> None:
+    needs = {"svc/go.mod": f"{NEEDS}\nreplace example.com/lib => ../lib\n", "svc/cmd/x/main.go": USES}
+    outer, clone = tmp_path / "outer", request_.output.with_name("repo")
+    commit(outer / "lib", LIBRARY)
+    described = '[submodule "lib"]\n\tpath = lib\n\turl = ../lib\n'
+    commit(outer, {**SERVICE, **needs, ".gitmodules": described})
+    git.clone(outer, git.head(outer), clone, module="svc")
+    go.build(Path("go"), request_)
+    (outer / "lib" / ".git").rename(tmp_path / "away")
+    shutil.rmtree(clone)
+    git.clone(outer, git.head(outer), clone, module="svc")
+    with pytest.raises(UsageError, match="submodules: lib") as caught:
+        go.build(Path("go"), request_)
+    assert "git submodule update --init --recursive lib" in caught.value.next_step
 
 
 def test_c_code_that_does_not_compile_is_the_users(request_: go.GoBuildRequest) -> None:

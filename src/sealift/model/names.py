@@ -251,7 +251,7 @@ class Version:
             raise UsageError(
                 f"the tag {tag!r} names no version to release: {why}",
                 means=f"{error.happened}; a release is started by a tag such as v1.2.3",
-                next_step=re.sub(r"^write it as (?=[0-9])", "write it as v", error.next_step or ""),
+                next_step=re.sub(r"^write it as (?=[0-9])", "write it as v", error.next_step),
             ) from error
         if version.git_tag != tag:
             raise UsageError(

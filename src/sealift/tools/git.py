@@ -336,23 +336,42 @@ def _clone_submodules(root: Path, commit: str, target: Path, module: str | None)
 
     One that is not at hand stays empty, unless the module needs it: each machine builds the same.
     """
-    described = _described_submodules(target)
-    for entry in git(target, "ls-files", "-z", "--stage").split("\0"):
-        told, _, name = entry.partition("\t")
-        if not told.startswith(GITLINK):
-            continue
+    for name, (named, described) in _submodules(target).items():
         try:
-            _clone_submodule(root / name, told.split(" ")[1], target / name, described=name in described)
+            _clone_submodule(root / name, named, target / name, described=described)
         except UsageError as error:
             shutil.rmtree(target / name / ".git", ignore_errors=True)
             if not _within(name, module):
                 continue
-            add = f"git rm --cached {name}, then add its files or: git submodule add URL {name}"
             raise UsageError(
                 f"the submodule {printable(name)} is not here as {commit[:12]} names it: {error.happened}",
                 means=f"the Go module {module} cannot be built without it",
-                next_step=f"git submodule update --init --recursive {name}" if name in described else add,
+                next_step=_bring(name, described=described),
             ) from error
+
+
+def empty_submodules(clone: Path) -> dict[str, str]:
+    """Return the submodules that stayed empty in a clone, each with the command that brings its files."""
+    return {
+        name: _bring(name, described=described)
+        for name, (_, described) in _submodules(clone).items()
+        if not any((clone / name).glob("*"))
+    }
+
+
+def _submodules(target: Path) -> dict[str, tuple[str, bool]]:
+    """Return the commit of each submodule, and whether .gitmodules names it."""
+    described = _described_submodules(target)
+    entries = (entry.partition("\t") for entry in git(target, "ls-files", "-z", "--stage").split("\0"))
+    return {
+        name: (told.split(" ")[1], name in described) for told, _, name in entries if told.startswith(GITLINK)
+    }
+
+
+def _bring(name: str, *, described: bool) -> str:
+    if described:
+        return f"git submodule update --init --recursive {name}"
+    return f"git rm --cached {name}, then add its files or: git submodule add URL {name}"
 
 
 def _clone_submodule(inside: Path, commit: str, target: Path, *, described: bool) -> None:

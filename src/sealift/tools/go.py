@@ -189,7 +189,10 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
             timeout=1200,
         )
     except process.ProgramFailedError as error:
-        raise _failure(error, request) from error
+        failure = _failure(error, request)
+        if isinstance(failure, UsageError):
+            _name_submodules(failure, request)
+        raise failure from error
     with request.output.open("rb") as file:
         if file.read(len(_ARCHIVE)) == _ARCHIVE:
             raise UsageError(
@@ -253,6 +256,15 @@ def _failure(error: process.ProgramFailedError, request: GoBuildRequest) -> Seal
         means="go build fails on this code; retrying will not help",
         next_step=advice.format(where=where),
     )
+
+
+def _name_submodules(failure: UsageError, request: GoBuildRequest) -> None:
+    """Add to a failure which parts of the commit are not here: go itself only misses their files."""
+    *_, top = _folders(request.module)
+    if empty := git.empty_submodules(top):
+        names = ", ".join(map(git.printable, empty))
+        failure.means = f"{failure.means}; empty here, for they are submodules: {names}"
+        failure.next_step = f"{'; '.join(empty.values())}; if that is not it: {failure.next_step}"
 
 
 def _quoted(said: str, where: str) -> str:

@@ -62,7 +62,7 @@ def test_a_platform_in_another_notation_is_refused_with_the_right_one(text: str,
 def test_the_spelling_that_is_advised_for_a_tag_releases_a_version(tag: str) -> None:
     with pytest.raises(UsageError, match="names no version") as refused:
         Version.of_tag(tag)
-    Version.of_tag((refused.value.next_step or "").removeprefix("write it as "))
+    Version.of_tag(refused.value.next_step.removeprefix("write it as "))
 
 
 def test_a_login_before_a_host_is_not_shown() -> None:
