@@ -127,7 +127,9 @@ def _fetched() -> zipfile.ZipFile:
     except ProxyFailedError:
         raise
     except OutsideError as err:
-        raise _not_fetched(err.happened, again=err.again, retry_after=err.retry_after) from err
+        # Of a connection that failed for good, its own advice helps: whose certificate to trust.
+        own = err.next_step if err.__cause__ is not None and not err.again else ""
+        raise _not_fetched(err.happened, again=err.again, retry_after=err.retry_after, next_step=own) from err
     except _DAMAGED as err:
         raise _not_fetched(err) from err
 
@@ -143,14 +145,13 @@ def _followed(http: Http, url: str) -> Answer:
 
 
 def _not_fetched(
-    err: Exception | str, *, again: bool = True, retry_after: float | None = None
+    err: Exception | str, *, again: bool = True, retry_after: float | None = None, next_step: str = ""
 ) -> OutsideError:
+    usual = "run again when it answers" if again else f"look whether {WHOLE_DATABASE} is still its place"
     return OutsideError(
         f"the Go advisory database could not be fetched: {err}",
         means="nothing newer can be looked up than what the cache has",
-        next_step="run again when it answers"
-        if again
-        else f"look whether {WHOLE_DATABASE} is still its place",
+        next_step=next_step or usual,
         again=again,
         retry_after=retry_after,
     )
