@@ -11,7 +11,8 @@ import msgspec
 
 from sealift.model.evidence import Built, BuiltPlatform
 from sealift.model.names import Digest, Platform
-from sealift.rehearsal.oci_writer import CONFIG, LAYER, MANIFEST, LayerTar, Packed, Writer, writing
+from sealift.oci.documents import CONFIG, LAYER, MANIFEST
+from sealift.rehearsal.oci_writer import LayerTar, Packed, Writer, writing
 from sealift.tools.layout import Layout
 
 JSON = dict[str, Any]

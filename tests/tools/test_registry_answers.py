@@ -16,12 +16,12 @@ import pytest
 
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.names import Digest, Repository, Tag
+from sealift.oci.documents import INDEX, MANIFEST
 from sealift.services.ports import free_ports
 from sealift.tools import http, registry_referrers
 from sealift.tools.http import LIMIT
 from sealift.tools.registry import BUNDLE_TYPE, PREDICATE_ANNOTATION, ImmutableTagError, Registry
 from sealift.tools.registry_http import NotThereError
-from sealift.tools.registry_objects import INDEX, MANIFEST
 from tests.tools.scripted import Asked, Reply, Script, Server, serving, told
 
 pytestmark = pytest.mark.programs

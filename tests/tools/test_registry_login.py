@@ -16,9 +16,9 @@ import pytest
 
 from sealift.errors import OutsideError
 from sealift.model.names import Digest, Repository, Tag
+from sealift.oci.documents import MANIFEST
 from sealift.stations.push import missing
 from sealift.tools.registry import Registry
-from sealift.tools.registry_objects import MANIFEST
 from tests.tools.scripted import Asked, Reply, Script, Server, serving, told
 
 pytestmark = pytest.mark.programs

@@ -23,11 +23,8 @@ import msgspec
 
 from sealift.errors import DefectError
 from sealift.model.names import Digest, Platform
+from sealift.oci.documents import CONFIG, INDEX, LAYER, MANIFEST
 
-CONFIG = "application/vnd.oci.image.config.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 REF_NAME = "org.opencontainers.image.ref.name"
 EPOCH = "1970-01-01T00:00:00Z"
 # The registries' usual variants: https://github.com/containerd/platforms normalises to the same.

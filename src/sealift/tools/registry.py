@@ -19,12 +19,13 @@ import msgspec
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.codec import decode
 from sealift.model.names import Digest, Repository, Tag
+from sealift.oci.documents import MANIFEST
 from sealift.tools import regctl
 from sealift.tools.docker_login import for_programs
 from sealift.tools.http import LIMIT
 from sealift.tools.registry_denied import UNAUTHORIZED, DeniedError, next_step_for
 from sealift.tools.registry_http import NOT_FOUND, OK, Api, NotThereError
-from sealift.tools.registry_objects import MANIFEST, Manifest, Objects, unexpected
+from sealift.tools.registry_objects import Manifest, Objects, unexpected
 from sealift.tools.registry_referrers import Descriptor, Referrers
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"

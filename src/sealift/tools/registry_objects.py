@@ -14,12 +14,11 @@ import msgspec
 from sealift.errors import OutsideError, RefusedError, SealiftError
 from sealift.model.codec import decode
 from sealift.model.names import Digest, Repository
+from sealift.oci.documents import INDEX, MANIFEST
 from sealift.tools.http import Answer
 from sealift.tools.registry_address import leaves_tls, plainly
 from sealift.tools.registry_http import ACCEPTED, CREATED, NOT_FOUND, OK, Api, NotThereError, told_by
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPES = (
     INDEX,
     MANIFEST,

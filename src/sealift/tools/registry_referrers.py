@@ -14,9 +14,10 @@ import msgspec
 
 from sealift.errors import OutsideError
 from sealift.model.names import Digest, Repository
+from sealift.oci.documents import INDEX
 from sealift.tools.http import Answer
 from sealift.tools.registry_http import OK
-from sealift.tools.registry_objects import INDEX, Manifest, Objects, decoded, unexpected
+from sealift.tools.registry_objects import Manifest, Objects, decoded, unexpected
 
 Descriptor = dict[str, Any]
 _NO_REFERRERS: dict[str, Any] = {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}

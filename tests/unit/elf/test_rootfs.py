@@ -12,7 +12,8 @@ import pytest
 from sealift.elf.rootfs import MOST_LINKS, Rootfs
 from sealift.errors import RefusedError, UsageError
 from sealift.model.names import Digest, Platform
-from sealift.rehearsal.oci_writer import CONFIG, MANIFEST, Packed, writing
+from sealift.oci.documents import CONFIG, MANIFEST
+from sealift.rehearsal.oci_writer import Packed, writing
 from sealift.tools.layout import Layout
 
 from .tars import file, folder, hard_link, image, link, rootfs, special, tar
