@@ -56,7 +56,7 @@ KNOWN: Mapping[tuple[str, str], str] = {
     ("sealift.tools.buildx", "f'look at the last step above, and correct {dockerfile}'"): "for people",
     (
         "sealift.tools.buildx",
-        "f'{dockerfile}, or what it copies or runs, is wrong: nothing outside failed'",
+        "f'{dockerfile}, or what it copies or runs, is wrong; or a step could not fetch something'",
     ): "for people",
     (
         "sealift.network",

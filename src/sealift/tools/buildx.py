@@ -56,7 +56,7 @@ class DockerfileError(process.ProgramFailedError):
 
     def __init__(self, done: process.Completed, dockerfile: Path | str) -> None:
         super().__init__(done)
-        self.means = f"{dockerfile}, or what it copies or runs, is wrong: nothing outside failed"
+        self.means = f"{dockerfile}, or what it copies or runs, is wrong; or a step could not fetch something"
         self.next_step = f"look at the last step above, and correct {dockerfile}"
 
 
