@@ -227,7 +227,7 @@ def _whole(came: BaseHTTPResponse, limit: int) -> bytes:
 def _endless(limit: int | None) -> OutsideError:
     if limit:
         return OutsideError(
-            f"more than {limit >> 20} MiB came where a manifest or a bundle was expected", again=False
+            f"an answer holds more than {limit >> 20} MiB, the most that is read", again=False
         )
     return OutsideError(f"an answer did not end within {WHOLE:g} s", next_step="run again")
 
