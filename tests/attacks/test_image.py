@@ -249,7 +249,7 @@ CHANGES |= {
     "an access list": (recorded("SCHILY.acl.access", "user::rwx"), "of the type b'x'"),
     "another name in an extension": (recorded("path", "opt/other"), "of the type b'x'"),
     "a sparse name": (recorded("GNU.sparse.name", "opt/other"), "of the type b'x'"),
-    "a mode for everybody": (again(lambda i: setattr(i, "mode", 0o777)), "entries of the layer: expected"),
+    "a mode for every user": (again(lambda i: setattr(i, "mode", 0o777)), "entries of the layer: expected"),
     "another owner": (again(lambda i: setattr(i, "uid", 65532)), "entries of the layer: expected"),
     "another time": (again(lambda i: setattr(i, "mtime", 0)), "entries of the layer: expected"),
     "from here": (again(lambda i: setattr(i, "name", f"./{PROGRAM}")), "not in its one plain form"),
@@ -308,7 +308,7 @@ IN_THE_BASE: dict[str, tuple[LayerTar, list[str]]] = {
         LayerTar().file("usr/bin/apt", b"#!/usr/bin/perl\n", 0o755),
         [f"{OF_BASE}: scripts: /usr/bin/apt"],
     ),
-    "a file that everybody may write to": (
+    "a file that every user may write to": (
         LayerTar().file("etc/open", b"", 0o666),
         [f"{OF_BASE}: files that others than their owner may write to: /etc/open"],
     ),

@@ -156,7 +156,7 @@ def test_code_that_cannot_be_built_is_the_users(request_: go.GoBuildRequest, nam
     ("module", "words"),
     [("svc", "svc has no go.mod"), ("none", "none is no folder"), (".", r"\. has no go.mod")],
 )
-def test_a_go_mod_above_the_clone_is_nobodys(request_: go.GoBuildRequest, module: str, words: str) -> None:
+def test_a_go_mod_above_the_clone_is_not_used(request_: go.GoBuildRequest, module: str, words: str) -> None:
     """The clone lies in the checkout, whose own go.mod need not be committed."""
     (request_.output.with_name("go.mod")).write_text("module example.com/outside\n\ngo 1.24\n")
     asked = replace(request_, module=request_.output.with_name("repo") / module)

@@ -120,7 +120,7 @@ def _install(absent: Collection[str], packages: Collection[str]) -> None:
 def _apt(prefix: tuple[str, ...], packages: Collection[str]) -> None:
     """Install; the lists are fetched only when they are empty or too old for the mirror."""
     ways_out = network_env()
-    # sudo starts with an empty environment; a value on the command line would be seen by everybody.
+    # sudo starts with an empty environment; every user can read a command line.
     kept = [f"--preserve-env={','.join(ways_out)}"] if prefix and ways_out else []
     apt = [
         *prefix,

@@ -74,7 +74,7 @@ def _kinds(rootfs: Rootfs, entry: Entry, shells: frozenset[str]) -> Iterator[str
         if entry.mode & 0o6000 and (entry.path not in SETGID_FOLDERS or entry.mode & 0o4000):
             yield "setuid or setgid folders"
         if entry.mode & 0o002 and (entry.path not in SHARED or not entry.mode & 0o1000):
-            yield "folders that everybody may write to"
+            yield "folders that every user may write to"
     if entry.kind == "file":
         if entry.mode & 0o1022:
             yield "files that others than their owner may write to"

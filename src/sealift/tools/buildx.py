@@ -64,8 +64,8 @@ class DockerfileError(process.ProgramFailedError):
 class BuildRequest:
     """One build. ``contexts`` replaces stages and images by name; ``epoch`` is every file's time, in seconds.
 
-    An argument of None has the value that the environment has, if any: it may be a secret, and a command line
-    is seen by everybody. Without a ``builder`` it is the one that buildx has selected.
+    An argument of None has the value that the environment has, if any: it may be a secret, and every
+    user can read a command line. Without a ``builder`` it is the one that buildx has selected.
     """
 
     builder: str

@@ -40,7 +40,7 @@ _OUTSIDE = re.compile(
     # The registry's own words, of which only the two below are about who asks.
     r"|(?:GET|HEAD|POST) \S+: (?!MANIFEST_UNKNOWN|NAME_UNKNOWN|unexpected status code)[A-Z_]+:"
 )
-# A server that lets nobody in, a certificate that is not believed: the same when it is asked again.
+# Access denied, or a certificate that is not trusted: retrying will not help.
 _CLOSED = re.compile(
     r"unexpected status code (?:401|403)|tls: failed to verify certificate|\S+: (?:UNAUTHORIZED|DENIED):"
 )

@@ -83,7 +83,7 @@ class _Stored(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def credentials(host: str, env: Mapping[str, str] | None = None, *, path: str = "") -> Credentials | None:
-    """Find who asks a registry for a repository, or None: everybody may ask a public one.
+    """Find who asks a registry for a repository, or None: a public one needs no login.
 
     A helper that is not on PATH stores nothing; ``absent_helper`` names it where a login is needed after all.
     Raises UsageError for a configuration that cannot be read, OutsideError for a helper that fails.

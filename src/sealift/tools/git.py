@@ -81,8 +81,8 @@ def stamping_environment(env: Mapping[str, str] = MappingProxyType({})) -> dict[
     """Return what a program needs whose own git reads one of our clones.
 
     ``env`` is what it gets of the user. Settings in variables are kept there, for they may hold the way to a
-    private module; ours come last, so they count: whoever owns the clone, its files are read as they are, and
-    no program of the user's is run.
+    private module; ours come last, so they count: the clone may be another user's, its files are read as they
+    are, and no program of the user's is run.
     """
     told = env.get("GIT_CONFIG_COUNT", "")
     count = int(told) if told.isdecimal() else 0

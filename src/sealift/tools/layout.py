@@ -54,7 +54,7 @@ class LayerBlob:
 class Manifests(Mapping[Platform, Digest]):
     """The image that an index lists for each platform; ``[]`` raises where there is none, or not one.
 
-    Of platforms that nobody asks for nothing matters, for a base has many.
+    Only the platforms that are looked up matter: a base has many more.
     """
 
     index: Digest
@@ -190,7 +190,7 @@ def _listed(index: _Index) -> dict[Platform, tuple[Digest, ...]]:
         try:
             platform = Platform.of_oci(entry.platform or {})
         except UsageError:
-            continue  # a platform that Go cannot build for is nobody's
+            continue  # Go cannot build for such a platform
         # BuildKit marks an attestation as unknown/unknown; other tools leave the platform out.
         if entry.platform is None or platform.os == "unknown":
             continue

@@ -240,7 +240,7 @@ class Registry:
             try:
                 artifact = decode(self.manifest(repository.at(digest)), _Artifact)
             except (NotThereError, RefusedError, msgspec.MsgspecError):
-                # Anyone who may write can list anything.
+                # Every client that may write can list anything.
                 return None
             if not artifact.is_bundle:
                 return None

@@ -40,7 +40,7 @@ def hurry_all(context: SigningContext) -> Callable[[], None]:
 
 
 def fetch_keys_by_policy() -> None:
-    """Have the library fetch the public instance's keys as all else is fetched: it lets nobody say how."""
+    """Have the library fetch the public instance's keys by the network policy: it has no setting for that."""
     from functools import partial
 
     import sigstore._internal.tuf

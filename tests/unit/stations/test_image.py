@@ -130,7 +130,7 @@ OF_INDEX: dict[str, tuple[Callable[[Any], Any], str]] = {
     "urls": (first("manifests", urls=["https://elsewhere.example"]), "unknown field `urls`"),
     "a size that lies": (first("manifests", size=7), "manifests[0].size: expected"),
     "a negative size": (first("manifests", size=-1), "with a size of -1"),
-    "an entry for nobody": (
+    "an entry for no platform": (
         lambda f: (
             f
             | {
@@ -504,12 +504,12 @@ BASES: dict[str, tuple[Callable[[LayerTar], LayerTar], str]] = {
         "devices and pipes: /pipe",
     ),
     "a setgid folder": (lambda t: t.directory("srv", 0o2755), "setuid or setgid folders: /srv"),
-    "a folder for everybody": (
+    "a folder for every user": (
         lambda t: t.directory("srv", 0o777),
-        "folders that everybody may write to: /srv",
+        "folders that every user may write to: /srv",
     ),
-    "a sticky folder for everybody": (lambda t: t.directory("srv", 0o1777), "may write to: /srv"),
-    "a file for everybody": (
+    "a sticky folder for every user": (lambda t: t.directory("srv", 0o1777), "may write to: /srv"),
+    "a file for every user": (
         lambda t: t.file("etc/group", b"", 0o666),
         "others than their owner may write to: /etc/group",
     ),
@@ -529,7 +529,10 @@ BASES: dict[str, tuple[Callable[[LayerTar], LayerTar], str]] = {
         lambda t: t.file("opt/x", library("", kind=2), 0o755),
         "programs: /opt/x",
     ),
-    "a program that nobody may execute": (lambda t: t.file("opt/x", library(""), 0o644), "programs: /opt/x"),
+    "a program without the right to execute it": (
+        lambda t: t.file("opt/x", library(""), 0o644),
+        "programs: /opt/x",
+    ),
     "a program called a library": (
         lambda t: t.file("usr/lib/libx.so.1", library("", entry_point=4096), 0o755),
         "programs: /usr/lib/libx.so.1",

@@ -311,7 +311,7 @@ def test_a_git_server_that_may_answer_later_is_asked_again(why: str, again: bool
     assert error.again == again
 
 
-def test_a_certificate_that_nobody_trusts_is_not_asked_for_again() -> None:
+def test_a_certificate_that_is_not_trusted_is_not_retried() -> None:
     words = f'go: m@v1: Get "{MODULE}": tls: failed to verify certificate: x509: unknown authority\n'
     error = _lost(failed(words))
     assert error is not None
