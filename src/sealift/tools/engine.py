@@ -17,7 +17,7 @@ from sealift import process
 from sealift.errors import MissingProgramError
 from sealift.model.names import Digest, Platform
 from sealift.oci.documents import read_json
-from sealift.places import linked, plain
+from sealift.places import linked, plain, plainly
 
 # What a careful operator would set; the image must start under it.
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65532:65532")
@@ -138,13 +138,13 @@ class Engine:
 
     def load(self, archive: Path) -> None:
         """Take an image from a tar in docker's own form."""
-        with self._storage(), linked(archive.parent) as link:
-            self.call("load", "--input", str(link / archive.name), timeout=600)
+        with self._storage(), plainly(archive.parent) as folder:
+            self.call("load", "--input", str(folder / archive.name), timeout=600)
 
     def save(self, image: str, archive: Path) -> None:
         """Write an image to a tar."""
-        with linked(archive.parent) as link:
-            self.call("save", "--output", str(link / archive.name), image, timeout=600)
+        with plainly(archive.parent) as folder:
+            self.call("save", "--output", str(folder / archive.name), image, timeout=600)
 
     def take_file(self, image: str, path: str, to: Path) -> None:
         """Copy a file out of an image, which is not started for it."""
