@@ -59,7 +59,7 @@ def test_crane_unpacks_what_ours_does(line: Line, tmp_path: Path, variant: str, 
     run(["crane", "export", f"--platform={platform}", reference, out])
     theirs, wanted = unpacked(out), files(Rootfs.from_layout(layout, digest))
     assert {p: f for p, f in theirs.items() if f != wanted.get(p)} == {}
-    # A folder that no layer names is made by whoever unpacks.
+    # The program that unpacks makes a folder that no layer names.
     assert {p for p in wanted.keys() - theirs.keys() if wanted[p][0] != "dir"} == set()
     assert json.loads(run(["crane", "config", f"--platform={platform}", reference]).stdout) == layout.config(
         digest

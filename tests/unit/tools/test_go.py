@@ -18,7 +18,7 @@ from sealift.model.names import Platform
 from sealift.process import Completed, ProgramFailedError
 from sealift.tools.go import MODULE_SETTINGS, GoBuildRequest, _failure, _lost, environment
 
-MODULE = "https://proxy.golang.org/example.com/m/@v/v1.0.0.zip"
+MODULE = "https://proxy.example.org/example.com/m/@v/v1.0.0.zip"
 
 
 def failed(stderr: str) -> ProgramFailedError:
@@ -28,7 +28,7 @@ def failed(stderr: str) -> ProgramFailedError:
 @pytest.mark.parametrize(
     ("words", "again"),
     [
-        (f'go: example.com/m@v1.0.0: Get "{MODULE}": dial tcp: lookup proxy.golang.org: no such host', True),
+        (f'go: example.com/m@v1.0.0: Get "{MODULE}": dial tcp: lookup proxy.example.org: no such host', True),
         (f'go: example.com/m@v1.0.0: Get "{MODULE}": unexpected EOF', True),
         (f"go: example.com/m@v1.0.0: reading {MODULE}: 503 Service Unavailable", True),
         (f"go: example.com/m@v1.0.0: reading {MODULE}: 429 Too Many Requests", True),
@@ -153,10 +153,10 @@ def test_settings_of_another_go_reach_neither_the_question_nor_the_build(setting
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("GOPROXY", "https://proxy.corp.example, https://proxy.golang.org | direct"),
+        ("GOPROXY", "https://proxy.corp.example, https://proxy.example.org | direct"),
         (
             "GOSUMDB",
-            "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8 https://sum.corp.example/",
+            "sum.example.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8 https://sum.corp.example/",
         ),
         ("GOPRIVATE", "*.corp.example,github.com/Owner/*"),
         ("GOAUTH", "netrc; git /home/user"),
@@ -260,7 +260,7 @@ def test_a_workspace_counts_when_it_is_in_the_clone(settings: Settings, tmp_path
         ),
         ("m.go:1:8: m@v1: verifying module: checksum mismatch\n\nSECURITY ERROR\n", RefusedError, "SECURITY"),
         (
-            "m.go:1:8: m@v1: verifying module: m@v1: reading https://sum.golang.org/lookup/m@v1: 410 Gone\n",
+            "m.go:1:8: m@v1: verifying module: m@v1: reading https://sum.example.org/lookup/m@v1: 410 Gone\n",
             OutsideError,
             "GOPRIVATE",
         ),
