@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from threading import Thread
 
 from sealift.services.ports import LOOPBACK
+from tests.tools.scripted import EveryMethod
 
 
 @dataclass
@@ -38,30 +39,15 @@ def forwarding(status: int = 502, tls: ssl.SSLContext | None = None) -> Iterator
     With ``tls`` it is itself spoken to by HTTPS.
     """
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_CONNECT(self) -> None:
-            proxy.tunnels.append(self.path)
-            self.answer()
-
+    class Handler(EveryMethod):
         def answer(self) -> None:
             proxy.logins.append(self.headers.get("Proxy-Authorization", ""))
-            if self.command != "CONNECT":
-                proxy.requests.append(self.path)
+            (proxy.tunnels if self.command == "CONNECT" else proxy.requests).append(self.path)
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.send_header("Connection", "close")
             self.end_headers()
             self.close_connection = True
-
-        def __getattr__(self, name: str) -> Callable[[], None]:
-            if name.startswith("do_"):
-                return self.answer
-            raise AttributeError(name)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
 
     listening = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     listening.daemon_threads = True

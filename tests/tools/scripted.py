@@ -73,13 +73,28 @@ def _write(line: BufferedIOBase, reply: Reply) -> None:
             line.write(bytes([byte]))
 
 
+class EveryMethod(BaseHTTPRequestHandler):
+    """Answers requests of every method in one place, and logs nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self) -> None:
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def serving(script: Script) -> Iterator[Server]:
     """Start one; each request is answered in a thread of its own."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(EveryMethod):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -98,14 +113,6 @@ def serving(script: Script) -> Iterator[Server]:
             self.end_headers()
             if self.command != "HEAD":
                 _write(self.wfile, reply)
-
-        def __getattr__(self, name: str) -> Callable[[], None]:
-            if name.startswith("do_"):
-                return self.answer
-            raise AttributeError(name)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
 
     listening = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     listening.daemon_threads = True
