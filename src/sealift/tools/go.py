@@ -297,9 +297,9 @@ def _lost(error: process.ProgramFailedError) -> OutsideError | None:
     return OutsideError(
         f"a Go module could not be fetched: {' '.join(found[0].split())}",
         means="the compiler has not seen the code yet",
-        next_step=f"go env GOPROXY GOPRIVATE names who is asked{private}"
+        next_step=f"go env GOPROXY GOPRIVATE shows where modules come from{private}"
         if no
-        else "run again when it answers; go env GOPROXY names who is asked",
+        else "run again when it answers; go env GOPROXY shows where modules come from",
         again=not no,
     )
 
