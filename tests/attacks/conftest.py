@@ -26,11 +26,21 @@ from sealift.services.supervised import Supervised
 from sealift.tools import git
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
+from tests.attacks.catalogue import Attack, compared
 from tests.attacks.forging import Change, forge
 from tests.attacks.signing import Shelf
 from tests.conftest import ROOT
 
 Forge = Callable[[str, Mapping[Platform, Change]], tuple[World, Built]]
+
+
+@pytest.fixture(autouse=True)
+def compare_the_attack(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that takes an attack and never compares what stopped it."""
+    attack = getattr(request.node, "callspec", None) and request.node.callspec.params.get("attack")
+    yield
+    if isinstance(attack, Attack):
+        assert id(attack) in compared, f"no error was compared with the attack {attack.sample!r}"
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from sealift.stations.gate import GateRefusedError
 from sealift.stations.verify import Verified
 from sealift.tools.regctl import regctl
 from sealift.tools.registry import PREDICATE_ANNOTATION
+from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.forging import ARM64
 
 pytestmark = pytest.mark.programs
@@ -83,72 +84,81 @@ def tags(line: Line) -> Tags:
     return {repository: line.clients.registry.tags(repository) for repository in repositories(line)}
 
 
-def lacks_an_asset(store: Store) -> str:
-    asset = store.assets(store.releases()[0].id)[0]
-    store.drop_asset(asset.id)
-    return f"published release v1.0.0 lacks, or has with other bytes: {asset.name}"
+def lack_an_asset(store: Store) -> None:
+    store.drop_asset(store.assets(store.releases()[0].id)[0].id)
 
 
-def has_a_foreign_asset(store: Store) -> str:
+def add_a_foreign_asset(store: Store) -> None:
     release = store.releases()[0].id
     about = {"label": "", "content_type": "text/plain"}
     store.add_asset(release, name="extra.txt", content=b"extra", complete=True, **about)
-    return "has assets that were not built here: extra.txt"
 
 
-def has_an_asset_with_other_bytes(store: Store) -> str:
+def change_an_asset(store: Store) -> None:
     asset = store.assets(store.releases()[0].id)[0]
     path = store._folder / "assets" / str(asset.id) / "content"
     path.write_bytes(path.read_bytes() + b"\0")
-    return f"lacks, or has with other bytes: {asset.name}"
 
 
-def shows_another_commit(store: Store) -> str:
+def show_another_commit(store: Store) -> None:
     publish(store._folder / "refs.json", to_json({"v1.0.0": Ref(sha="0" * 40)}))
-    return f"the tag v1.0.0 names {'0' * 40} on GitHub"
 
 
-def lost_the_tag(store: Store) -> str:
+def lose_the_tag(store: Store) -> None:
     publish(store._folder / "refs.json", to_json({}))
-    return "the tag v1.0.0 is not on GitHub"
 
 
-def is_a_prerelease(store: Store) -> str:
+def be_a_prerelease(store: Store) -> None:
     store.put(msgspec.structs.replace(store.releases()[0], prerelease=True))
-    return "is published with prerelease=True, not False"
 
 
-DAMAGES: list[Callable[[Store], str]] = [
-    lacks_an_asset,
-    has_a_foreign_asset,
-    has_an_asset_with_other_bytes,
-    shows_another_commit,
-    lost_the_tag,
-    is_a_prerelease,
-]
+def damage(sample: str, do: Callable[[Store], None], words: str) -> Attack[Callable[[Store], None]]:
+    return Attack(kind=Kind.TAGS, sample=sample, artefact=do, stage="promote", words=words)
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_no_tag_moves_while_github(github: tuple[Line, Store], damage: Callable[[Store], str]) -> None:
+LACKS_AN_ASSET = damage(
+    "a published release without one asset", lack_an_asset, "published release v1.0.0 lacks, or has with"
+)
+ANOTHER_COMMIT = damage(
+    "a tag of another commit on GitHub", show_another_commit, f"the tag v1.0.0 names {'0' * 40} on GitHub"
+)
+
+
+@each(
+    LACKS_AN_ASSET,
+    damage("a foreign asset", add_a_foreign_asset, "has assets that were not built here: extra.txt"),
+    damage("an asset with other bytes", change_an_asset, "lacks, or has with other bytes: "),
+    ANOTHER_COMMIT,
+    damage("a tag that GitHub lost", lose_the_tag, "the tag v1.0.0 is not on GitHub"),
+    damage(
+        "a release turned into a prerelease", be_a_prerelease, "is published with prerelease=True, not False"
+    ),
+)
+def test_no_tag_moves_while_github_is(
+    github: tuple[Line, Store], attack: Attack[Callable[[Store], None]]
+) -> None:
     line, store = github
-    words = damage(store)
+    attack.artefact(store)
     with pytest.raises(RefusedError) as caught:
         line._promote()
-    assert words in caught.value.happened
+    attack.assert_blocked_by(caught.value)
     assert set(tags(line).values()) == {()}
 
 
-@pytest.mark.parametrize("damage", [lacks_an_asset, shows_another_commit], ids=lambda damage: damage.__name__)
+@each(
+    replace(LACKS_AN_ASSET, sample="an asset that went after the draft was compared"),
+    replace(ANOTHER_COMMIT, sample="a tag that moved after the draft was compared"),
+)
 def test_no_tag_moves_where_github_changed_after_the_draft(
-    github: tuple[Line, Store], line: Line, damage: Callable[[Store], str]
+    github: tuple[Line, Store], line: Line, attack: Attack[Callable[[Store], None]]
 ) -> None:
     copied, store = github
     copied.state = line.state
     assert copied.state is not None
-    words = damage(store)
+    attack.artefact(store)
     with pytest.raises(RefusedError) as caught:
         copied._promote()
-    assert words in caught.value.happened
+    attack.assert_blocked_by(caught.value)
     assert set(tags(copied).values()) == {()}
 
 

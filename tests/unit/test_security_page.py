@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "security.md"
+from tests.attacks.catalogue import PAGE, ROOT, page
+
+END_OF_DEFENCES = "## Attacks that are tried"
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ def rows(text: str) -> Iterator[Row]:
     """Read the tables of defences, which have four columns."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line == END_OF_DEFENCES:
+            return
         if line.startswith("| ") and len(cells) == 4 and cells[0] != "threat":
             places, tests = (tuple(re.findall(r"`([^`]+)`", cell)) for cell in cells[2:])
             yield Row(cells[0], places, tests)
@@ -59,3 +61,8 @@ def test_a_row_without_its_code_or_test_is_noticed() -> None:
         "no such test: unit/test_main.py::test_none",
     ]
     assert mistakes("| a | b | - | `unit/test_main.py` |") == ["no place or no test: a"]
+
+
+def test_the_table_of_attacks_is_what_the_tests_try() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(text) == text, "write it again with: python -m tests.attacks.catalogue"
