@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,12 +42,15 @@ def mistakes(text: str) -> list[str]:
             path = ROOT / place if place.startswith(("src/", ".github/")) else ROOT / "src/sealift" / place
             if not path.exists():
                 found.append(f"no such place: {place}")
-        for test in row.tests:
-            name, _, function = test.partition("::")
-            path = ROOT / name if name.startswith("src/") else ROOT / "tests" / name
-            if not path.is_file() or not re.search(rf"\b{function}\(" if function else "", path.read_text()):
-                found.append(f"no such test: {test}")
+        found += [f"no such test: {test}" for test in row.tests if not exists(test)]
     return found
+
+
+def exists(test: str) -> bool:
+    """Tell whether a file of tests exists and, where one is named, the function in it."""
+    name, _, function = test.partition("::")
+    path = ROOT / name if name.startswith("src/") else ROOT / "tests" / name
+    return path.is_file() and bool(re.search(rf"\b{function}\(" if function else "", path.read_text()))
 
 
 def test_every_defence_names_code_and_tests_that_exist() -> None:
@@ -66,3 +70,22 @@ def test_a_row_without_its_code_or_test_is_noticed() -> None:
 def test_the_table_of_attacks_is_what_the_tests_try() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert page(text) == text, "write it again with: python -m tests.attacks.catalogue"
+
+
+# https://github.com/SAP/risk-explorer-for-software-supply-chains, src/data/taxonomy.json
+VECTORS = {
+    *(f"AV-{n:03}" for n in (0, 1, 100, *range(200, 210), *range(300, 310), *range(400, 404))),
+    *(f"AV-{n}" for n in (*range(500, 510), *range(600, 609), *range(700, 704), 800, 801)),
+}
+
+
+def test_every_vector_of_the_taxonomy_has_one_result() -> None:
+    text = (ROOT / "docs/supply-chain-attacks.md").read_text(encoding="utf-8")
+    assert Counter(re.findall(r"AV-\d{3}", text)) == Counter(VECTORS)
+    for row in re.findall(r"^\| (AV-.*) \|$", text, re.MULTILINE):
+        vector, result, why, *tests = [cell.strip() for cell in row.split(" | ")]
+        assert result in {"blocked", "detected", "out of scope"}, vector
+        assert why, vector
+        named = [name for cell in tests for name in re.findall(r"`([^`]+)`", cell)]
+        assert bool(named) == (result != "out of scope"), vector
+        assert [name for name in named if not exists(name)] == []
