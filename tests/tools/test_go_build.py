@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.model.config import Linkage
 from sealift.model.names import Platform
 from sealift.process import run
 from sealift.tools import git, go
@@ -353,3 +354,25 @@ def _sums(tmp_path: Path, private: Path) -> str:
     run(["go", "mod", "download", "example.com/lib.git"], cwd=folder, env=env)
     assert private.exists()
     return (folder / "go.sum").read_text()
+
+
+SUMMED = 'package main\n\n// #cgo LDFLAGS: ${SRCDIR}/libsum.a -lm -L/usr/lib\nimport "C"\n\nfunc main() {}\n'
+
+
+@pytest.mark.parametrize(
+    ("linkage", "files", "linked"),
+    [
+        ("static", {}, []),
+        ("static", {"svc/cmd/x/implant_linux_amd64.syso": ""}, ["implant_linux_amd64.syso"]),
+        ("static", {"svc/cmd/x/icon_windows_amd64.syso": "", "svc/cmd/x/x_linux_arm64.syso": ""}, []),
+        ("dynamic", {"svc/cmd/x/main.go": SUMMED}, ["libsum.a"]),
+    ],
+)
+def test_object_code_that_nothing_compiles_is_named(
+    request_: go.GoBuildRequest, linkage: Linkage, files: Mapping[str, str], linked: list[str]
+) -> None:
+    commit(request_.output.with_name("repo"), {**SERVICE, **files})
+    asked = replace(request_, linkage=linkage, glibc="2.36")
+    assert go.prebuilt(Path("go"), asked) == tuple(
+        f"example.com/svc/cmd/x links {name}, which was not compiled here" for name in linked
+    )

@@ -28,12 +28,16 @@ class Evidence(Strict, frozen=True, kw_only=True):
 
 
 class Compiled(Evidence, frozen=True, kw_only=True):
-    """One cell's binary, by its path in the run folder and its hash."""
+    """One cell's binary, by its path in the run folder and its hash.
+
+    ``limitations`` name object code in it that was not compiled from source.
+    """
 
     path: str
     sha256: Digest
     go_version: str
     command: tuple[str, ...]
+    limitations: tuple[str, ...] = ()
 
 
 class Proven(Evidence, frozen=True, kw_only=True):

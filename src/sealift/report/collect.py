@@ -134,7 +134,8 @@ class _WithLimitations(msgspec.Struct, frozen=True):
 
 def _limitations(run: RunFolder) -> tuple[str, ...]:
     """Return what the gates could not see, once for all the cells that have it in common."""
-    files = sorted((run.root / "evidence" / "prove").glob("*.json"))
+    evidence = run.root / "evidence"
+    files = [path for stage in ("compile", "prove") for path in sorted((evidence / stage).glob("*.json"))]
     found = (decode(path.read_bytes(), _WithLimitations).limitations for path in files)
     return tuple(dict.fromkeys(line for lines in found for line in lines))
 

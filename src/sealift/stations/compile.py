@@ -16,20 +16,18 @@ def compile_cell(cell: Cell, plan: Plan, *, source: Path, go: Path, cache: Path,
     variant, config = plan.variant(cell.variant), plan.config
     final = run.binary(cell, config.service)
     unfinished = run.work / f"{cell.slug}.unfinished"
-    command = compiler.build(
-        go,
-        compiler.GoBuildRequest(
-            module=source / config.go.module,
-            package=config.go.package,
-            variable=config.go.version_variable,
-            version=str(plan.version),
-            platform=cell.platform,
-            linkage=variant.linkage,
-            glibc=variant.glibc,
-            output=unfinished,
-            cache=cache,
-        ),
+    request = compiler.GoBuildRequest(
+        module=source / config.go.module,
+        package=config.go.package,
+        variable=config.go.version_variable,
+        version=str(plan.version),
+        platform=cell.platform,
+        linkage=variant.linkage,
+        glibc=variant.glibc,
+        output=unfinished,
+        cache=cache,
     )
+    command = compiler.build(go, request)
     final.parent.mkdir(parents=True, exist_ok=True)
     unfinished.chmod(0o755)
     unfinished.replace(final)
@@ -38,4 +36,5 @@ def compile_cell(cell: Cell, plan: Plan, *, source: Path, go: Path, cache: Path,
         sha256=Digest.of_file(final),
         go_version=compiler.version(go),
         command=command,
+        limitations=compiler.prebuilt(go, request),
     )

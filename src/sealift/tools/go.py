@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import tempfile
 from collections.abc import Iterator
@@ -81,6 +82,12 @@ _ADVICE = (
     ("GOVCS disallows", "go env GOVCS"),
 )
 _ARCHIVE = b"!<arch>\n"
+_OBJECTS = (
+    "{{if not .Standard}}{{$package := .ImportPath}}"
+    "{{range .SysoFiles}}{{$package}}\t{{.}}\n{{end}}"
+    "{{range .CgoLDFLAGS}}{{$package}}\t{{.}}\n{{end}}{{end}}"
+)
+_OBJECT = re.compile(r"\.(?:syso|a|o|so(?:\.\d+)*)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +208,24 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
                 next_step="name the package of func main in ci/release.yaml: go.package",
             )
     return ("go", *argv[1:], request.package)
+
+
+def prebuilt(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
+    """Name the object code that this build links without compiling it, outside of the standard library.
+
+    Go links ``*.syso`` files silently, and cgo's LDFLAGS may name archives. No advisory and no review covers
+    what is in them. https://pkg.go.dev/cmd/go#hdr-File_types
+    """
+    listed = process.run(
+        [go, "list", "-deps", f"-f={_OBJECTS}", request.package],
+        cwd=request.module,
+        env=environment(go, request),
+    )
+    words = (line.split("\t") for line in listed.stdout.splitlines())
+    found = ((package, posixpath.basename(word)) for package, word in words if _OBJECT.search(word))
+    return tuple(
+        dict.fromkeys(f"{package} links {name}, which was not compiled here" for package, name in found)
+    )
 
 
 def _look_at_source(request: GoBuildRequest) -> None:
