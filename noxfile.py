@@ -55,7 +55,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def unit(session: nox.Session) -> None:
     """Run the tests that need no network and no programs, and the service's own."""
-    pytest(session, "tests/unit")
+    pytest(session, "tests/unit", "tests/attacks", "-m", "not programs")
     with session.chdir(SERVICE):
         session.run("go", "test", "-race", "./...", external=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -74,15 +74,28 @@ class Attack(Generic[T]):
         assert self.words in output
 
 
-def each(*attacks: Attack[Any]) -> Callable[[Test], Test]:
+def attacks(kind: Kind, stage: str, samples: Mapping[str, tuple[T, str]]) -> tuple[Attack[T], ...]:
+    """Make attacks of one kind on one stage from a table: sample, artefact and words."""
+    return tuple(
+        Attack(kind=kind, sample=sample, artefact=artefact, stage=stage, words=words)
+        for sample, (artefact, words) in samples.items()
+    )
+
+
+def refusals(error: SealiftError) -> list[str]:
+    """Return what a gate found wrong."""
+    return [gate.detail for gate in getattr(error, "gates", ()) if gate.verdict == "refused"]
+
+
+def each(*tried: Attack[Any]) -> Callable[[Test], Test]:
     """Run a test once for each attack; it takes the argument ``attack``."""
-    samples = [attack.sample for attack in attacks]
+    samples = [attack.sample for attack in tried]
     assert len(set(samples)) == len(samples), "two attacks of one test have the same name"
-    return pytest.mark.parametrize("attack", attacks, ids=samples)
+    return pytest.mark.parametrize("attack", tried, ids=samples)
 
 
 def catalogue() -> Iterator[tuple[str, Attack[Any]]]:
-    """Give every attack that a test takes, with the test's file."""
+    """Give every attack that a test takes, with the test's file and name."""
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(f"tests.attacks.{path.stem}")
         for function in vars(module).values():
@@ -91,23 +104,22 @@ def catalogue() -> Iterator[tuple[str, Attack[Any]]]:
             for mark in getattr(function, "pytestmark", ()):
                 if mark.name == "parametrize" and mark.args[0] == "attack":
                     for attack in mark.args[1]:
-                        yield path.name, attack
+                        yield f"{path.name}::{function.__name__}", attack
 
 
 def table() -> str:
-    """Write all attacks as one table, a row for each kind and the stage that blocks it."""
-    rows: dict[tuple[Kind, str, int], tuple[list[str], set[str]]] = {}
+    """Write all attacks as one table, a row for what one test takes of one kind."""
     found = list(catalogue())
-    for name, attack in found:
-        samples, names = rows.setdefault((attack.kind, attack.stage, attack.exit_code), ([], set()))
-        samples.append(attack.sample.replace("|", "\\|"))
-        names.add(f"`{name}`")
+    samples = {(attack.kind, attack.sample) for _, attack in found}
+    assert len(samples) == len(found), "two attacks of one kind have the same name"
+    rows: dict[tuple[Kind, str, str], list[str]] = {}
+    for test, attack in found:
+        blocked_by = f"{attack.stage} ({attack.exit_code})"
+        rows.setdefault((attack.kind, test, blocked_by), []).append(attack.sample.replace("|", "\\|"))
     order = list(Kind)
     lines = [f"{len(found)} artefacts.", "", "| kind | samples | blocked by | test |", "|---|---|---|---|"]
-    for (kind, stage, code), (samples, names) in sorted(
-        rows.items(), key=lambda row: (order.index(row[0][0]), row[0][1], row[0][2])
-    ):
-        lines.append(f"| {kind} | {'; '.join(samples)} | {stage} ({code}) | {', '.join(sorted(names))} |")
+    for (kind, test, blocked_by), named in sorted(rows.items(), key=lambda row: order.index(row[0][0])):
+        lines.append(f"| {kind} | {'; '.join(named)} | {blocked_by} | `{test}` |")
     return "\n".join(lines)
 
 

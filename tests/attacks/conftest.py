@@ -30,6 +30,7 @@ from tests.attacks.catalogue import Attack, compared
 from tests.attacks.forging import Change, forge
 from tests.attacks.signing import Shelf
 from tests.conftest import ROOT
+from tests.unit.conftest import no_world  # noqa: F401 - a fixture
 
 Forge = Callable[[str, Mapping[Platform, Change]], tuple[World, Built]]
 
@@ -41,6 +42,13 @@ def compare_the_attack(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if isinstance(attack, Attack):
         assert id(attack) in compared, f"no error was compared with the attack {attack.sample!r}"
+
+
+@pytest.fixture(autouse=True)
+def no_world_without_programs(request: pytest.FixtureRequest) -> None:
+    """Hold tests that need no programs to what holds for unit tests."""
+    if request.node.get_closest_marker("programs") is None:
+        request.getfixturevalue("no_world")
 
 
 @pytest.fixture(scope="session")

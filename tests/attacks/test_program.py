@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from elftools.elf.elffile import ELFFile
@@ -24,10 +25,12 @@ from sealift.stations.gate import GateRefusedError
 from sealift.stations.prove import prove
 from sealift.tools import go as compiler
 from sealift.tools.layout import Layout
+from tests.attacks.catalogue import Attack, Kind, each, refusals
 from tests.attacks.forging import AMD64
 
 pytestmark = pytest.mark.programs
 
+T = TypeVar("T")
 STATIC, BASE = Cell("static", AMD64), Cell("base", AMD64)
 NAME = "health-caretaker"
 # Starts as any program does; what it would unpack lies in a section that nothing but itself knows.
@@ -67,8 +70,12 @@ def build(line: Line, source: Path, cell: Cell, out: Path, *, package: str = "",
     return out.read_bytes()
 
 
-def refusals(line: Line, cell: Cell, binary: bytes, folder: Path) -> list[str]:
-    """Put a binary in the place of the one that was compiled."""
+def program(sample: str, artefact: T, words: str) -> Attack[T]:
+    return Attack(kind=Kind.PROGRAM, sample=sample, artefact=artefact, stage="prove", words=words)
+
+
+def blocked(attack: Attack[Any], line: Line, cell: Cell, binary: bytes, folder: Path) -> list[str]:
+    """Put a binary in the place of the one that was compiled; return all that is wrong."""
     here = RunFolder(folder / "run")
     path = here.binary(cell, NAME)
     path.parent.mkdir(parents=True)
@@ -81,43 +88,63 @@ def refusals(line: Line, cell: Cell, binary: bytes, folder: Path) -> list[str]:
     rootfs = Rootfs.from_layout(layout, layout.platforms(below.digest)[cell.platform], below.name)
     with pytest.raises(GateRefusedError) as caught:
         prove(cell, line.plan, compiled, rootfs, here, source=line.source)
-    assert caught.value.exit_code == 3
-    return [gate.detail for gate in caught.value.gates if gate.verdict == "refused"]
+    attack.assert_blocked_by(caught.value)
+    return refusals(caught.value)
 
 
-def test_another_program_of_the_same_module_is_refused(line: Line, source: Path, tmp_path: Path) -> None:
+@each(program("another program of the same module, compiled", "not-the-service", "main package: expected"))
+def test_prove_rejects_other_program_of_module(
+    line: Line, source: Path, tmp_path: Path, attack: Attack[str]
+) -> None:
     cmd = source / line.plan.config.go.module / "cmd"
-    shutil.copytree(cmd / NAME, cmd / "not-the-service")
-    binary = build(line, source, STATIC, tmp_path / "out", package="./cmd/not-the-service")
-    found = refusals(line, STATIC, binary, tmp_path)
-    assert any(words.startswith("main package: expected") and "not-the-service" in words for words in found)
+    shutil.copytree(cmd / NAME, cmd / attack.artefact)
+    binary = build(line, source, STATIC, tmp_path / "out", package=f"./cmd/{attack.artefact}")
+    found = blocked(attack, line, STATIC, binary, tmp_path)
+    assert any(words.startswith(attack.words) and attack.artefact in words for words in found)
 
 
-def test_a_program_for_newer_processors_is_refused(line: Line, source: Path, tmp_path: Path) -> None:
-    binary = build(line, source, STATIC, tmp_path / "out", GOAMD64="v3")
-    assert refusals(line, STATIC, binary, tmp_path) == ["GOAMD64: expected v1, got v3"]
+@each(program("a program compiled for newer processors", "v3", "GOAMD64: expected v1, got v3"))
+def test_prove_rejects_program_for_newer_processors(
+    line: Line, source: Path, tmp_path: Path, attack: Attack[str]
+) -> None:
+    binary = build(line, source, STATIC, tmp_path / "out", GOAMD64=attack.artefact)
+    assert blocked(attack, line, STATIC, binary, tmp_path) == [attack.words]
 
 
-@pytest.mark.parametrize("folder", ["/tmp", "$ORIGIN/tmp", "/home/nonroot", "/proc/self/cwd"])  # noqa: S108
-def test_a_search_path_in_the_source_is_refused(
-    line: Line, source: Path, tmp_path: Path, folder: str
+@each(
+    *(
+        program(f"#cgo LDFLAGS with -rpath,{folder}", folder, "is no folder of the system's libraries")
+        for folder in ("/tmp", "$ORIGIN/tmp", "/home/nonroot", "/proc/self/cwd")  # noqa: S108
+    )
+)
+def test_prove_rejects_search_path_in_source(
+    line: Line, source: Path, tmp_path: Path, attack: Attack[str]
 ) -> None:
     main = source / line.plan.config.go.module / "cmd" / NAME / "path.go"
-    shown = folder.replace("$", "\\$")
+    shown = attack.artefact.replace("$", "\\$")
     main.write_text(f'package main\n\n// #cgo LDFLAGS: -Wl,-rpath,{shown}\nimport "C"\n', encoding="utf-8")
     binary = build(line, source, BASE, tmp_path / "out", CGO_LDFLAGS_ALLOW=".*")
-    found = refusals(line, BASE, binary, tmp_path)
-    assert any("PATH" in words and "no folder of the system's libraries" in words for words in found), found
+    found = blocked(attack, line, BASE, binary, tmp_path)
+    assert any("PATH" in words and attack.words in words for words in found), found
 
 
-def test_a_packed_program_with_build_info_glued_on_is_refused(line: Line, tmp_path: Path) -> None:
+@each(
+    program(
+        "a packed program with the service's build info",
+        STUB,
+        "it has 0 sections .gopclntab, not one, as Go's linker writes it",
+    )
+)
+def test_prove_rejects_packed_program_with_build_info(
+    line: Line, tmp_path: Path, attack: Attack[str]
+) -> None:
     with line.run.binary(STATIC, NAME).open("rb") as binary:
         section = ELFFile(binary).get_section_by_name(".go.buildinfo")
         assert section is not None
         (tmp_path / "buildinfo").write_bytes(section.data())
     (tmp_path / "packed").write_bytes(gzip.compress(line.run.binary(STATIC, NAME).read_bytes(), 1))
     # The compiler's cache does not know what an assembler includes.
-    (tmp_path / "stub.c").write_text(f"// {tmp_path}{STUB}", encoding="utf-8")
+    (tmp_path / "stub.c").write_text(f"// {tmp_path}{attack.artefact}", encoding="utf-8")
     target = [
         "-target",
         "x86_64-linux-gnu",
@@ -129,5 +156,5 @@ def test_a_packed_program_with_build_info_glued_on_is_refused(line: Line, tmp_pa
     ]
     argv = [sys.executable, "-m", "ziglang", "cc", *target, "-o", "stub", "stub.c"]
     subprocess.run(argv, cwd=tmp_path, env={**os.environ}, check=True)
-    found = refusals(line, STATIC, (tmp_path / "stub").read_bytes(), tmp_path)
-    assert "it has 0 sections .gopclntab, not one, as Go's linker writes it" in found
+    found = blocked(attack, line, STATIC, (tmp_path / "stub").read_bytes(), tmp_path)
+    assert attack.words in found

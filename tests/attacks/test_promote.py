@@ -1,10 +1,12 @@
-"""Promote: tags that are somebody's already, on real signed images in a real registry."""
+"""Promote: tags that name another digest, on real signed images in a real registry."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +22,7 @@ from sealift.stations.gate import GateRefusedError
 from sealift.stations.promote import promote_tags, promoted, put
 from sealift.stations.verify import Verified
 from sealift.tools.registry import Registry
+from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.signing import Shelf, wanting
 
 pytestmark = pytest.mark.programs
@@ -29,7 +32,7 @@ LATEST = Tag("latest")
 
 @dataclass(frozen=True)
 class Street:
-    """One repository with two signed images, and who verified them."""
+    """One repository with two signed images, and the proof that they were verified."""
 
     plan: Plan
     registry: Registry
@@ -68,22 +71,32 @@ def street(shelf: Shelf) -> Street:
     return Street(shelf.stage.plan, shelf.registry, one.repository, one.digest, other.digest, verified)
 
 
-def test_a_release_moves_its_tags_and_again_changes_nothing(street: Street) -> None:
+def test_promote_again_changes_nothing(street: Street) -> None:
     tags = ("1.2.3", "1.2", "1", "latest")
     for _ in range(2):
         assert street.release("1.2.3", street.new) == {street.repository: tags}
         assert street.tags() == dict.fromkeys(sorted(tags), street.new)
 
 
-def test_a_version_that_names_another_digest_is_refused_and_nothing_moves(street: Street) -> None:
-    street.registry.put_tag(street.repository, Tag("1.2.3"), street.old)
+@each(
+    Attack(
+        kind=Kind.TAGS,
+        sample="a version tag that names another digest",
+        artefact=Tag("1.2.3"),
+        stage="promote",
+        words=":1.2.3 already names sha256:",
+    )
+)
+def test_promote_rejects_version_tag_of_other_digest(street: Street, attack: Attack[Tag]) -> None:
+    street.registry.put_tag(street.repository, attack.artefact, street.old)
     with pytest.raises(GateRefusedError) as caught:
         street.release("1.2.3", street.new)
+    attack.assert_blocked_by(caught.value)
     assert f"{street.repository}:1.2.3 already names {street.old}, not {street.new}" in str(caught.value)
     assert street.tags() == {"1.2.3": street.old}
 
 
-def test_a_backport_moves_no_tag_back(street: Street) -> None:
+def test_promote_moves_no_tag_back_for_backport(street: Street) -> None:
     street.release("1.1.0", street.new)
     assert street.release("1.0.1", street.old) == {street.repository: ("1.0.1", "1.0")}
     assert street.tags() == {
@@ -96,56 +109,114 @@ def test_a_backport_moves_no_tag_back(street: Street) -> None:
     }
 
 
-def test_a_prerelease_moves_nothing_else(street: Street) -> None:
+def test_promote_moves_no_other_tag_for_prerelease(street: Street) -> None:
     street.release("1.1.0", street.old)
     assert street.release("1.2.0-rc.1", street.new) == {street.repository: ("1.2.0-rc.1",)}
     assert street.registry.head(street.repository.tagged(LATEST)) == street.old
 
 
-def test_a_tag_that_somebody_moves_meanwhile_is_left_alone(street: Street) -> None:
+@each(
+    Attack(
+        kind=Kind.RESOURCES,
+        sample="`latest` moved by another client while the release moves its tags",
+        artefact=LATEST,
+        stage="promote",
+        words="latest was moved by somebody else: None -> sha256:",
+    )
+)
+def test_promote_does_not_move_tag_that_changed_meanwhile(street: Street, attack: Attack[Tag]) -> None:
     images = {"static": (street.repository, street.new)}
     once, moving, looks = promote_tags(street.planned("1.2.3"), street.verified, images, street.registry)
-    street.registry.put_tag(street.repository, LATEST, street.old)
+    street.registry.put_tag(street.repository, attack.artefact, street.old)
     put(once, street.registry, looks, {})
-    with pytest.raises(GateRefusedError, match=f"latest was moved by somebody else: None -> {street.old}"):
+    moved = f"latest was moved by somebody else: None -> {street.old}"
+    with pytest.raises(GateRefusedError, match=moved) as caught:
         put(moving, street.registry, looks, {})
+    attack.assert_blocked_by(caught.value)
     assert street.tags()["latest"] == street.old
 
 
-def test_a_digest_that_was_not_verified_is_refused(shelf: Shelf, street: Street) -> None:
-    """It is signed as well, and nobody looked."""
-    index, _ = shelf.index()
+@each(
+    Attack(
+        kind=Kind.TAGS,
+        sample="a digest that was not verified",
+        artefact=Shelf.index,
+        stage="promote",
+        words=" was not verified",
+    )
+)
+def test_promote_rejects_digest_that_was_not_verified(
+    shelf: Shelf, street: Street, attack: Attack[Callable[[Shelf], tuple[Subject, Any]]]
+) -> None:
+    index, _ = attack.artefact(shelf)
     unseen = replace(street, repository=index.repository, new=index.digest)
-    with pytest.raises(GateRefusedError, match=f"static: {index.digest} was not verified"):
+    with pytest.raises(GateRefusedError, match=f"static: {index.digest} was not verified") as caught:
         unseen.release("1.2.3", index.digest)
+    attack.assert_blocked_by(caught.value)
     assert unseen.tags() == {}
 
 
-def test_one_variant_that_must_not_move_stops_the_other(shelf: Shelf, street: Street) -> None:
+@each(
+    Attack(
+        kind=Kind.TAGS,
+        sample="a version tag that names another digest in one of two repositories",
+        artefact=Tag("1.2.3"),
+        stage="promote",
+        words="already names",
+    )
+)
+def test_promote_moves_no_variant_when_one_is_blocked(
+    shelf: Shelf, street: Street, attack: Attack[Tag]
+) -> None:
     other = shelf.image()
     shelf.say(signature(other))
     first = Subject(repository=street.repository, digest=street.new)
     verified = shelf.verify([*wanting(first), *wanting(other)])
-    street.registry.put_tag(street.repository, Tag("1.2.3"), street.old)
+    street.registry.put_tag(street.repository, attack.artefact, street.old)
     images = {
         "base": (other.repository, other.digest),
         "static": (first.repository, first.digest),
     }
-    with pytest.raises(GateRefusedError, match="already names"):
+    with pytest.raises(GateRefusedError) as caught:
         promote_tags(street.planned("1.2.3"), verified, images, street.registry)
+    attack.assert_blocked_by(caught.value)
     assert replace(street, repository=other.repository).tags() == {}
 
 
-def test_only_verify_makes_a_verified(line: Line) -> None:
-    """The release itself was verified; what its evidence says is a claim and no proof."""
+def forge_from_claim(true: Verified, claim: VerifiedAll) -> object:
+    return Verified(subjects=true.subjects, gates=claim.gates)
+
+
+def pickle_it(true: Verified, _: VerifiedAll) -> object:
+    return pickle.dumps(true)
+
+
+def copy_it(true: Verified, _: VerifiedAll) -> object:
+    return copy.copy(true)
+
+
+def change_it(true: Verified, _: VerifiedAll) -> None:
+    true._subjects = ()
+
+
+@each(
+    *(
+        Attack(kind=Kind.TAGS, sample=sample, artefact=forge, stage="promote", words=words, exit_code=1)
+        for sample, forge, words in (
+            ("a proof of verification that is made from evidence", forge_from_claim, "only verify makes"),
+            ("a proof of verification that is written to a file", pickle_it, "not written to a file"),
+            ("a copy of a proof of verification", copy_it, "not written to a file"),
+            ("a proof of verification whose subjects are changed", change_it, "does not change"),
+        )
+    )
+)
+def test_promote_takes_only_what_verify_made(
+    line: Line, attack: Attack[Callable[[Verified, VerifiedAll], object]]
+) -> None:
+    """The release itself was verified; its evidence is a claim and no proof."""
     verified = line.verified or line._look()
     claim = line.run.read("verify", str(line.plan.version), VerifiedAll)
     assert claim == verified.evidence()
-    with pytest.raises(DefectError, match="only verify makes"):
-        Verified(subjects=verified.subjects, gates=claim.gates)
-    with pytest.raises(DefectError, match="not written to a file"):
-        pickle.dumps(verified)
-    with pytest.raises(DefectError, match="not written to a file"):
-        copy.copy(verified)
-    with pytest.raises(DefectError, match="does not change"):
-        verified._subjects = ()
+    with pytest.raises(DefectError) as caught:
+        attack.artefact(verified, claim)
+    attack.assert_blocked_by(caught.value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from sealift.rehearsal.world import Stage
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.push import missing, push
 from sealift.tools.registry import Registry
+from tests.attacks.catalogue import Attack, Kind, attacks, each, refusals
 from tests.attacks.forging import AMD64, ARM64
 from tests.attacks.proxy import before
 
@@ -25,13 +28,13 @@ Gated = dict[tuple[str, Platform], Digest]
 
 @pytest.fixture
 def target(line: Line) -> Repository:
-    """Name a repository that nobody has pushed to."""
+    """Name a new repository."""
     return line.world.repository(f"pushed/{secrets.token_hex(4)}")
 
 
 @pytest.fixture
 def gated(line: Line) -> Gated:
-    """Read what each gate said it had looked at."""
+    """Read what each gate examined."""
     return {
         (station, cell.platform): line.run.read(station, str(cell), kind).digest
         for station, kind in GATES_BEFORE_PUSH.items()
@@ -51,7 +54,7 @@ def ship(line: Line, target: Repository, gated: Gated, registry: Registry | None
     )
 
 
-def test_what_passed_the_gates_is_pushed_and_has_no_tag(
+def test_push_puts_image_without_tag(
     line: Line, registry: Registry, target: Repository, gated: Gated
 ) -> None:
     pushed = ship(line, target, gated)
@@ -59,46 +62,83 @@ def test_what_passed_the_gates_is_pushed_and_has_no_tag(
     assert registry.tags(target) == ()
 
 
-@pytest.mark.parametrize("station", GATES_BEFORE_PUSH)
-def test_a_gate_that_saw_another_manifest_stops_it(
-    line: Line, registry: Registry, target: Repository, gated: Gated, station: str
+@each(
+    *attacks(
+        Kind.FILES,
+        "push",
+        {
+            f"another manifest than {station} examined": (
+                station,
+                f"what {station} looked at, {ARM64}: expected",
+            )
+            for station in GATES_BEFORE_PUSH
+        },
+    )
+)
+def test_push_rejects_manifest_that_a_gate_did_not_examine(
+    line: Line, registry: Registry, target: Repository, gated: Gated, attack: Attack[str]
 ) -> None:
     other = line.built("base").platforms[ARM64].digest
     with pytest.raises(GateRefusedError) as caught:
-        ship(line, target, gated | {(station, ARM64): other})
+        ship(line, target, gated | {(attack.artefact, ARM64): other})
+    attack.assert_blocked_by(caught.value)
     shipped = line.built("static").platforms[ARM64].digest
-    words = f"what {station} looked at, {ARM64}: expected {shipped}, got {other}"
-    assert [g.detail for g in caught.value.gates if g.verdict == "refused"] == [words]
+    assert refusals(caught.value) == [
+        f"what {attack.artefact} looked at, {ARM64}: expected {shipped}, got {other}"
+    ]
     assert registry.head(target.at(line.built("static").digest)) is None
 
 
-def test_a_registry_with_other_bytes_under_the_digest_is_refused(
-    line: Line, stage: Stage, target: Repository, gated: Gated
+def append_space(kept: Path) -> None:
+    kept.write_bytes(kept.read_bytes() + b" ")
+
+
+@each(
+    Attack(
+        kind=Kind.SERVICES,
+        sample="a registry with other bytes under a digest that an earlier run pushed",
+        artefact=append_space,
+        stage="push",
+        words="other bytes than its name says",
+    )
+)
+def test_push_rejects_registry_with_other_bytes(
+    line: Line, stage: Stage, target: Repository, gated: Gated, attack: Attack[Callable[[Path], None]]
 ) -> None:
-    """The file is changed where the registry keeps it, after an earlier run has pushed it."""
+    """The file is changed where the registry keeps it."""
     ship(line, target, gated)
     digest = line.built("static").platforms[AMD64].digest
-    kept = stage.folder / "registry" / target.path / "blobs" / "sha256" / digest.hex
-    kept.write_bytes(kept.read_bytes() + b" ")
-    with pytest.raises(RefusedError, match=f"{digest} .*other bytes than its name says"):
+    attack.artefact(stage.folder / "registry" / target.path / "blobs" / "sha256" / digest.hex)
+    with pytest.raises(RefusedError, match=f"{digest} .*other bytes than its name says") as caught:
         ship(line, target, gated)
+    attack.assert_blocked_by(caught.value)
 
 
-def test_a_registry_that_lost_a_platform_is_not_taken_for_whole(
-    line: Line, target: Repository, gated: Gated
+@each(
+    Attack(
+        kind=Kind.SERVICES,
+        sample="a registry that lost a platform and takes no writes",
+        artefact=(404, b"{}"),
+        stage="push",
+        words="could not be copied",
+        exit_code=4,
+    )
+)
+def test_push_does_not_pass_where_registry_lost_platform(
+    line: Line, target: Repository, gated: Gated, attack: Attack[tuple[int, bytes]]
 ) -> None:
     built = line.built("static")
     ship(line, target, gated)
     path = f"/v2/{target.path}/manifests/{built.platforms[ARM64].digest}"
-    with before(target.host, lambda asked: (404, b"{}") if asked == path else None) as host:
+    with before(target.host, lambda asked: attack.artefact if asked == path else None) as host:
         plain = Registry(plain_http=(host, line.world.layouts), env=line.world.env)
-        # It takes no writes either, so what it lacks cannot be put there.
-        with pytest.raises(OutsideError, match="could not be copied"):
+        with pytest.raises(OutsideError) as caught:
             ship(line, Repository(f"{host}/{target.path}"), gated, plain)
+    attack.assert_blocked_by(caught.value)
 
 
 @pytest.mark.parametrize("what", ["platform", "layer"])
-def test_what_a_registry_lost_is_pushed_again(
+def test_push_puts_again_what_registry_lost(
     line: Line, stage: Stage, registry: Registry, target: Repository, gated: Gated, what: str
 ) -> None:
     """The index is still there; what it names is deleted where the registry keeps it."""

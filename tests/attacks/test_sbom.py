@@ -1,4 +1,4 @@
-"""SBOM: lists that do not say what is in an image, and images that hold what nobody proved."""
+"""SBOM: lists that differ from the image, and images with programs that were not proven."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sealift.rehearsal.oci_writer import LayerTar
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.sbom import FORMATS, sbom
 from sealift.tools import trivy
+from tests.attacks.catalogue import Attack, Kind, attacks, each, refusals
 from tests.attacks.conftest import Forge
 from tests.attacks.forging import AMD64, Change, Image, same
 from tests.tools.scan_assets import go_program
@@ -42,15 +43,11 @@ def look(line: Line, beside: RunFolder) -> Look:
     return list_it
 
 
-def refusals(caught: pytest.ExceptionInfo[GateRefusedError]) -> list[str]:
-    return [gate.detail for gate in caught.value.gates if gate.verdict == "refused"]
-
-
 def in_both(words: str) -> list[str]:
     return [f"SPDX: {words}", f"CycloneDX: {words}"]
 
 
-def test_the_forge_alone_is_no_reason_to_refuse(look: Look, forged: Forge, beside: RunFolder) -> None:
+def test_sbom_accepts_unchanged_image(look: Look, forged: Forge, beside: RunFolder) -> None:
     world, built = forged("static", {AMD64: same})
     listed = look(world, built)
     for path in (listed.spdx, listed.cyclonedx):
@@ -60,53 +57,80 @@ def test_the_forge_alone_is_no_reason_to_refuse(look: Look, forged: Forge, besid
 
 
 STATUS = "Package: extra\nVersion: 1:2.0-1\nArchitecture: amd64\nMaintainer: nobody\nDescription: made up\n"
+
+
 # dpkg's own list and distroless' folder: Trivy reads both, an image has only one of them.
-IMAGES: dict[str, tuple[Change, str]] = {
-    "a package in dpkg's list alone": (
-        lambda i: i.plus(
-            LayerTar().file("var/lib/dpkg/status", f"{STATUS}Status: install ok installed\n".encode())
-        ),
-        "Debian packages listed and not in the image: extra@1:2.0-1",
-    ),
-    "a package that Trivy takes for removed": (
-        lambda i: i.plus(
-            LayerTar().file(
-                "var/lib/dpkg/status.d/extra", f"{STATUS}Status: deinstall ok config-files\n".encode()
-            )
-        ),
-        "Debian packages in the image and not listed: extra@1:2.0-1",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", IMAGES)
-def test_a_package_in_one_place_only_is_refused(look: Look, forged: Forge, name: str) -> None:
-    change, words = IMAGES[name]
+@each(
+    *attacks(
+        Kind.FINDINGS,
+        "sbom",
+        {
+            "a package in dpkg's list alone": (
+                lambda i: i.plus(
+                    LayerTar().file("var/lib/dpkg/status", f"{STATUS}Status: install ok installed\n".encode())
+                ),
+                "Debian packages listed and not in the image: extra@1:2.0-1",
+            ),
+            "a package that Trivy takes for removed": (
+                lambda i: i.plus(
+                    LayerTar().file(
+                        "var/lib/dpkg/status.d/extra", f"{STATUS}Status: deinstall ok config-files\n".encode()
+                    )
+                ),
+                "Debian packages in the image and not listed: extra@1:2.0-1",
+            ),
+        },
+    )
+)
+def test_sbom_rejects_package_that_only_one_reader_finds(
+    look: Look, forged: Forge, attack: Attack[Change]
+) -> None:
     with pytest.raises(GateRefusedError) as caught:
-        look(*forged("static", {AMD64: change}))
-    assert refusals(caught) == in_both(words)
+        look(*forged("static", {AMD64: attack.artefact}))
+    attack.assert_blocked_by(caught.value)
+    assert refusals(caught.value) == in_both(attack.words)
 
 
-def test_a_second_program_is_refused(look: Look, forged: Forge, tmp_path: Path) -> None:
+@each(
+    Attack(
+        kind=Kind.FINDINGS,
+        sample="a second Go program in the image",
+        artefact=lambda image, other: image.plus(LayerTar().file("opt/other", other, 0o755)),
+        stage="sbom",
+        words="Go modules listed and not in the image",
+    )
+)
+def test_sbom_rejects_second_program(
+    look: Look, forged: Forge, tmp_path: Path, attack: Attack[Callable[[Image, bytes], Image]]
+) -> None:
     other = go_program(tmp_path, "amd64", version="v1.11.0").read_bytes()
     with pytest.raises(GateRefusedError) as caught:
-        look(*forged("static", {AMD64: lambda i: i.plus(LayerTar().file("opt/other", other, 0o755))}))
-    spdx, cyclonedx = refusals(caught)
+        look(*forged("static", {AMD64: lambda i: attack.artefact(i, other)}))
+    attack.assert_blocked_by(caught.value)
+    spdx, cyclonedx = refusals(caught.value)
     for words in (spdx, cyclonedx):
-        assert "Go modules listed and not in the image" in words
+        assert attack.words in words
         assert f"{CLIENT}@v1.11.0" in words
         assert "example.test/old" in words
 
 
-def test_a_program_that_was_never_proven_is_refused(look: Look, forged: Forge, tmp_path: Path) -> None:
+@each(
+    Attack(
+        kind=Kind.FINDINGS,
+        sample="another Go program than the one that was proven",
+        artefact=lambda image, other: image.with_program(LayerTar().file("health-caretaker", other, 0o755)),
+        stage="sbom",
+        words=f"SPDX: {OWN} is missing",
+    )
+)
+def test_sbom_rejects_program_that_was_not_proven(
+    look: Look, forged: Forge, tmp_path: Path, attack: Attack[Callable[[Image, bytes], Image]]
+) -> None:
     other = go_program(tmp_path, "amd64", version="v1.11.1").read_bytes()
-
-    def change(image: Image) -> Image:
-        return image.with_program(LayerTar().file("health-caretaker", other, 0o755))
-
     with pytest.raises(GateRefusedError) as caught:
-        look(*forged("static", {AMD64: change}))
-    found = refusals(caught)
+        look(*forged("static", {AMD64: lambda i: attack.artefact(i, other)}))
+    attack.assert_blocked_by(caught.value)
+    found = refusals(caught.value)
     assert f"SPDX: {OWN} is missing" in found
     assert f"CycloneDX: {OWN} is missing" in found
     missing = [words for words in found if "Go modules in the image and not listed" in words]
@@ -140,48 +164,52 @@ def spoil(raw: bytes, form: str, name: str, purl: str | None) -> bytes:
     return msgspec.json.encode(document | {where: kept})
 
 
-SPOILT: dict[str, tuple[str, str | None, list[str]]] = {
-    "lacks a module": (CLIENT, None, [f"Go modules in the image and not listed: {CLIENT}@v"]),
-    "lacks Go itself": ("stdlib", None, ["Go modules in the image and not listed: stdlib@v1."]),
-    "lacks the service": (OWN, None, [f"{OWN} is missing"]),
-    "lacks a package": ("tzdata", None, ["Debian packages in the image and not listed: tzdata@20"]),
-    "has another version of a package": (
-        "netbase",
-        "pkg:deb/debian/netbase@0.1?arch=all",
-        [
-            "Debian packages in the image and not listed: netbase@6",
-            "Debian packages listed and not in the image: netbase@0.1",
-        ],
-    ),
-    "has another version of a module": (
-        CLIENT,
-        f"pkg:golang/{CLIENT}@v0.0.1",
-        [
-            f"Go modules in the image and not listed: {CLIENT}@v1",
-            f"Go modules listed and not in the image: {CLIENT}@v0.0.1",
-        ],
-    ),
-}
+IN, OUT = "in the image and not listed", "listed and not in the image"
+# Which package, its URL instead (or none at all), and what is found.
+Spoilt = tuple[str, str | None, list[str]]
 
 
+@each(
+    *(
+        Attack(
+            kind=Kind.FINDINGS, sample=f"an SBOM {name}", artefact=spoilt, stage="sbom", words=spoilt[2][0]
+        )
+        for name, spoilt in {
+            "without a module": (CLIENT, None, [f"Go modules {IN}: {CLIENT}@v"]),
+            "without Go itself": ("stdlib", None, [f"Go modules {IN}: stdlib@v1."]),
+            "without the service": (OWN, None, [f"{OWN} is missing"]),
+            "without a package": ("tzdata", None, [f"Debian packages {IN}: tzdata@20"]),
+            "with another version of a package": (
+                "netbase",
+                "pkg:deb/debian/netbase@0.1?arch=all",
+                [f"Debian packages {IN}: netbase@6", f"Debian packages {OUT}: netbase@0.1"],
+            ),
+            "with another version of a module": (
+                CLIENT,
+                f"pkg:golang/{CLIENT}@v0.0.1",
+                [f"Go modules {IN}: {CLIENT}@v1", f"Go modules {OUT}: {CLIENT}@v0.0.1"],
+            ),
+        }.items()
+    )
+)
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("name", SPOILT)
-def test_a_list_that_is_not_true_is_refused(
+def test_sbom_rejects_list_that_differs_from_image(
     line: Line,
     look: Look,
     documents: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
     form: str,
-    name: str,
+    attack: Attack[Spoilt],
 ) -> None:
-    package, purl, words = SPOILT[name]
+    package, purl, words = attack.artefact
     told = documents | {form: spoil(documents[form], form, package, purl)}
     monkeypatch.setattr(trivy, "sbom", lambda *_, **asked: told[asked["format"]])
     built = line.built("static")
     with pytest.raises(GateRefusedError) as caught:
         look(line.world, built)
+    attack.assert_blocked_by(caught.value)
     label = {"spdx-json": "SPDX", "cyclonedx": "CycloneDX"}[form]
-    found = refusals(caught)
+    found = refusals(caught.value)
     assert len(found) == len(words)
     for detail, start in zip(found, words, strict=True):
         assert detail.startswith(f"{label}: {start}")

@@ -31,12 +31,14 @@ from sealift.rehearsal.oci_writer import LayerTar
 from sealift.rehearsal.world import Stage
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.scan import scan
+from tests.attacks.catalogue import Attack, Kind, attacks, each, refusals
 from tests.attacks.conftest import Forge
 from tests.attacks.forging import AMD64, ARM64, Change
 
 pytestmark = pytest.mark.programs
 
 Planted = Callable[..., World]
+Known = tuple[GoAdvisory | DebianAdvisory, ...]
 Look = Callable[..., Scanned]
 SOURCES = ("https://example.test",)
 CLIENT = "github.com/prometheus/client_golang"
@@ -108,15 +110,23 @@ def look(line: Line, beside: RunFolder) -> Look:
     return scan_it
 
 
-def refusals(caught: pytest.ExceptionInfo[GateRefusedError]) -> list[str]:
-    return [gate.detail for gate in caught.value.gates if gate.verdict == "refused"]
-
-
+@each(
+    Attack(
+        kind=Kind.FINDINGS,
+        sample="a Debian package and a Go module with known weaknesses",
+        artefact=(DEBIAN, GO),
+        stage="scan",
+        words="CRITICAL CVE-2099-0002 (GO-2099-0002) in",
+    )
+)
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_both_kinds_refuse_on_each_platform(look: Look, planted: Planted, cell: Cell) -> None:
+def test_scan_rejects_findings_of_both_kinds(
+    look: Look, planted: Planted, cell: Cell, attack: Attack[Known]
+) -> None:
     with pytest.raises(GateRefusedError) as caught:
-        look(planted(DEBIAN, GO), cell)
-    found = refusals(caught)
+        look(planted(*attack.artefact), cell)
+    attack.assert_blocked_by(caught.value)
+    found = refusals(caught.value)
     assert len(found) == 2
     assert found[0].startswith(f"CRITICAL CVE-2099-0002 (GO-2099-0002) in {CLIENT} 1.")
     assert found[1].startswith("HIGH CVE-2099-0001 in tzdata 20")
@@ -124,98 +134,162 @@ def test_both_kinds_refuse_on_each_platform(look: Look, planted: Planted, cell: 
     assert caught.value.gates[0].subject == str(cell)
 
 
-def test_what_only_trivy_knows_refuses(look: Look, planted: Planted) -> None:
+@each(
+    *attacks(
+        Kind.FINDINGS,
+        "scan",
+        {
+            "a weakness that only Trivy knows": (
+                lambda plant: plant(GO, go=False),
+                "CRITICAL CVE-2099-0002 (GO-2099-0002)",
+            ),
+            "a weakness that only govulncheck knows, without a severity": (
+                lambda plant: plant(GO, trivy=False),
+                "UNKNOWN CVE-2099-0002 (GO-2099-0002)",
+            ),
+        },
+    )
+)
+def test_scan_rejects_finding_of_one_scanner(
+    look: Look, planted: Planted, attack: Attack[Callable[[Planted], World]]
+) -> None:
     with pytest.raises(GateRefusedError) as caught:
-        look(planted(GO, go=False))
-    assert [detail.partition(" in ")[0] for detail in refusals(caught)] == [
-        "CRITICAL CVE-2099-0002 (GO-2099-0002)"
-    ]
+        look(attack.artefact(planted))
+    attack.assert_blocked_by(caught.value)
+    assert [detail.partition(" in ")[0] for detail in refusals(caught.value)] == [attack.words]
 
 
-def test_what_only_govulncheck_knows_refuses_though_nobody_rated_it(look: Look, planted: Planted) -> None:
-    with pytest.raises(GateRefusedError) as caught:
-        look(planted(GO, trivy=False))
-    assert [detail.partition(" in ")[0] for detail in refusals(caught)] == [
-        "UNKNOWN CVE-2099-0002 (GO-2099-0002)"
-    ]
-
-
-def test_what_nobody_fixed_and_what_is_lower_is_noted_only(look: Look, planted: Planted) -> None:
+def test_scan_notes_findings_without_fix_or_of_lower_severity(look: Look, planted: Planted) -> None:
     scanned = look(planted(UNFIXED, MEDIUM))
     assert scanned.gates[-1].detail == "2 findings noted that do not block"
 
 
-def excuse(name: str, until: date, package: str | None = None) -> Exception_:
+def waiver(name: str, until: date, package: str | None = None) -> Exception_:
     return Exception_(
         kind="finding", id=name, owner="somebody", reason="made up as well", until=until, package=package
     )
 
 
-def test_an_exception_that_holds_excuses_and_is_shown(look: Look, planted: Planted) -> None:
+def test_scan_accepts_and_shows_finding_with_waiver(look: Look, planted: Planted) -> None:
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    exceptions = [excuse("CVE-2099-0001", tomorrow, "tzdata"), excuse("GO-2099-0002", tomorrow)]
+    exceptions = [waiver("CVE-2099-0001", tomorrow, "tzdata"), waiver("GO-2099-0002", tomorrow)]
     gates = look(planted(DEBIAN, GO), exceptions=exceptions).gates
     excused = [gate.detail for gate in gates if gate.verdict == "excused"]
     assert len(excused) == 2
     assert all(f"excused by somebody until {tomorrow}: made up as well" in detail for detail in excused)
 
 
-def test_an_exception_that_ended_or_is_about_another_package_excuses_nothing(
-    look: Look, planted: Planted
-) -> None:
+def ended_and_misplaced() -> list[Exception_]:
     today = datetime.now(UTC).date()
-    exceptions = [
-        excuse("CVE-2099-0001", today - timedelta(days=1)),
-        excuse("GO-2099-0002", today + timedelta(days=1), "golang.org/x/net"),
+    return [
+        waiver("CVE-2099-0001", today - timedelta(days=1)),
+        waiver("GO-2099-0002", today + timedelta(days=1), "golang.org/x/net"),
     ]
+
+
+@each(
+    Attack(
+        kind=Kind.FINDINGS,
+        sample="a waiver that has ended, and one for another package",
+        artefact=ended_and_misplaced,
+        stage="scan",
+        words="the exception of somebody ended on ",
+    )
+)
+def test_scan_rejects_waiver_that_does_not_hold(
+    look: Look, planted: Planted, attack: Attack[Callable[[], list[Exception_]]]
+) -> None:
+    waivers = attack.artefact()
     with pytest.raises(GateRefusedError) as caught:
-        look(planted(DEBIAN, GO), exceptions=exceptions)
-    go, debian = refusals(caught)
-    assert debian.endswith(f"the exception of somebody ended on {today - timedelta(days=1)}")
+        look(planted(DEBIAN, GO), exceptions=waivers)
+    attack.assert_blocked_by(caught.value)
+    go, debian = refusals(caught.value)
+    assert debian.endswith(f"the exception of somebody ended on {waivers[0].until}")
     assert "excused" not in go
 
 
-def test_the_report_of_another_platform_is_refused(look: Look, line: Line, world: World) -> None:
-    """An index whose entries were exchanged: each names the other's manifest."""
-    built = line.built("static")
+def exchanged(built: Built) -> Built:
+    """Exchange the entries of an index: each names the other's manifest."""
     swapped = dict(zip(built.platforms, reversed(built.platforms.values()), strict=True))
+    return msgspec.structs.replace(built, platforms=swapped)
+
+
+@each(
+    Attack(
+        kind=Kind.READERS,
+        sample="a scan of another platform's manifest",
+        artefact=exchanged,
+        stage="scan",
+        words="platform that was scanned: expected linux/arm64, got linux/amd64",
+    )
+)
+def test_scan_rejects_report_of_other_platform(
+    look: Look, line: Line, world: World, attack: Attack[Callable[[Built], Built]]
+) -> None:
     with pytest.raises(GateRefusedError) as caught:
-        look(
-            world,
-            Cell("static", ARM64),
-            msgspec.structs.replace(built, platforms=swapped),
-        )
-    assert refusals(caught) == ["platform that was scanned: expected linux/arm64, got linux/amd64"]
+        look(world, Cell("static", ARM64), attack.artefact(line.built("static")))
+    attack.assert_blocked_by(caught.value)
+    assert refusals(caught.value) == [attack.words]
 
 
-BLIND: dict[str, tuple[Change, str]] = {
-    "no Go program": (
-        lambda i: i.with_program(LayerTar().file("health-caretaker", b"text", 0o755)),
-        "Trivy saw no Go modules: it did not look",
-    ),
-    "no packages": (
-        lambda i: i.with_layers(i.layers[-1]),
-        "Trivy saw no Debian packages: it did not look",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BLIND)
-def test_a_scanner_that_saw_nothing_is_not_a_clean_answer(look: Look, forged: Forge, name: str) -> None:
-    change, words = BLIND[name]
-    world, built = forged("static", {AMD64: change})
+@each(
+    *attacks(
+        Kind.FINDINGS,
+        "scan",
+        {
+            "an image in which Trivy finds no Go program": (
+                lambda i: i.with_program(LayerTar().file("health-caretaker", b"text", 0o755)),
+                "Trivy saw no Go modules: it did not look",
+            ),
+            "an image in which Trivy finds no Debian packages": (
+                lambda i: i.with_layers(i.layers[-1]),
+                "Trivy saw no Debian packages: it did not look",
+            ),
+        },
+    )
+)
+def test_scan_rejects_scanner_that_found_no_packages(
+    look: Look, forged: Forge, attack: Attack[Change]
+) -> None:
+    world, built = forged("static", {AMD64: attack.artefact})
     with pytest.raises(GateRefusedError) as caught:
         look(world, built=built)
-    assert refusals(caught) == [words]
+    attack.assert_blocked_by(caught.value)
+    assert refusals(caught.value) == [attack.words]
 
 
-def test_old_advisories_are_refused(look: Look, planted: Planted) -> None:
-    old = replace(planted(checked=date(2026, 1, 1)), advisory_max_age_days=7)
-    with pytest.raises(GateRefusedError, match=r"advisories of 2026-01-01, .* days old; 7 allowed"):
+@each(
+    Attack(
+        kind=Kind.FINDINGS,
+        sample="an old advisory database",
+        artefact=date(2026, 1, 1),
+        stage="scan",
+        words="advisories of 2026-01-01, ",
+    )
+)
+def test_scan_rejects_old_advisories(look: Look, planted: Planted, attack: Attack[date]) -> None:
+    old = replace(planted(checked=attack.artefact), advisory_max_age_days=7)
+    with pytest.raises(GateRefusedError, match=r"advisories of 2026-01-01, .* days old; 7 allowed") as caught:
         look(old)
+    attack.assert_blocked_by(caught.value)
 
 
-@pytest.mark.parametrize("missing", ["advisories", "go_advisories"])
-def test_no_database_is_not_a_clean_answer(look: Look, world: World, tmp_path: Path, missing: str) -> None:
-    with pytest.raises(OutsideError, match=r"no .*advisory database"):
-        look(replace(world, **{missing: tmp_path}))  # type: ignore[arg-type]
+@each(
+    *(
+        Attack(
+            kind=Kind.FINDINGS,
+            sample=f"an empty folder instead of the {name}",
+            artefact=field,
+            stage="scan",
+            words="advisory database",
+            exit_code=4,
+        )
+        for field, name in (("advisories", "Trivy database"), ("go_advisories", "Go advisory database"))
+    )
+)
+def test_scan_does_not_pass_without_database(
+    look: Look, world: World, tmp_path: Path, attack: Attack[str]
+) -> None:
+    with pytest.raises(OutsideError, match=r"no .*advisory database") as caught:
+        look(replace(world, **{attack.artefact: tmp_path}))  # type: ignore[arg-type]
+    attack.assert_blocked_by(caught.value)

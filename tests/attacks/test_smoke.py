@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,6 +19,7 @@ from sealift.process import run
 from sealift.rehearsal.oci_writer import LayerTar
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.smoke import smoke
+from tests.attacks.catalogue import Attack, Kind, each, refusals
 from tests.attacks.conftest import Forge
 from tests.attacks.forging import AMD64, Image, same
 
@@ -47,11 +50,12 @@ def start(line: Line, plan: Plan, found: tuple[World, Built]) -> Smoked:
     return smoke(CELL, plan, built, layouts=world.layouts, base=below, engine=line.engine(), guard=line.guard)
 
 
-def refusals(line: Line, plan: Plan, found: tuple[World, Built]) -> list[str]:
-    """Start one that must be refused, and return the first line of each reason."""
+def blocked(attack: Attack[Any], line: Line, plan: Plan, found: tuple[World, Built]) -> list[str]:
+    """Start an image that smoke must block, and return the first line of each reason."""
     with pytest.raises(GateRefusedError) as caught:
         start(line, plan, found)
-    return [gate.detail.splitlines()[0] for gate in caught.value.gates if gate.verdict == "refused"]
+    attack.assert_blocked_by(caught.value)
+    return [reason.splitlines()[0] for reason in refusals(caught.value)]
 
 
 def image_of(forged: Forge, service: bytes, *more: str, **behaves: str) -> tuple[World, Built]:
@@ -67,51 +71,88 @@ def image_of(forged: Forge, service: bytes, *more: str, **behaves: str) -> tuple
     return forged("static", {AMD64: change})
 
 
-def test_one_that_behaves_passes(line: Line, plan: Plan, forged: Forge, service: bytes) -> None:
+def test_smoke_accepts_right_service(line: Line, plan: Plan, forged: Forge, service: bytes) -> None:
     smoked = start(line, plan, image_of(forged, service))
     assert smoked.version_output == "service 1.0.0"
     assert {gate.verdict for gate in smoked.gates} == {"pass"}
 
 
-def test_one_that_answers_nothing_good_is_refused(
-    line: Line, plan: Plan, forged: Forge, service: bytes
+@dataclass(frozen=True)
+class Odd:
+    """How a service behaves, what else is in its image, and all that is wrong with it."""
+
+    behaves: dict[str, str]
+    reasons: tuple[str, ...]
+    more: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+def odd(sample: str, artefact: Odd) -> Attack[Odd]:
+    return Attack(kind=Kind.MORE, sample=sample, artefact=artefact, stage="smoke", words=artefact.reasons[0])
+
+
+@each(
+    # Each address is asked, even after the first has used up the time.
+    odd(
+        "a service that answers 503 at every address",
+        Odd(
+            {"FAILS": "1"},
+            (
+                "/healthz: expected 200, got 503",
+                "/readyz: expected 200, got 503",
+                "/metrics: expected 200, got 503",
+            ),
+            seconds=20,
+        ),
+    ),
+    odd(
+        "a service that ignores SIGTERM",
+        Odd({"DEAF": "1"}, ("SIGTERM did not end it within 2 s with status 0: 137",)),
+    ),
+    odd(
+        "a service of another version with a shell, which ends with status 3",
+        Odd(
+            {"VERSION": "1.0.00", "FAILS_TO_END": "1"},
+            (
+                "-version: expected 1.0.0, got status 0: service 1.0.00",
+                "sh: expected that it cannot be run, got status 0: ",
+                "SIGTERM did not end it within 2 s with status 0: 3",
+            ),
+            more=("bin/sh",),
+        ),
+    ),
+)
+def test_smoke_rejects_service(
+    line: Line, plan: Plan, forged: Forge, service: bytes, attack: Attack[Odd]
 ) -> None:
-    """Each address is asked, even after the time was used up by the first."""
-    assert refusals(line, within(plan, 20), image_of(forged, service, FAILS="1")) == [
-        "/healthz: expected 200, got 503",
-        "/readyz: expected 200, got 503",
-        "/metrics: expected 200, got 503",
-    ]
+    wrong = attack.artefact
+    planned = plan if wrong.seconds is None else within(plan, wrong.seconds)
+    image = image_of(forged, service, *wrong.more, **wrong.behaves)
+    assert blocked(attack, line, planned, image) == list(wrong.reasons)
 
 
-def test_one_that_is_deaf_to_sigterm_is_refused(
-    line: Line, plan: Plan, forged: Forge, service: bytes
-) -> None:
-    assert refusals(line, plan, image_of(forged, service, DEAF="1")) == [
-        "SIGTERM did not end it within 2 s with status 0: 137"
-    ]
-
-
-def test_everything_that_is_wrong_is_named_at_once(
-    line: Line, plan: Plan, forged: Forge, service: bytes
-) -> None:
-    image = image_of(forged, service, "bin/sh", VERSION="1.0.00", FAILS_TO_END="1")
-    assert refusals(line, plan, image) == [
-        "-version: expected 1.0.0, got status 0: service 1.0.00",
-        "sh: expected that it cannot be run, got status 0: ",
-        "SIGTERM did not end it within 2 s with status 0: 3",
-    ]
-
-
-def test_one_that_needs_a_writable_root_is_refused(
-    line: Line, plan: Plan, forged: Forge, service: bytes
+@each(odd("a service that needs a writable root", Odd({"WRITES": "1"}, ("/healthz: expected 200, got",))))
+def test_smoke_rejects_service_that_needs_writable_root(
+    line: Line, plan: Plan, forged: Forge, service: bytes, attack: Attack[Odd]
 ) -> None:
     """It may write to its home by its rights, but the root is read-only, as a careful operator has it."""
-    found = refusals(line, within(plan, 3), image_of(forged, service, WRITES="1"))
-    assert any(reason.startswith("/healthz: expected 200, got") for reason in found)
+    image = image_of(forged, service, **attack.artefact.behaves)
+    found = blocked(attack, line, within(plan, 3), image)
+    assert any(reason.startswith(attack.words) for reason in found)
 
 
-def test_the_release_itself_under_another_version_is_refused(line: Line, plan: Plan, forged: Forge) -> None:
-    other = msgspec.structs.replace(plan, version=Version.parse("1.0.1"))
-    (reason,) = refusals(line, other, forged("static", {AMD64: same}))
-    assert reason.startswith("-version: expected 1.0.1, got status 0: health-caretaker 1.0.0")
+@each(
+    Attack(
+        kind=Kind.MORE,
+        sample="the released image under another version",
+        artefact=Version.parse("1.0.1"),
+        stage="smoke",
+        words="-version: expected 1.0.1, got status 0: health-caretaker 1.0.0",
+    )
+)
+def test_smoke_rejects_release_under_other_version(
+    line: Line, plan: Plan, forged: Forge, attack: Attack[Version]
+) -> None:
+    other = msgspec.structs.replace(plan, version=attack.artefact)
+    (reason,) = blocked(attack, line, other, forged("static", {AMD64: same}))
+    assert reason.startswith(attack.words)

@@ -1,4 +1,4 @@
-"""A registry that cannot be read: nothing was checked, and that is not the same as unsigned."""
+"""Verify and sign: a registry that cannot be read. That is not the same as unsigned."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -14,7 +15,8 @@ from sealift.model.names import Repository
 from sealift.model.statements import Statement, Subject, signature
 from sealift.services.ports import free_ports
 from sealift.stations.gate import GateRefusedError, NotCheckedError
-from sealift.stations.sign import sign
+from sealift.stations.sign import Signed, sign
+from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.proxy import Answer, before
 from tests.attacks.signing import Shelf, wanting
 
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.programs
 BROKEN = (500, b"out of order")
 # Clients ask once, and not again and again with longer and longer pauses.
 DENIED = (403, b"not for you")
+T = TypeVar("T")
 Through = Callable[[Answer], tuple[Shelf, Subject]]
 
 
@@ -57,25 +60,37 @@ def not_checked(caught: pytest.ExceptionInfo[NotCheckedError]) -> list[str]:
     return [gate.detail for gate in caught.value.gates if gate.verdict == "not-checked"]
 
 
-def test_one_that_only_stands_between_changes_nothing(through: Through) -> None:
+def test_verify_accepts_signature_through_proxy(through: Through) -> None:
     shelf, subject = through(lambda _: None)
     assert shelf.verify(wanting(subject)).covers(subject)
 
 
-def test_a_list_that_cannot_be_read_is_not_checked(through: Through) -> None:
-    shelf, subject = through(lambda path: BROKEN if listing(path) else None)
+def unreadable(sample: str, artefact: T, words: str) -> Attack[T]:
+    return Attack(
+        kind=Kind.SERVICES, sample=sample, artefact=artefact, stage="verify", words=words, exit_code=4
+    )
+
+
+@each(unreadable("a registry whose list of referrers fails", BROKEN, "could not be read"))
+def test_verify_does_not_pass_when_list_cannot_be_read(
+    through: Through, attack: Attack[tuple[int, bytes]]
+) -> None:
+    shelf, subject = through(lambda path: attack.artefact if listing(path) else None)
     with pytest.raises(NotCheckedError) as caught:
         shelf.verify(wanting(subject))
+    attack.assert_blocked_by(caught.value)
     (reason,) = not_checked(caught)
     assert "the referrers of" in reason
     assert "could not be read" in reason
 
 
-@pytest.mark.parametrize(
-    ("older_too", "words"), [(False, "no signatures found"), (True, "could not look at")]
+# Whether the older form of signatures fails for cosign, too.
+@each(
+    unreadable("a registry whose list of referrers fails for cosign alone", False, "no signatures found"),
+    unreadable("a registry whose signatures of both forms fail for cosign alone", True, "could not look at"),
 )
-def test_what_fails_only_for_cosign_is_not_checked_either(
-    shelf: Shelf, through: Through, older_too: bool, words: str
+def test_verify_does_not_pass_when_list_fails_for_cosign_alone(
+    shelf: Shelf, through: Through, attack: Attack[bool]
 ) -> None:
     """cosign takes a list that fails for one that is empty, so its word for it is not taken."""
     lists = itertools.count()
@@ -85,67 +100,109 @@ def test_what_fails_only_for_cosign_is_not_checked_either(
     def late(path: str) -> bool:
         return listing(path) and next(lists) >= asked
 
-    failing, subject = through(lambda path: DENIED if late(path) or (older_too and older(path)) else None)
+    def answer(path: str) -> tuple[int, bytes] | None:
+        return DENIED if late(path) or (attack.artefact and older(path)) else None
+
+    failing, subject = through(answer)
     with pytest.raises(NotCheckedError) as caught:
         failing.verify(wanting(subject))
+    attack.assert_blocked_by(caught.value)
     (reason,) = not_checked(caught)
     assert "by cosign: " in reason
-    assert words in reason
+    assert attack.words in reason
     assert [gate.verdict for gate in caught.value.gates] == ["pass", "pass", "not-checked"]
 
 
-@pytest.mark.parametrize("part", ["/manifests/", "/blobs/"])
-def test_a_manifest_or_a_bundle_that_cannot_be_read_is_not_checked(through: Through, part: str) -> None:
-    shelf, subject = through(lambda path: DENIED if part in path else None)
+@each(
+    unreadable("a registry that denies manifests", "/manifests/", "not the same as unsigned"),
+    unreadable("a registry that denies blobs", "/blobs/", "not the same as unsigned"),
+)
+def test_verify_does_not_pass_when_manifest_or_bundle_cannot_be_read(
+    through: Through, attack: Attack[str]
+) -> None:
+    shelf, subject = through(lambda path: DENIED if attack.artefact in path else None)
     with pytest.raises(NotCheckedError) as caught:
         shelf.verify(wanting(subject))
+    attack.assert_blocked_by(caught.value)
     assert not_checked(caught)
 
 
-def test_nobody_there_is_not_checked(shelf: Shelf) -> None:
+def closed_port() -> int:
     (port,) = free_ports(1).release()
-    gone = replace(shelf, host=f"localhost:{port}")
-    subject = replace(shelf.image(), repository=Repository(f"localhost:{port}/small/gone"))
+    return port
+
+
+@each(unreadable("a registry that does not answer", closed_port, "not the same as unsigned"))
+def test_verify_does_not_pass_when_registry_is_unreachable(
+    shelf: Shelf, attack: Attack[Callable[[], int]]
+) -> None:
+    host = f"localhost:{attack.artefact()}"
+    gone = replace(shelf, host=host)
+    subject = replace(shelf.image(), repository=Repository(f"{host}/small/gone"))
     with pytest.raises(NotCheckedError) as caught:
         gone.verify(wanting(subject))
+    attack.assert_blocked_by(caught.value)
     assert not_checked(caught)
 
 
-def test_a_refusal_outranks_what_was_not_checked(shelf: Shelf, through: Through) -> None:
+@each(
+    Attack(
+        kind=Kind.SERVICES,
+        sample="an unsigned image beside one whose list cannot be read",
+        artefact=DENIED,
+        stage="verify",
+        words="missing, accepted types: none",
+    )
+)
+def test_verify_rejects_unsigned_image_beside_unreadable_one(
+    shelf: Shelf, through: Through, attack: Attack[tuple[int, bytes]]
+) -> None:
     broken: set[str] = set()
     failing, subject = through(
-        lambda path: DENIED if listing(path) and any(name in path for name in broken) else None
+        lambda path: attack.artefact if listing(path) and any(name in path for name in broken) else None
     )
     broken.add(subject.digest.hex)
-    # Put there past the one that fails, which takes no writes.
+    # Put there past the proxy that fails, which takes no writes.
     unsigned = shelf.image()
     there = replace(unsigned, repository=Repository(f"{failing.host}/{unsigned.repository.path}"))
-    with pytest.raises(GateRefusedError, match="missing, accepted types: none"):
+    with pytest.raises(GateRefusedError) as caught:
         failing.verify([*wanting(subject), *wanting(there)])
+    attack.assert_blocked_by(caught.value)
 
 
-class Nobody:
+class NoSigner:
     """A signer that must not be asked."""
 
     def sign_batch(self, statements: Sequence[Statement]) -> list[bytes]:
         raise AssertionError(f"asked to sign {len(statements)} statements again")
 
 
-def test_what_cannot_be_read_is_not_signed_again(through: Through) -> None:
-    shelf, subject = through(lambda path: DENIED if listing(path) else None)
-    with pytest.raises(OutsideError, match="could not be read"):
-        sign(
-            [signature(subject)],
-            registry=shelf.registry,
-            signer=Nobody(),
-            verifier=shelf.verifier,
-            made=set(),
-        )
-
-
-def test_what_is_signed_is_not_signed_again(through: Through) -> None:
-    shelf, subject = through(lambda _: None)
-    (signed,) = sign(
-        [signature(subject)], registry=shelf.registry, signer=Nobody(), verifier=shelf.verifier, made=set()
+def sign_again(shelf: Shelf, subject: Subject) -> tuple[Signed, ...]:
+    return sign(
+        [signature(subject)], registry=shelf.registry, signer=NoSigner(), verifier=shelf.verifier, made=set()
     )
+
+
+@each(
+    Attack(
+        kind=Kind.SERVICES,
+        sample="a registry whose list of referrers fails while signing",
+        artefact=DENIED,
+        stage="sign",
+        words="could not be read",
+        exit_code=4,
+    )
+)
+def test_sign_does_not_sign_again_when_list_cannot_be_read(
+    through: Through, attack: Attack[tuple[int, bytes]]
+) -> None:
+    shelf, subject = through(lambda path: attack.artefact if listing(path) else None)
+    with pytest.raises(OutsideError) as caught:
+        sign_again(shelf, subject)
+    attack.assert_blocked_by(caught.value)
+
+
+def test_sign_does_not_sign_again_what_is_signed(through: Through) -> None:
+    shelf, subject = through(lambda _: None)
+    (signed,) = sign_again(shelf, subject)
     assert (signed.subject, signed.made) == (subject, False)

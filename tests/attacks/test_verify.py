@@ -1,4 +1,4 @@
-"""Verify: real signatures that say too little, say it of something else, or come from somebody else.
+"""Verify: real signatures with too few claims, of another subject, or of another identity.
 
 Each artefact is held against both clients alone as well, so that neither leans on the other.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import pytest
 
 from sealift.errors import RefusedError
-from sealift.model.names import Digest
+from sealift.model.names import Digest, Repository
 from sealift.model.statements import (
     ON_INDEX,
     ON_PLATFORM,
@@ -24,16 +25,25 @@ from sealift.model.statements import (
 )
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.verify import Expected, expected
+from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.signing import Shelf, wanting
 
 pytestmark = pytest.mark.programs
 
+T = TypeVar("T")
+Spoil = Callable[[Shelf, Repository, Digest], None]
 SIGNATURE, PROVENANCE = PredicateType.SIGNATURE, PredicateType.PROVENANCE
 
 
-def refusals(shelf: Shelf, wanted: Sequence[Expected]) -> list[str]:
+def claim(sample: str, artefact: T, words: str) -> Attack[T]:
+    return Attack(kind=Kind.CLAIMS, sample=sample, artefact=artefact, stage="verify", words=words)
+
+
+def blocked(attack: Attack[Any], shelf: Shelf, wanted: Sequence[Expected]) -> list[str]:
+    """Verify what must not pass; return all that is wrong."""
     with pytest.raises(GateRefusedError) as caught:
         shelf.verify(wanted)
+    attack.assert_blocked_by(caught.value)
     assert {gate.verdict for gate in caught.value.gates} <= {"pass", "refused"}
     return [gate.detail for gate in caught.value.gates if gate.verdict == "refused"]
 
@@ -61,7 +71,7 @@ def everything(shelf: Shelf, index: Subject, platform: Subject) -> list[Statemen
     return [*signed, *lists]
 
 
-def test_all_that_a_release_says_is_accepted(shelf: Shelf) -> None:
+def test_verify_accepts_complete_release(shelf: Shelf) -> None:
     index, (platform,) = shelf.index()
     shelf.say(*everything(shelf, index, platform))
     verified = shelf.verify(expected(index, [platform]))
@@ -70,135 +80,138 @@ def test_all_that_a_release_says_is_accepted(shelf: Shelf) -> None:
     assert sorted(by) == ["cosign: accepted"] * 7 + ["the sigstore library: accepted"] * 7
 
 
-def test_one_attestation_less_is_refused(shelf: Shelf) -> None:
+@each(
+    claim(
+        "a release without one of its attestations",
+        PredicateType.VULNERABILITIES,
+        f"{PredicateType.VULNERABILITIES} by the sigstore library: missing, accepted",
+    )
+)
+def test_verify_rejects_release_without_one_attestation(shelf: Shelf, attack: Attack[PredicateType]) -> None:
     index, (platform,) = shelf.index()
-    shelf.say(*everything(shelf, index, platform)[:-1])
-    (reason,) = refusals(shelf, expected(index, [platform]))
-    assert reason.startswith(f"{PredicateType.VULNERABILITIES} by the sigstore library: missing, accepted")
+    said = everything(shelf, index, platform)
+    shelf.say(*(s for s in said if s.predicate_type is not attack.artefact))
+    (reason,) = blocked(attack, shelf, expected(index, [platform]))
+    assert reason.startswith(attack.words)
 
 
-def test_what_nobody_signed_is_refused(shelf: Shelf) -> None:
-    (wanted,) = wanting(shelf.image())
-    assert refusals(shelf, [wanted]) == [
-        f"{SIGNATURE} by the sigstore library: missing, accepted types: none"
-    ]
+@each(
+    claim(
+        "an unsigned image",
+        Shelf.image,
+        f"{SIGNATURE} by the sigstore library: missing, accepted types: none",
+    )
+)
+def test_verify_rejects_unsigned_image(shelf: Shelf, attack: Attack[Callable[[Shelf], Subject]]) -> None:
+    (wanted,) = wanting(attack.artefact(shelf))
+    assert blocked(attack, shelf, [wanted]) == [attack.words]
     assert cosign_refuses(shelf, wanted)
 
 
-@dataclass(frozen=True)
-class Wrong:
-    """Something attached to an image, what was expected there, and the library's words for it."""
-
-    wanted: Expected
-    words: str
+Make = Callable[[Shelf, Subject], Expected]
 
 
-def another_type(shelf: Shelf, subject: Subject) -> Wrong:
+def another_type(shelf: Shelf, subject: Subject) -> Expected:
     """Attach an attestation where the signature should be; cosign verify alone would accept it."""
     shelf.say(shelf.provenance(subject))
-    return Wrong(wanting(subject)[0], f"missing, accepted types: {PROVENANCE}")
+    return wanting(subject)[0]
 
 
-def another_kind_of_attestation(shelf: Shelf, subject: Subject) -> Wrong:
+def another_kind_of_attestation(shelf: Shelf, subject: Subject) -> Expected:
     shelf.say(signature(subject), Statement(subject=subject, predicate_type=PredicateType.SPDX, predicate={}))
-    return Wrong(
-        wanting(subject, PredicateType.CYCLONEDX)[0],
-        f"missing, accepted types: {SIGNATURE}, {PredicateType.SPDX}",
-    )
+    return wanting(subject, PredicateType.CYCLONEDX)[0]
 
 
-def another_workflow(shelf: Shelf, subject: Subject) -> Wrong:
+def another_workflow(shelf: Shelf, subject: Subject) -> Expected:
     source = shelf.stage.plan.config.source
-    with shelf.claiming(job_workflow_ref=f"{source}/.github/workflows/ci.yml@refs/tags/v1.0.0"):
-        shelf.say(signature(subject))
-    return Wrong(wanting(subject)[0], "Certificate's SANs do not match")
+    return signed_by(job_workflow_ref=f"{source}/.github/workflows/ci.yml@refs/tags/v1.0.0")(shelf, subject)
 
 
-def another_repository(shelf: Shelf, subject: Subject) -> Wrong:
-    """A fork's certificate that names the same workflow file."""
-    with shelf.claiming(repository="somebody/sealift"):
-        shelf.say(signature(subject))
-    return Wrong(wanting(subject)[0], "GitHubWorkflowRepository")
+def signed_by(**claims: str) -> Make:
+    """Sign with a certificate whose claims differ."""
+
+    def make(shelf: Shelf, subject: Subject) -> Expected:
+        with shelf.claiming(**claims):
+            shelf.say(signature(subject))
+        return wanting(subject)[0]
+
+    return make
 
 
-def another_commit(shelf: Shelf, subject: Subject) -> Wrong:
-    with shelf.claiming(sha="0" * 40):
-        shelf.say(signature(subject))
-    return Wrong(wanting(subject)[0], "GitHubWorkflowSHA")
-
-
-def another_ref(shelf: Shelf, subject: Subject) -> Wrong:
-    with shelf.claiming(ref="refs/heads/main"):
-        shelf.say(signature(subject))
-    return Wrong(wanting(subject)[0], "GitHubWorkflowRef")
-
-
-def another_name(shelf: Shelf, subject: Subject) -> Wrong:
-    with shelf.claiming(workflow="ci"):
-        shelf.say(signature(subject))
-    return Wrong(wanting(subject)[0], "GitHubWorkflowName")
-
-
-def another_trigger(shelf: Shelf, subject: Subject) -> Wrong:
-    with shelf.claiming(event_name="pull_request_target"):
-        shelf.say(signature(subject))
-    return Wrong(wanting(subject)[0], "GitHubWorkflowTrigger")
-
-
-def another_subject(shelf: Shelf, subject: Subject) -> Wrong:
+def another_subject(shelf: Shelf, subject: Subject) -> Expected:
     """Attach the signature of one image to another."""
-    other = shelf.image()
-    shelf.attach(subject, shelf.sign(signature(other)))
-    return Wrong(wanting(subject)[0], f"subject: expected {subject.digest.hex}, got {other.digest.hex}")
+    shelf.attach(subject, shelf.sign(signature(shelf.image())))
+    return wanting(subject)[0]
 
 
-def another_payload(shelf: Shelf, subject: Subject) -> Wrong:
+def another_payload(shelf: Shelf, subject: Subject) -> Expected:
     """Put another statement under the signature of one."""
     mine, stolen = (json.loads(b) for b in shelf.sign(signature(subject), signature(shelf.image())))
     stolen["dsseEnvelope"]["payload"] = mine["dsseEnvelope"]["payload"]
     shelf.attach(subject, [json.dumps(stolen).encode()])
-    return Wrong(wanting(subject)[0], "the bundle is not accepted")
+    return wanting(subject)[0]
 
 
-def no_bundle_at_all(shelf: Shelf, subject: Subject) -> Wrong:
+def no_bundle_at_all(shelf: Shelf, subject: Subject) -> Expected:
     shelf.attach(subject, [b"{}", b"not even JSON"])
-    return Wrong(wanting(subject)[0], "the bundle is not accepted")
+    return wanting(subject)[0]
 
 
-WRONGS: list[Callable[[Shelf, Subject], Wrong]] = [
-    another_type,
-    another_kind_of_attestation,
-    another_workflow,
-    another_repository,
-    another_commit,
-    another_ref,
-    another_name,
-    another_trigger,
-    another_subject,
-    another_payload,
-    no_bundle_at_all,
-]
+# The same repository's name in the certificate, and the same workflow file.
+FORK = signed_by(repository="somebody/sealift")
 
 
-@pytest.mark.parametrize("make", WRONGS, ids=lambda make: make.__name__)
-def test_what_is_wrong_is_refused_by_both(shelf: Shelf, make: Callable[[Shelf, Subject], Wrong]) -> None:
-    wrong = make(shelf, shelf.image())
-    (reason,) = refusals(shelf, [wrong.wanted])
-    assert reason.startswith(f"{wrong.wanted.predicate_type} by the sigstore library: missing")
-    assert wrong.words in reason
-    assert cosign_refuses(shelf, wrong.wanted)
+@each(
+    claim("a provenance instead of a signature", another_type, f"missing, accepted types: {PROVENANCE}"),
+    claim(
+        "an SPDX list instead of a CycloneDX list",
+        another_kind_of_attestation,
+        f"missing, accepted types: {SIGNATURE}, {PredicateType.SPDX}",
+    ),
+    claim("a signature by another workflow", another_workflow, "Certificate's SANs do not match"),
+    claim("a signature by a fork's workflow of the same name", FORK, "GitHubWorkflowRepository"),
+    claim("a signature at another commit", signed_by(sha="0" * 40), "GitHubWorkflowSHA"),
+    claim("a signature at another ref", signed_by(ref="refs/heads/main"), "GitHubWorkflowRef"),
+    claim("a signature by a workflow of another name", signed_by(workflow="ci"), "GitHubWorkflowName"),
+    claim(
+        "a signature by another trigger",
+        signed_by(event_name="pull_request_target"),
+        "GitHubWorkflowTrigger",
+    ),
+    claim("the signature of another image", another_subject, "subject: expected "),
+    claim("another payload under a signature", another_payload, "the bundle is not accepted"),
+    claim("bundles that are none", no_bundle_at_all, "the bundle is not accepted"),
+)
+def test_verify_rejects_wrong_signature_with_both_clients(shelf: Shelf, attack: Attack[Make]) -> None:
+    wanted = attack.artefact(shelf, shelf.image())
+    (reason,) = blocked(attack, shelf, [wanted])
+    assert reason.startswith(f"{wanted.predicate_type} by the sigstore library: missing")
+    assert attack.words in reason
+    if attack.artefact is another_subject:
+        assert f"subject: expected {wanted.subject.digest.hex}, got " in reason
+    assert cosign_refuses(shelf, wanted)
 
 
-def test_the_right_name_from_another_issuer_is_refused_by_both(shelf: Shelf) -> None:
+@each(
+    claim(
+        "a signature of the right name by another issuer",
+        Shelf.sign_by_email,
+        "OIDCIssuer does not match",
+    )
+)
+def test_verify_rejects_right_name_of_other_issuer_with_both_clients(
+    shelf: Shelf, attack: Attack[Callable[[Shelf, Statement], list[bytes]]]
+) -> None:
     subject, local = shelf.image(), shelf.stage.sigstore
-    shelf.attach(subject, shelf.sign_by_email(signature(subject)))
+    shelf.attach(subject, attack.artefact(shelf, signature(subject)))
     wanted = wanting(subject)
     right = Identity(san=local.email, issuer=local.email_issuer)
     shelf.verify(wanted, verifier=shelf.verifier_of(right), cosign=shelf.cosign_of(right))
 
     asked = replace(right, issuer=local.issuer)
-    with pytest.raises(GateRefusedError, match="OIDCIssuer does not match"):
+    with pytest.raises(GateRefusedError) as caught:
         shelf.verify(wanted, verifier=shelf.verifier_of(asked), cosign=shelf.cosign_of(asked))
+    attack.assert_blocked_by(caught.value)
     with pytest.raises(RefusedError):
         shelf.cosign_of(asked).verify(subject)
 
@@ -213,74 +226,96 @@ def strangers(shelf: Shelf) -> Iterator[tuple[Expected, Identity]]:
         yield wanting(subject)[0], identity
 
 
-def test_both_clients_must_accept(shelf: Shelf, strangers: tuple[Expected, Identity]) -> None:
-    """Each client in turn expects the stranger, as if it could be fooled."""
-    wanted, identity = strangers
-    with pytest.raises(GateRefusedError, match=f"{SIGNATURE} by cosign"):
-        shelf.verify([wanted], verifier=shelf.verifier_of(identity))
-    with pytest.raises(GateRefusedError, match=f"{SIGNATURE} by the sigstore library"):
-        shelf.verify([wanted], cosign=shelf.cosign_of(identity))
-    both = shelf.verify([wanted], verifier=shelf.verifier_of(identity), cosign=shelf.cosign_of(identity))
-    assert both.covers(wanted.subject)
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"builder": "https://github.com/somebody/else"}, "the provenance's builder: expected"),
-        ({"commit": "0" * 40}, "the provenance's commit: expected"),
-    ],
+# Which of the two clients expects the stranger, as if it could be fooled.
+@each(
+    claim("a stranger's signature that the sigstore library accepts", "library", f"{SIGNATURE} by cosign"),
+    claim("a stranger's signature that cosign accepts", "cosign", f"{SIGNATURE} by the sigstore library"),
 )
-def test_a_provenance_that_contradicts_its_certificate_is_refused(
-    shelf: Shelf, changed: dict[str, str], words: str
+def test_verify_needs_both_clients(
+    shelf: Shelf, strangers: tuple[Expected, Identity], attack: Attack[str]
+) -> None:
+    wanted, identity = strangers
+    library, cosign = shelf.verifier_of(identity), shelf.cosign_of(identity)
+    with pytest.raises(GateRefusedError) as caught:
+        shelf.verify(
+            [wanted],
+            verifier=library if attack.artefact == "library" else None,
+            cosign=cosign if attack.artefact == "cosign" else None,
+        )
+    attack.assert_blocked_by(caught.value)
+    assert shelf.verify([wanted], verifier=library, cosign=cosign).covers(wanted.subject)
+
+
+@each(
+    claim(
+        "a provenance with another builder",
+        {"builder": "https://github.com/somebody/else"},
+        "the provenance's builder: expected",
+    ),
+    claim("a provenance with another commit", {"commit": "0" * 40}, "the provenance's commit: expected"),
+)
+def test_verify_rejects_provenance_that_contradicts_certificate(
+    shelf: Shelf, attack: Attack[dict[str, str]]
 ) -> None:
     subject = shelf.image()
-    shelf.say(shelf.provenance(subject, **changed))
-    (reason,) = refusals(shelf, wanting(subject, PROVENANCE))
-    assert words in reason
+    shelf.say(shelf.provenance(subject, **attack.artefact))
+    (reason,) = blocked(attack, shelf, wanting(subject, PROVENANCE))
+    assert attack.words in reason
 
 
-def test_another_content_than_the_expected_one_is_refused(shelf: Shelf) -> None:
+@each(claim("an SBOM with another content", {"name": "this"}, "its content is not the expected one"))
+def test_verify_rejects_predicate_with_other_content(shelf: Shelf, attack: Attack[dict[str, str]]) -> None:
     subject = shelf.image()
-    shelf.say(Statement(subject=subject, predicate_type=PredicateType.SPDX, predicate={"name": "this"}))
+    said = Statement(subject=subject, predicate_type=PredicateType.SPDX, predicate=attack.artefact)
+    shelf.say(said)
     (wanted,) = wanting(subject, PredicateType.SPDX)
-    assert shelf.verify([replace(wanted, predicate={"name": "this"})]).covers(subject)
-    (reason,) = refusals(shelf, [replace(wanted, predicate={"name": "that"})])
-    assert "its content is not the expected one" in reason
+    assert shelf.verify([replace(wanted, predicate=attack.artefact)]).covers(subject)
+    (reason,) = blocked(attack, shelf, [replace(wanted, predicate={"name": "that"})])
+    assert attack.words in reason
 
 
-def test_a_strangers_lies_beside_a_good_signature_do_no_harm(shelf: Shelf) -> None:
+def test_verify_accepts_right_signature_beside_wrong_ones(shelf: Shelf) -> None:
     subject = shelf.image()
     shelf.attach(subject, [b"not even JSON", *shelf.sign_by_email(signature(subject))])
     shelf.say(signature(subject))
     assert shelf.verify(wanting(subject)).covers(subject)
 
 
-def test_a_platform_that_nobody_vouches_for_is_refused(shelf: Shelf) -> None:
-    index, (one, other) = shelf.index(2)
+@each(
+    claim(
+        "an index with a signed platform that the release does not name",
+        2,
+        "the index names manifests that nobody vouches for: sha256:",
+    )
+)
+def test_verify_rejects_platform_that_was_not_expected(shelf: Shelf, attack: Attack[int]) -> None:
+    index, (one, other) = shelf.index(attack.artefact)
     shelf.say(signature(index), signature(one), signature(other))
-    (reason,) = refusals(shelf, [*wanting(index), *wanting(one)])
+    (reason,) = blocked(attack, shelf, [*wanting(index), *wanting(one)])
     assert reason == f"the index names manifests that nobody vouches for: {other.digest}"
 
 
-def test_nothing_expected_is_nothing_verified(shelf: Shelf) -> None:
-    assert refusals(shelf, []) == ["nothing was expected"]
+@each(claim("nothing to verify", (), "nothing was expected"))
+def test_verify_rejects_empty_list_of_subjects(shelf: Shelf, attack: Attack[tuple[Expected, ...]]) -> None:
+    assert blocked(attack, shelf, attack.artefact) == [attack.words]
 
 
-def test_a_manifest_that_was_changed_where_it_is_kept_is_refused(shelf: Shelf) -> None:
+@each(claim("a manifest that was changed in the registry", Shelf.spoil, "has other bytes than its name says"))
+def test_verify_rejects_manifest_that_was_changed_in_registry(shelf: Shelf, attack: Attack[Spoil]) -> None:
     subject = shelf.image()
     shelf.say(signature(subject))
-    shelf.spoil(subject.repository, subject.digest)
-    (reason,) = refusals(shelf, wanting(subject))
-    assert "has other bytes than its name says" in reason
+    attack.artefact(shelf, subject.repository, subject.digest)
+    (reason,) = blocked(attack, shelf, wanting(subject))
+    assert attack.words in reason
 
 
-def test_a_bundle_that_was_changed_where_it_is_kept_is_refused(shelf: Shelf) -> None:
+@each(claim("a bundle that was changed in the registry", Shelf.spoil, "has other bytes than its name says"))
+def test_verify_rejects_bundle_that_was_changed_in_registry(shelf: Shelf, attack: Attack[Spoil]) -> None:
     subject = shelf.image()
     shelf.say(signature(subject))
     (carrier,) = shelf.registry.referrers(subject.repository, subject.digest)
     manifest = json.loads(shelf.registry.manifest(subject.repository.at(carrier.digest)))
-    shelf.spoil(subject.repository, Digest(manifest["layers"][0]["digest"]))
-    (reason,) = refusals(shelf, wanting(subject))
+    attack.artefact(shelf, subject.repository, Digest(manifest["layers"][0]["digest"]))
+    (reason,) = blocked(attack, shelf, wanting(subject))
     assert "missing, accepted types: none" in reason
-    assert "has other bytes than its name says" in reason
+    assert attack.words in reason

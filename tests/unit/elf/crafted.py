@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from tests.unit.elf.assets import asset
+
 EXECUTABLE, DYNAMIC, INTERPRETER = 1, 2, 3
 NEEDED, STRTAB, SONAME, RUNPATH, AUDIT, AUXILIARY = 1, 5, 14, 29, 0x6FFFFEFC, 0x7FFFFFFD
 VERNEED, VERDEF = 0x6FFFFFFE, 0x6FFFFFFC
@@ -55,3 +57,10 @@ def unnumbered_sections(count: int) -> bytes:
     data[40:48] = struct.pack("<Q", len(data))
     data[58:64] = struct.pack("<HHH", len(section), 0, 0)
     return bytes(data) + section
+
+
+def changed(name: str, old: bytes, new: bytes) -> bytes:
+    """Change some bytes of a real file."""
+    data = asset(name)
+    assert old in data
+    return data.replace(old, new.ljust(len(old), b"\0"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tarfile
 
-import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -98,21 +97,3 @@ def test_base_forms_are_read() -> None:
     assert [(e.steps, e.kind) for e in found] == [
         ((), "dir"), (("etc",), "dir"), (("etc", "motd"), "file"), (("m",), "symlink"), (("n",), "hardlink"),
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("raw", "words"),
-    [
-        (tar(file("a"), file("./a")), "twice"),
-        (tar(link("a", "b"), file("a/c")), "which is no folder"),
-        (tar(hard_link("a", "b"), file("b")), "no file before it"),
-        (tar(folder("a"), hard_link("b", "a")), "no file before it"),
-        (tar(file("./")), "holds the path './'"),
-        (tar(link("a", "")), "the target ''"),
-        (b"", "has no end"),
-        (b"\0" * 1024 + b"\0" * (64 * 1024 + 512), "bytes after its last entry"),
-    ],
-)
-def test_what_could_be_read_in_two_ways_is_refused(raw: bytes, words: str) -> None:
-    with pytest.raises(RefusedError, match=words):
-        read_entries(raw, "it", plain=False)

@@ -75,6 +75,13 @@ def edited(at: int, new: bytes) -> bytes:
     return bytes(resummed(raw[:512]) + raw[512:])
 
 
+def extended(records: dict[str, str], name: str = NAME, data: bytes = PROGRAM) -> bytes:
+    """Write a tar of one entry with PAX records."""
+    info = entry(name, len(data))
+    info.pax_headers = records
+    return go_tar((info, data), form=PAX)
+
+
 def packed(tar: bytes, blob: bytes | None = None) -> Packed:
     return Packed(diff_id=Digest.of(tar), blob=gzip.compress(tar, mtime=0) if blob is None else blob)
 
@@ -202,6 +209,38 @@ class Image:
         top = self.top({"schemaVersion": 2, "mediaType": INDEX, "manifests": [index]})
         (root / "index.json").write_bytes(top if isinstance(top, bytes) else msgspec.json.encode(top))
         return Digest(index["digest"])
+
+
+def changed(part: str, change: Callable[[Any], Any]) -> Image:
+    """Change one document of the right image: top, index, manifest or configuration."""
+    changes: JSON = {part: change}
+    return replace(right_image(), **changes)
+
+
+def text(old: bytes, new: bytes) -> Callable[[Any], bytes]:
+    """Change a document's text, so that it can say what no value can."""
+
+    def change(found: Any) -> bytes:
+        raw = msgspec.json.encode(found)
+        assert old in raw, raw
+        return raw.replace(old, new, 1)
+
+    return change
+
+
+def also(**members: Any) -> Callable[[JSON], JSON]:
+    """Put members into a document, or others in their place."""
+    return lambda found: found | members
+
+
+def first(part: str, **members: Any) -> Callable[[JSON], JSON]:
+    """Change the first, or the only, descriptor of a part."""
+
+    def change(found: JSON) -> JSON:
+        old = found[part]
+        return found | {part: [old[0] | members, *old[1:]] if isinstance(old, list) else old | members}
+
+    return change
 
 
 def base_image() -> Image:
