@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -79,6 +79,8 @@ _WITHOUT_EFFECT = re.compile(
     r"|CONTAINERS_CONF\w*|CONTAINER_(?:HOST|CONNECTION)|STORAGE_OPTS|SOURCE_DATE_EPOCH|GODEBUG|GOFLAGS|GOCOVERDIR"
     r"|LD_(?:PRELOAD|AUDIT)|GLIBC_TUNABLES|APT_CONFIG"
 )
+# What makes another program of one.
+_CODE = re.compile(r"(?:LD|GIT|GO|PIP|PYTHON|SEALIFT)\w*|DOCKER_(?:BUILDKIT|CLI)\w*")
 
 
 def environment_of(
@@ -141,16 +143,10 @@ def _passed(name: str, told: Mapping[str, str]) -> str:
     """Write SEALIFT_PASS as a pattern, for a program that logs in: names, with ``*`` for the rest of one."""
     if name not in _LOG_IN and not name.startswith("docker-credential-"):
         return ""
-    wishes = re.findall(r"[A-Za-z_]\w*\*?", told.get(PASS, ""))
-    return "".join(f"|{pattern}" for pattern in _patterns(wishes, told))
+    wishes = "|".join(re.findall(r"[A-Za-z_]\w*\*?", told.get(PASS, ""))).replace("*", r"\w*")
+    named = (k for k in told if re.fullmatch(wishes, k) and not _never(k))
+    return "".join(f"|{re.escape(k)}" for k in named)
 
 
-def _patterns(wishes: Iterable[str], told: Mapping[str, str]) -> Iterable[str]:
-    for wish in wishes:
-        named = re.compile(f"{wish[:-1]}\\w*" if wish.endswith("*") else wish)
-        yield from (
-            k
-            for k in told
-            if named.fullmatch(k)
-            and not (_WITHOUT_EFFECT.fullmatch(k) or TOKENS.fullmatch(k) or k[:3] == "LD_")
-        )
+def _never(name: str) -> bool:
+    return any(pattern.fullmatch(name) for pattern in (_WITHOUT_EFFECT, TOKENS, _CODE))

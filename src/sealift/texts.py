@@ -27,12 +27,12 @@ _UNSEEN = (
 # its relatives (Azure, TeamCity) anywhere in a line.
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
 _SPACES = "[\t \xa0\u1680\u2000-\u200a\u202f\u205f\u3000]*"
-_COMMAND = f"(?m:^(?P<space>{_SPACES}):(?=:.*::))|#(?=#(?:vso|teamcity)?\\[)"
+_COMMAND = f"(?m:^(?P<space>{_SPACES}):(?=:[A-Za-z][A-Za-z-]*(?: .*)?::))|#(?=#(?:vso|teamcity)?\\[)"
 _SHOWN = re.compile(f"(?P<kept>{_KEPT})|(?P<unseen>{_UNSEEN})|(?P<command>{_COMMAND})")
 # Words and numbers that no reading of Markdown changes. "_" begins emphasis, ":" may begin an address, "#"
 # and "@" name an issue and a person.
 _PLAIN = re.compile(r"(?!\d+[.)])\w[^\W_]*(?:(?:[ .,;()'\"/%=-]|: )+[^\W_]+)*[.;,)'\"%]?")
-_ADDRESS = re.compile(r"\bwww\.|\b[a-f0-9]{7,40}\b|\bGH-\d", re.IGNORECASE)
+_ADDRESS = re.compile(r"\bwww\.|\b[a-f0-9]{7,40}\b|\bGH-\d")
 
 
 def shown(text: str) -> str:
@@ -43,6 +43,11 @@ def shown(text: str) -> str:
 def one_line(text: str) -> str:
     """Return such a text without line ends: what stands below a line is then another line of ours."""
     return shown(text).replace("\n", "\\n")
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can write; a name that is not UTF-8 came with halves of characters."""
+    return re.sub("[\ud800-\udfff]", lambda found: escape(found[0]), text)
 
 
 def escape(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.evidence import Gate
+from sealift.texts import encodable
 
 
 class GateRefusedError(RefusedError):
@@ -113,5 +114,10 @@ class Looks:
 
     def _add(self, verdict: str, detail: str) -> None:
         self.gates.append(
-            Gate(station=self.station, subject=self.subject, verdict=verdict, detail=detail)  # type: ignore[arg-type]
+            Gate(
+                station=self.station,
+                subject=encodable(self.subject),
+                verdict=verdict,  # type: ignore[arg-type]
+                detail=encodable(detail),
+            )
         )

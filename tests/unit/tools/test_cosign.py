@@ -46,11 +46,11 @@ def after(words: Sequence[str], flag: str) -> str:
 
 def test_every_condition_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Says(monkeypatch, out=signed(PredicateType.SIGNATURE))
-    Cosign(trusted_root=Path("root.json"), identity=WHO, claims=CLAIMS, env={}).verify(SUBJECT)
+    Cosign(trusted_root=Path("/root.json"), identity=WHO, claims=CLAIMS, env={}).verify(SUBJECT)
     assert told.asked[:2] == ["cosign", "verify"]
     assert told.asked[-1] == str(SUBJECT)
     wanted = {
-        "--trusted-root": "root.json",
+        "--trusted-root": "/root.json",
         "--certificate-identity": WHO.san,
         "--certificate-oidc-issuer": WHO.issuer,
         "--certificate-github-workflow-repository": "o/n",
