@@ -20,6 +20,7 @@ from sealift.model.evidence import Gate
 from sealift.model.status import Finding, Status
 from sealift.process import Completed, ProgramFailedError
 from sealift.report import status, summary, terminal
+from sealift.report.collect import Report
 from sealift.stations.assets import notes
 from sealift.stations.gate import Looks
 from tests.attacks.catalogue import Attack, Kind, each
@@ -164,7 +165,7 @@ def test_markdown_holds_a_text_as_text(attack: Attack[str]) -> None:
     attack.assert_ended(0, made)
 
 
-def replace_all(words: str, gate: Gate) -> summary.Report:
+def replace_all(words: str, gate: Gate) -> Report:
     return msgspec.structs.replace(
         REPORT,
         gates=(gate,),
