@@ -31,7 +31,7 @@ _COMMAND = f"(?m:^(?P<space>{_SPACES}):(?=:[A-Za-z][A-Za-z-]*(?: .*)?::))|#(?=#(
 _SHOWN = re.compile(f"(?P<kept>{_KEPT})|(?P<unseen>{_UNSEEN})|(?P<command>{_COMMAND})")
 # Words and numbers that no reading of Markdown changes. "_" begins emphasis, ":" may begin an address, "#"
 # and "@" name an issue and a person.
-_PLAIN = re.compile(r"(?!\d+[.)])\w[^\W_]*(?:(?:[ .,;()'\"/%=-]|: )+[^\W_]+)*[.;,)'\"%]?")
+_PLAIN = re.compile(r"(?!\d+[.)](?: |$))\w[^\W_]*(?:(?:[ .,;()'\"/%=-]|: )+[^\W_]+)*[.;,)'\"%]?")
 _ADDRESS = re.compile(r"\bwww\.|\b[a-f0-9]{7,40}\b|\bGH-\d")
 
 

@@ -179,7 +179,8 @@ def test_a_program_gets_both_spellings_and_never_a_proxy_to_this_machine(name: s
     meant = ("HTTP_PROXY", "HTTPS_PROXY") if name == "ALL_PROXY" else (name.upper(),)
     assert all(told[spelled] == "http://x:1" for one in meant for spelled in (one, one.lower()))
     assert told["NO_PROXY"] == told["no_proxy"] == "localhost,127.0.0.1,127.0.0.0/8,::1"
-    assert child_env("regctl", told) == told
+    # Where both are named, ALL_PROXY has nothing to add.
+    assert told == told | child_env("regctl", told)
 
 
 @pytest.mark.parametrize(
