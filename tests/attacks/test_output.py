@@ -30,7 +30,7 @@ from tests.unit.stations.things import plan
 # What acts: controls beside tab and line end, what is not seen or turns the order, commands to a runner.
 ACTS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
-    "\U000e0000-\U000e007f]|(?m:^\\s*::.*::)|##(?:vso|teamcity)?\\["
+    "\U000e0000-\U000e007f]|(?m:^\\s*::[A-Za-z-]+(?: .*)?::)|##(?:vso|teamcity)?\\["
 )
 # What GitHub makes of Markdown outside of code.
 LIVE = re.compile(r"[<>@|\[\]]|!\[|https?://|www\.|#\d")
