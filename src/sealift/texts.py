@@ -10,11 +10,17 @@ from __future__ import annotations
 
 import re
 
-# Emoji that are made of several characters, and joiners between letters of one script, are kept.
+# Kept: emoji of several characters, and joiners between letters of the scripts that need them (from Arabic to
+# Mongolian).
+_JOINED = (
+    "\u0600-\u061b\u061d-\u115e\u1161-\u17b3\u17b6-\u180a\u1810-\u18af\u2190-\u2bff\ufb50-\ufdff\ufe70-\ufefc"
+    "\U0001f000-\U0001faff"
+)
 _KEPT = (
     "[0-9#*]\ufe0f\u20e3"
     "|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
-    "|(?<=[^\x00-\xa0\u1680\u2000-\u206f\u3000])(?:[\u200c\u200d](?=[^\x00-\xa0\u2000-\u206f])|[\ufe00-\ufe0f])"
+    f"|[{_JOINED}][\ufe00-\ufe0f]?(?:[\u200c\u200d](?=[{_JOINED}]))?"
+    "|[\xa9\xae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299\u3400-\u9fff][\ufe00-\ufe0f]"
 )
 # Controls; what a reader does not see (Default_Ignorable_Code_Point of Unicode) or sees in another order;
 # line ends beside "\n"; and halves of a character, which no encoding can write.
