@@ -68,12 +68,17 @@ def _isolate() -> None:
     """
     set_by_user = {name for name in os.environ if name.startswith("PYTHON")} - WITHOUT_EFFECT
     utf8 = sys.getfilesystemencoding() == "utf-8"
-    here = sys.path[:1] in ([""], [str(Path.cwd())])
-    if sys.flags.isolated or (utf8 and not (set_by_user or here or sys.flags.optimize)):
+    if sys.flags.isolated or (utf8 and not (set_by_user or _imports_from_here() or sys.flags.optimize)):
         return
     unwritten = ["-B"] if sys.flags.dont_write_bytecode else []
     options = ["-I", *unwritten, "-X", "utf8", "-c", AGAIN, str(Path(__file__).parents[1])]
     os.execv(sys.executable, [sys.executable, *options, *sys.argv[1:]])  # noqa: S606 - no shell is wanted
+
+
+def _imports_from_here() -> bool:
+    with contextlib.suppress(FileNotFoundError):  # the current folder was removed
+        return sys.path[:1] in ([""], [str(Path.cwd())])
+    return False
 
 
 def _end_all() -> NoReturn:

@@ -24,6 +24,8 @@ from sealift.tools import buildx, cosign, docker_login, engine, go, govulncheck,
 from tests.attacks.catalogue import Attack, Kind, each
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.programs
+
 AMD64 = Platform("linux/amd64")
 SUBJECT = Subject(repository=Repository("registry.example/a"), digest=Digest(f"sha256:{'a' * 64}"))
 # It writes down what it was given, and where; what it would do is no matter here.
@@ -303,4 +305,20 @@ def test_another_program_is_not_made_of_sealift(attack: Attack[Begun], tmp_path:
         argv, check=False, cwd=checkout, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
     assert not (checkout / "PLANTED").exists()
+    attack.assert_ended(done.returncode, done.stdout + done.stderr)
+
+
+UMASK = """
+import os
+from sealift import __main__, cli
+__main__._isolate = lambda: None
+cli.app = lambda **_: print(oct(os.umask(0)))
+__main__.main()
+"""
+
+
+@each(begun("a umask that lets every user write", Begun(), "0o22"))
+def test_nobody_else_may_write_what_is_made(attack: Attack[Begun]) -> None:
+    argv = ["sh", "-c", 'umask 000; exec "$0" "$@"', sys.executable, "-c", UMASK]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
     attack.assert_ended(done.returncode, done.stdout + done.stderr)
