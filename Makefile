@@ -16,9 +16,9 @@ $(VENV)/.locked: ci/requirements-test.txt pyproject.toml
 	@echo "sealift: making $(VENV) from ci/requirements-test.txt (about a minute the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sealift needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12" >&2; exit 5; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed. On Debian: sudo apt-get install -y python3-venv" >&2; exit 5; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r ci/requirements-test.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m sealift.provision.venv
+	@$(BIN)/python -I -m pip install --quiet --disable-pip-version-check --require-hashes -r ci/requirements-test.txt
+	@$(BIN)/python -I -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -I -m sealift.provision.venv
 	@touch $@
 
 venv: $(VENV)/.locked ## make .venv with everything locked

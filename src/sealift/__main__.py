@@ -10,10 +10,11 @@ import select
 import shutil
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from sealift import console, process
+from sealift import console, environment, process
 from sealift.errors import InterruptedReleaseError, OutsideError, SealiftError
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -21,14 +22,29 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 # kernel, services and containers by the supervisor that waits for our end.
 CLEARING_SECONDS = 30.0
 ENDING = (signal.SIGINT, signal.SIGTERM)
+# Variables of Python that neither add code nor take any away.
+WITHOUT_EFFECT = {
+    *("PYTHONUTF8", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"),
+    *("PYTHONFAULTHANDLER", "PYTHONNOUSERSITE", "PYTHONSAFEPATH", "PYTHONCOERCECLOCALE", "PYTHONMALLOC"),
+}
+# Also where sealift itself was found by PYTHONPATH.
+AGAIN = (
+    "import sys; root = sys.argv.pop(1); root in sys.path or sys.path.insert(0, root);"
+    " from sealift.__main__ import main; main()"
+)
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    _use_utf8()
+    _isolate()
     listen()
     console.write_every_character()
+    console.take_over()
+    os.environ["PATH"] = environment.search_path()
+    # What is built here and then believed is written by this user alone.
+    os.umask(os.umask(0o022) | 0o022)
     try:
+        environment.check()
         from sealift.cli import app
 
         app(prog_name="sealift")
@@ -44,11 +60,25 @@ def main() -> None:
         _end_all()
 
 
-def _use_utf8() -> None:
-    """Start again where the locale's encoding is another: git and all files that we read are in UTF-8."""
-    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
-        os.environ["PYTHONUTF8"] = "1"
-        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell is what is wanted
+def _isolate() -> None:
+    """Start again in a Python that reads no setting of its user, where one could change what runs here.
+
+    That is a variable (PYTHONPATH, PYTHONOPTIMIZE, PYTHONWARNINGS), the repository as a place of modules
+    (``python -m``), or a locale whose encoding is not that of git and of all files that we read.
+    """
+    set_by_user = {name for name in os.environ if name.startswith("PYTHON")} - WITHOUT_EFFECT
+    utf8 = sys.getfilesystemencoding() == "utf-8"
+    if sys.flags.isolated or (utf8 and not (set_by_user or _imports_from_here() or sys.flags.optimize)):
+        return
+    unwritten = ["-B"] if sys.flags.dont_write_bytecode else []
+    options = ["-I", *unwritten, "-X", "utf8", "-c", AGAIN, str(Path(__file__).parents[1])]
+    os.execv(sys.executable, [sys.executable, *options, *sys.argv[1:]])  # noqa: S606 - no shell is wanted
+
+
+def _imports_from_here() -> bool:
+    with contextlib.suppress(FileNotFoundError):  # the current folder was removed
+        return sys.path[:1] in ([""], [str(Path.cwd())])
+    return False
 
 
 def _end_all() -> NoReturn:

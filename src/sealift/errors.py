@@ -5,6 +5,7 @@ An error says what happened, what it means, and the next command.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 
@@ -34,7 +35,8 @@ class SealiftError(Exception):
         parts += [f"  {note}" for note in getattr(self, "__notes__", ())]
         if self.next_step:
             parts.append(f"  next: {self.next_step}")
-        return "\n".join(parts)
+        # Words from outside may have several lines: none of them begins as an error of its own does.
+        return "\n".join(re.sub(r"\n(?=\S)", "\n    ", part) for part in parts)
 
 
 class DefectError(SealiftError):
@@ -103,3 +105,6 @@ class ManyErrors(SealiftError):  # noqa: N818 - it reads as what it is: several
         # A refusal outranks a failure outside: trying again would not help.
         ranks = (1, 2, 3, 5, 4)
         self.exit_code = min((e.exit_code for e in errors), key=lambda c: ranks.index(c) if c in ranks else 9)  # type: ignore[misc]
+
+    def __str__(self) -> str:
+        return self.happened

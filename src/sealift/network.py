@@ -1,6 +1,6 @@
 """The network policy: by which way everything leaves this machine, and which authorities it trusts.
 
-    env = child_env()                              # the environment of a program that fetches something
+    env = child_env("regctl")                      # the environment of a program that fetches something
     proxy = proxy_for("https://ghcr.io/v2/", env)  # None: connect directly
     context = tls(env)                             # for our own clients
 
@@ -16,13 +16,14 @@ import ipaddress
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from sealift.environment import environment_of
 from sealift.errors import OutsideError, UsageError
 from sealift.patience import passes
 
@@ -133,13 +134,12 @@ def settings(env: Mapping[str, str] | None = None) -> dict[str, str]:
     return {k: v for k, v in _environment(env).items() if k in spelled or k in _PLACES}
 
 
-def child_env(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return an environment with its network settings in the form that every program understands.
-
-    What is no network setting stays as it is: credential helpers find what they read.
-    """
-    told = dict(_environment(env))
-    return told | network_env(told)
+def child_env(
+    program: str | Sequence[str | os.PathLike[str]], env: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return what a program that fetches something gets of an environment: its row, and the ways out."""
+    told = _environment(env)
+    return environment_of(program, told) | network_env(told)
 
 
 def network_env(env: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sealift.environment import environment_of, search_path
 from sealift.errors import InterruptedReleaseError, MissingProgramError, OutsideError
 
 # Of util-linux, which every Debian has.
@@ -99,8 +100,8 @@ def recording() -> Iterator[Recorder]:
 
 
 def resolve(program: str, env: Mapping[str, str] | None = None) -> str:
-    """Return the program's full path, or raise MissingProgramError."""
-    found = shutil.which(program, path=(env or os.environ).get("PATH"))
+    """Return the program's full path, or raise MissingProgramError; none is found by the current folder."""
+    found = shutil.which(program, path=search_path(env))
     if found is None:
         raise MissingProgramError(f"the program {program} is not here", next_step="sealift doctor")
     return found
@@ -118,12 +119,13 @@ def run(
 ) -> Completed:
     """Run one program to its end.
 
-    ``env`` replaces the environment; ``timeout`` is in seconds; with ``check`` a status other than
-    zero raises ProgramFailedError, which shows the command, the status and both streams. When the run is
-    ending, InterruptedReleaseError, whatever the program's status. ``undecodable`` is Python's error handler
-    for bytes of stdout that are not UTF-8.
+    ``env`` is the whole environment, without it what ``environment_of`` gives the program; ``timeout`` is in
+    seconds; with ``check`` a status other than zero raises ProgramFailedError, which shows the command, the
+    status and both streams. When the run is ending, InterruptedReleaseError, whatever the program's status.
+    ``undecodable`` is Python's error handler for bytes of stdout that are not UTF-8.
     """
     words = [os.fspath(a) for a in argv]
+    env = environment_of(words) if env is None else env
     words[0] = resolve(words[0], env)
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin)

@@ -120,6 +120,20 @@ def only_in_actions(plan: Plan, env: Mapping[str, str]) -> None:
             f"this is {env.get('GITHUB_REPOSITORY')}; ci/release.yaml releases {plan.config.source}",
             next_step="correct source in ci/release.yaml, or rehearse: sealift release",
         )
+    tag = plan.version.git_tag
+    runs = {
+        "GITHUB_REF": f"refs/tags/{tag}",
+        "GITHUB_REF_TYPE": "tag",
+        "GITHUB_REF_NAME": tag,
+        "GITHUB_SHA": plan.commit,
+    }
+    for name, value in runs.items():
+        if (told := env.get(name) or value) != value:
+            raise UsageError(
+                f"{name} is {told}; {plan.version} of this checkout is {value}",
+                means="the runner's variables contradict each other, or the checkout is not the run's own",
+                next_step="remove what sets GITHUB_ variables in the workflow, and check out the tag itself",
+            )
 
 
 def download_advisories(cache: Path) -> None:

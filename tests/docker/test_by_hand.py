@@ -149,7 +149,7 @@ def test_the_buildx_that_was_built_is_linked_where_docker_looks(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("DOCKER_CONFIG")
-    run(["sh", "-ec", "\n".join(lines)])
+    run(["sh", "-ec", "\n".join(lines)], env=dict(os.environ))
     linked = tmp_path / ".docker" / "cli-plugins" / "docker-buildx"
     assert linked.resolve() == programs.programs["docker-buildx"].path.resolve()
     assert "buildx" in docker("buildx", "version").stdout

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sealift.environment import PASS
 from sealift.errors import OutsideError, RefusedError, UsageError
 from sealift.model.names import Digest, Repository
 from sealift.model.statements import Claims, PredicateType, Subject
@@ -137,6 +138,7 @@ def test_it_logs_in_as_the_registry_client_does(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv(variable, "of this session")
+    monkeypatch.setenv(PASS, "ACME_*")
     login = f"Basic {base64.b64encode(b'u:p').decode()}"
     asks = Reply(status=401, headers={"WWW-Authenticate": 'Basic realm="r"'})
     shelf = Shelf()

@@ -6,9 +6,11 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from sealift.environment import ROWS, _row
 from sealift.errors import UsageError
 from sealift.model.names import Digest, Platform
 from sealift.provision.everything import Provided
@@ -343,7 +345,9 @@ def test_a_checkout_of_another_user_is_refused_in_gits_own_words(
     checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # git's own tests use it: to give a checkout away takes root.
-    monkeypatch.setattr(git, "KEPT", git.KEPT | {"GIT_TEST_ASSUME_DIFFERENT_OWNER"})
+    row = f"{ROWS['git']}|GIT_TEST_ASSUME_DIFFERENT_OWNER"
+    monkeypatch.setitem(cast("dict[str, str]", ROWS), "git", row)
+    _row.cache_clear()
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     inside = checkout.folder / "inside"

@@ -29,6 +29,7 @@ COMMAND = """
     folder, clearing, limit = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     sys.argv = ["sealift"]
     __main__.CLEARING_SECONDS = limit
+    __main__._isolate = lambda: None
     cli.app = typer.Typer(pretty_exceptions_enable=False)
 
     @cli.app.command()

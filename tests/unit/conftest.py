@@ -15,6 +15,11 @@ class TouchedTheWorldError(AssertionError):
 
 @pytest.fixture(autouse=True)
 def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold every unit test to it."""
+    refuse_the_world(monkeypatch)
+
+
+def refuse_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make connecting and starting programs fail."""
 
     def refuse(*_args: object, **_kwargs: object) -> None:

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2] / "src"
 
 # Each row may import the rows above it. Neighbours in a row do not know each other.
 ROWS = (
-    ("errors",),
+    ("errors", "texts"),
+    ("environment",),
     ("model",),
     ("console", "places"),
     ("process",),

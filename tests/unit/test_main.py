@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sealift import __main__ as end
-from sealift import cli
+from sealift import cli, console
 from sealift.errors import ManyErrors, RefusedError, UsageError
 
 
@@ -18,6 +18,8 @@ from sealift.errors import ManyErrors, RefusedError, UsageError
 def raising(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Leave the test's own signals alone."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(end, "_isolate", lambda: None)
+    monkeypatch.setattr(console, "take_over", lambda: None)
     return monkeypatch
 
 

@@ -84,7 +84,7 @@ def run(
         console.say("nothing is watched: --config FILE says what is (with make: ARGS='--config FILE')")
     console.say("Ctrl-C ends it")
     # The engine's client takes this process' place: Ctrl-C and the exit status are its own.
-    os.execv(command[0], command)  # noqa: S606 - no shell is what is wanted
+    os.execve(command[0], command, engine.env)  # noqa: S606 - no shell is what is wanted
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

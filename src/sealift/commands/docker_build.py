@@ -150,7 +150,7 @@ def engine_build(
             *("docker-buildx", "build", "--builder=default", "--load", "--provenance=false"),
             *("--file", str(dockerfile), *where),
         ],
-        env=child_env() | buildx.WITHOUT_GIT,
+        env=child_env("docker-buildx") | buildx.WITHOUT_GIT,
         timeout=3600,
     )
 
@@ -197,7 +197,7 @@ def _own_builder(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
     What buildx remembers of the user's own builders is left alone.
     """
-    env = child_env() | {"BUILDX_CONFIG": str(folder / "buildx")}
+    env = child_env("docker-buildx") | {"BUILDX_CONFIG": str(folder / "buildx")}
     with builder_slot(cache_folder()) as slot, Supervised(log=folder / "supervisor.log") as services:
         services.start([slot.service(log=folder / "buildkitd.log")])
         create_builder(slot.socket, slot.name, env=env)

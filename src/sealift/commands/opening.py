@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from sealift import console
+from sealift.environment import without_effect
 from sealift.errors import UsageError
 from sealift.model.names import Digest
 from sealift.model.plan import Plan
@@ -141,6 +143,8 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
     from sealift.tools import engine
 
     root, cache = checkout(), cache_folder()
+    if dropped := without_effect():
+        console.say(f"set here, and passed to no program (docs/environment.md): {', '.join(dropped)}")
     plan = planned(root, asked)
     if "promote" in stations:
         import_in_background("sealift.production" if asked.production else "sealift.rehearsal.world", *AHEAD)

@@ -8,6 +8,7 @@ import typer
 
 from sealift import console
 from sealift.commands.opening import Asked, JsonOption, asking, opened
+from sealift.texts import one_line
 
 
 @asking
@@ -25,5 +26,5 @@ def command(context: typer.Context, *, asked: Asked, as_json: JsonOption = False
         console.result(to_json(looked).decode().rstrip())
         return
     for gate in looked:
-        console.result(f"{gate.verdict:<11} {gate.subject}: {gate.detail}")
+        console.result(one_line(f"{gate.verdict:<11} {gate.subject}: {gate.detail}"))
     console.say(f"the evidence is in {release.line.run.root / 'evidence' / station}")

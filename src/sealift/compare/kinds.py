@@ -13,6 +13,7 @@ from sealift.console import say
 from sealift.elf.rootfs import Rootfs
 from sealift.errors import OutsideError
 from sealift.model.names import Digest, Platform
+from sealift.network import child_env
 from sealift.process import run
 from sealift.provision.root import root_prefix
 from sealift.rehearsal import apt
@@ -87,8 +88,16 @@ def full_system(suite: SuiteName, platform: Platform, folder: Path) -> list[Pack
     sources = folder / "debian.sources"
     sources.write_text(apt.mirror().sources(codename), encoding="utf-8")
     arch = DEBIAN_ARCH.get(platform.arch, platform.arch)
-    words = ["mmdebstrap", "--variant=minbase", "--quiet", f"--architectures={arch}", *LEAN, codename]
-    run([*(root_prefix() or ()), *words, archive, sources])
+    argv = [
+        *(root_prefix() or ()),
+        "mmdebstrap",
+        "--variant=minbase",
+        "--quiet",
+        f"--architectures={arch}",
+        *LEAN,
+        codename,
+    ]
+    run([*argv, str(archive), str(sources)], env=child_env("mmdebstrap"))
     raw = archive.read_bytes()
     archive.unlink()
     return [Packed(diff_id=Digest.of(raw), blob=gzip.compress(raw, 6, mtime=0))]

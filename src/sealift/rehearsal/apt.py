@@ -280,4 +280,4 @@ def _private_root(root: Path, plain: Path, sources: str, arch: str) -> dict[str,
     settings.write_text(
         f'{places}APT::Architecture "{arch}";\nAPT::Architectures:: "{arch}";\nAcquire::Languages "none";\n'
     )
-    return {**child_env(), "APT_CONFIG": str(settings), "LC_ALL": "C"}
+    return {**child_env("apt-get"), "APT_CONFIG": str(settings), "LC_ALL": "C"}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from sealift import network
+from sealift.environment import search_path
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
 from sealift.model.world import GitHubWorld, SigstoreWorld, World
@@ -70,14 +70,11 @@ def client_environment(home: Path) -> dict[str, str]:
     """Give programs a home of their own, without credentials and settings; how to leave is the machine's."""
     for part in ("docker", "buildx"):
         (home / part).mkdir(parents=True, exist_ok=True)
-    regctl = home / "regctl.json"
-    regctl.touch()
     return network.settings() | {
-        "PATH": os.environ["PATH"],
+        "PATH": search_path(),
         "HOME": str(home),
         "DOCKER_CONFIG": str(home / "docker"),
         "BUILDX_CONFIG": str(home / "buildx"),
-        "REGCTL_CONFIG": str(regctl),
     }
 
 
@@ -86,7 +83,7 @@ def github_service(folder: Path, port: int, *, repository: str, token_file: Path
     return Service(
         name="github",
         argv=(
-            *(sys.executable, "-m", "sealift.rehearsal.github", "--port", str(port)),
+            *(sys.executable, "-I", "-m", "sealift.rehearsal.github", "--port", str(port)),
             *("--dir", str(folder), "--repository", repository, "--token-file", str(token_file)),
         ),
         ready=TcpReady(port),

@@ -41,7 +41,7 @@ def _issuer(
         sigstore,
         name,
         f"{url(port)}/.well-known/openid-configuration",
-        *(sys.executable, "-m", "sealift.rehearsal.issuer", "--port", port),
+        *(sys.executable, "-I", "-m", "sealift.rehearsal.issuer", "--port", port),
         *("--key", keys / key, "--request-token-file", keys / token),
         *who,
     )

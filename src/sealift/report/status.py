@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sealift.model.status import Finding, Status
+from sealift.texts import one_line
 
 _LONG = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
@@ -25,8 +26,8 @@ def lines(status: Status) -> Iterator[str]:
 
 def _words(finding: Finding) -> str:
     if finding.verdict == "agrees":
-        return f"{finding.subject}: {finding.got}"
-    return f"{finding.subject}: expected {finding.expected}, got {finding.got}"
+        return one_line(f"{finding.subject}: {finding.got}")
+    return one_line(f"{finding.subject}: expected {finding.expected}, got {finding.got}")
 
 
 def _count(number: int, verdict: str) -> str:

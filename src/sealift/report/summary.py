@@ -7,26 +7,28 @@ from collections import Counter
 
 import jinja2
 
+from sealift import texts
 from sealift.report.collect import Report
 
 VERDICTS = ("pass", "excused", "refused", "not-checked")
 TEMPLATE = """\
-# {{ r.outcome }}: {{ r.version }} ({{ r.world }})
+# {{ r.outcome|markdown }}: {{ r.version|markdown }} ({{ r.world }})
 
-Commit `{{ r.commit }}`, {{ "%.1f"|format(r.seconds) }} s.
+Commit {{ r.commit|markdown }}, {{ "%.1f"|format(r.seconds) }} s.
 {% if r.left_out %}
-Left out, because the release is built from the commit: {{ r.left_out|join(", ") }}.
+Left out, because the release is built from the commit: {{ r.left_out|map("markdown")|join(", ") }}.
 {% endif %}
 {% for variant, image in r.images.items() %}
-## {{ variant }}
+## {{ variant|markdown }}
 
-`{{ image.repository }}@{{ image.digest }}`{% if image.tags %}, tags {{ image.tags|join(", ") }}{% endif %}
+{{ (image.repository ~ "@" ~ image.digest)|markdown }}
+{%- if image.tags %}, tags {{ image.tags|map("markdown")|join(", ") }}{% endif %}
 
 
 | platform | digest | compressed |
 |---|---|---|
-{% for platform, built in image.platforms.items() -%}
-| {{ platform }} | `{{ built.digest }}` | {{ "%.2f"|format(built.compressed_bytes / 1e6) }} MB |
+{% for name, built in image.platforms.items() -%}
+| {{ name|markdown }} | {{ built.digest|markdown }} | {{ "%.2f"|format(built.compressed_bytes / 1e6) }} MB |
 {% endfor %}
 {% endfor %}
 ## Gates
@@ -34,10 +36,10 @@ Left out, because the release is built from the commit: {{ r.left_out|join(", ")
 | station | pass | excused | refused | not checked |
 |---|---|---|---|---|
 {% for station, count in counts.items() -%}
-| {{ station }} {% for verdict in verdicts %}| {{ count[verdict] }} {% endfor %}|
+| {{ station|markdown }} {% for verdict in verdicts %}| {{ count[verdict] }} {% endfor %}|
 {% endfor %}
 {% for gate in r.gates if gate.verdict != "pass" -%}
-- **{{ gate.verdict }}** {{ gate.station }} {{ gate.subject }}: {{ gate.detail }}
+- **{{ gate.verdict }}** {{ gate.station|markdown }} {{ gate.subject|markdown }}: {{ gate.detail|markdown }}
 {% endfor %}
 ## Signatures
 
@@ -47,21 +49,21 @@ It uploaded {{ r.made.assets }} assets and put {{ r.made.tags }} tags.
 ## Exceptions
 
 {% for line in r.exceptions -%}
-- {{ line }}
+- {{ line|markdown }}
 {% endfor %}
 {% endif %}
 {%- if r.stand_ins %}
 ## Stand-ins
 
 {% for line in r.stand_ins -%}
-- {{ line }}
+- {{ line|markdown }}
 {% endfor %}
 {% endif %}
 {%- if r.cannot_show %}
 ## What a rehearsal cannot show
 
 {% for line in r.cannot_show -%}
-- {{ line }}
+- {{ line|markdown }}
 {% endfor %}
 {% endif -%}
 """
@@ -72,8 +74,9 @@ def markdown(report: Report) -> str:
     counts: dict[str, Counter[str]] = {}
     for gate in report.gates:
         counts.setdefault(gate.station, Counter())[gate.verdict] += 1
-    # Markdown for a file and a step summary: nothing here is HTML that would need escaping.
+    # This is no HTML; what Markdown would read in a text is kept from it by the filter.
     environment = jinja2.Environment(autoescape=False, trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701
+    environment.filters["markdown"] = lambda text: texts.markdown(str(text))
     text = environment.from_string(TEMPLATE).render(r=report, counts=counts, verdicts=VERDICTS)
     # A heading and a list need an empty line around them, and two are no better than one.
     spaced = re.sub(r"\n*(^#.*$|^(?:- .*\n?)+)\n*", r"\n\n\1\n\n", text, flags=re.MULTILINE)

@@ -7,18 +7,25 @@ from collections import Counter
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sealift.report.collect import Report
+from sealift.texts import one_line, shown
 
 
 def show(report: Report) -> None:
     """Print what was released, how the gates stand, and everything that was not a plain pass."""
     # Piped into a file, a line stays whole.
     width = None if sys.stdout.isatty() else 160
-    console = Console(file=sys.stdout, width=width, highlight=False, soft_wrap=True)
+    # Without markup: a name from outside may look like some.
+    console = Console(
+        file=sys.stdout, width=width, highlight=False, soft_wrap=True, markup=False, emoji=False
+    )
     console.print(
-        f"\n[bold]{report.outcome}[/bold] {report.version} at {report.commit[:12]} "
-        f"({report.world}, {report.seconds:.1f} s)"
+        Text(f"\n{one_line(report.outcome)}", style="bold").append(
+            f" {report.version} at {one_line(report.commit[:12])} ({report.world}, {report.seconds:.1f} s)",
+            style="not bold",
+        )
     )
     table = Table(box=None, pad_edge=False)
     for column in ("image", "platform", "digest", "MB"):
@@ -26,7 +33,7 @@ def show(report: Report) -> None:
     for image in report.images.values():
         table.add_row(image.repository, ", ".join(image.tags) or "no tag", image.digest, "")
         for platform, built in image.platforms.items():
-            table.add_row("", platform, built.digest, f"{built.compressed_bytes / 1e6:.2f}")
+            table.add_row("", one_line(platform), built.digest, f"{built.compressed_bytes / 1e6:.2f}")
     console.print(table)
     counts = Counter(gate.verdict for gate in report.gates)
     made = report.made
@@ -39,7 +46,8 @@ def show(report: Report) -> None:
         console.print("all of it was there already, as it was: nothing was made")
     for gate in report.gates:
         if gate.verdict != "pass":
-            console.print(f"  {gate.verdict}: {gate.station} {gate.subject}: {gate.detail}", markup=False)
+            detail = shown(gate.detail).replace("\n", "\n      ")
+            console.print(f"  {gate.verdict}: {one_line(f'{gate.station} {gate.subject}')}: {detail}")
     for title, lines in (
         ("exceptions", report.exceptions),
         ("left out (the release is the commit)", report.left_out),
@@ -49,4 +57,4 @@ def show(report: Report) -> None:
         if lines:
             console.print(f"{title}:")
             for line in lines:
-                console.print(f"  {line}", markup=False)
+                console.print(f"  {one_line(line)}")

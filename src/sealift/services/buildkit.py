@@ -75,4 +75,4 @@ def create_builder(socket: Path, name: str, *, env: Mapping[str, str]) -> None:
     address = f"unix://{plain(socket.parent, longest=_LONGEST_ROOT) / socket.name}"
     # Naming the node lets the next run say the same again.
     argv = ["docker-buildx", "create", "--name", name, "--node", name, "--driver=remote", address]
-    run(argv, env=child_env(env), timeout=60)
+    run(argv, env=child_env(argv, env), timeout=60)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sealift.environment import environment_of
 from sealift.errors import OutsideError
 from sealift.places import shell_word
 from sealift.services.ports import LOOPBACK
 
 TAIL_LINES = 12
 _PROBE_SECONDS = 1.0
-_PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "XDG_RUNTIME_DIR")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ Readiness = HttpReady | TcpReady | SocketReady
 class Service:
     """One program that runs beside us.
 
-    ``env`` is added to a small clean environment: a service sees none of the release's secrets.
+    ``env`` is added to what its program gets: a service sees none of the release's secrets.
     ``root`` asks for root's rights, through ``sudo -n`` where we do not have them.
     """
 
@@ -93,7 +93,7 @@ class Service:
     @property
     def environment(self) -> dict[str, str]:
         """All that the service will find in its environment."""
-        return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | dict(self.env)
+        return environment_of(self.argv[0]) | dict(self.env)
 
     def last_words(self) -> str:
         """Return the end of its log."""

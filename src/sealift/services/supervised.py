@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sealift.environment import environment_of
 from sealift.errors import DefectError, ManyErrors, OutsideError, SealiftError
 from sealift.process import ProgramFailedError, resolve, run
 from sealift.services import supervisor
@@ -50,6 +51,7 @@ class Supervised:
             # Its own session: Ctrl-C reaches us alone, and we end it by closing the pipe.
             self._process = subprocess.Popen(
                 _command(),
+                env=environment_of(sys.executable),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=words,
@@ -95,7 +97,13 @@ class Supervised:
         """Have a program run at the end, also when we are killed, unless ``paid(name)`` comes first."""
         with self._lock:
             self._send(
-                {"owe": {"name": name, "argv": [resolve(argv[0]), *argv[1:]], "env": dict(os.environ)}}
+                {
+                    "owe": {
+                        "name": name,
+                        "argv": [resolve(argv[0]), *argv[1:]],
+                        "env": environment_of(argv),
+                    }
+                }
             )
 
     def paid(self, name: str) -> None:

@@ -12,6 +12,7 @@ from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import World
+from sealift.texts import markdown
 
 CHECKSUMS = "SHA256SUMS"
 _SIGNED = (
@@ -39,7 +40,7 @@ def notes(plan: Plan, images: Mapping[str, Built], world: World) -> str:
     """Write the release page: what to pull, and how a stranger verifies it. The same each time."""
     return "\n".join(
         [
-            plan.config.image.description + ".",
+            markdown(plan.config.image.description) + ".",
             "",
             "| image | digest |",
             "|---|---|",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.evidence import Gate
+from sealift.texts import encodable
 
 
 class GateRefusedError(RefusedError):
@@ -14,7 +15,7 @@ class GateRefusedError(RefusedError):
 
     def __init__(self, gates: tuple[Gate, ...], *, means: str, next_step: str) -> None:
         refused = [g for g in gates if g.verdict in ("refused", "not-checked")]
-        lines = "\n".join(f"  {g.verdict}: {g.detail}" for g in refused)
+        lines = "\n".join(f"  {g.verdict}: {_below(g.detail)}" for g in refused)
         super().__init__(
             f"{refused[0].station} refused {refused[0].subject}\n{lines}", means=means, next_step=next_step
         )
@@ -31,7 +32,7 @@ class NotCheckedError(OutsideError):
         self, gates: tuple[Gate, ...], causes: Sequence[OutsideError], *, means: str, next_step: str
     ) -> None:
         lines = "\n".join(
-            f"  {g.verdict}: {g.subject}: {g.detail}" for g in gates if g.verdict == "not-checked"
+            f"  {g.verdict}: {g.subject}: {_below(g.detail)}" for g in gates if g.verdict == "not-checked"
         )
         # Whoever waits reads the first line alone.
         first = causes[0].happened.partition("\n")[0] if causes else "nobody knows why"
@@ -43,6 +44,11 @@ class NotCheckedError(OutsideError):
             retry_after=max((c.retry_after for c in causes if c.retry_after is not None), default=None),
         )
         self.gates = gates
+
+
+def _below(detail: str) -> str:
+    """Indent further lines, which words from outside may have: they look like no verdict of ours."""
+    return detail.replace("\n", "\n      ")
 
 
 @dataclass
@@ -108,5 +114,10 @@ class Looks:
 
     def _add(self, verdict: str, detail: str) -> None:
         self.gates.append(
-            Gate(station=self.station, subject=self.subject, verdict=verdict, detail=detail)  # type: ignore[arg-type]
+            Gate(
+                station=self.station,
+                subject=encodable(self.subject),
+                verdict=verdict,  # type: ignore[arg-type]
+                detail=encodable(detail),
+            )
         )

@@ -87,7 +87,7 @@ def build(request: BuildRequest, *, env: Mapping[str, str]) -> None:
     DockerfileError where the Dockerfile is wrong, ProgramFailedError where the build fails otherwise, and
     another OutsideError where the builder is not reached or cannot answer now.
     """
-    env, options = child_env(env), list[str]()
+    env, options = child_env("docker-buildx", env), list[str]()
     for key, value in sorted(request.arguments.items()):
         if value is not None or env.get(key):
             options.append(f"--build-arg={key}" if value is None else f"--build-arg={key}={value}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,6 @@ from sealift.errors import OutsideError, RefusedError
 from sealift.model.statements import Claims, Identity, PredicateType, Subject
 from sealift.process import Completed, ProgramFailedError, run
 from sealift.tools.docker_login import for_programs
-from sealift.tools.sigstore_token import SECRETS
-
-# These could change what is accepted. Everything else passes: credential helpers read what they like, and
-# cosign must log in as the registry client does.
-_HELD_BACK = re.compile(r"(?:COSIGN|SIGSTORE|TUF|REKOR|FULCIO)_.*|GODEBUG")
 
 # How cosign begins when it has looked and refused: https://github.com/sigstore/cosign, pkg/cosign/verify.go.
 # It says "no signatures found" when the Referrers API fails, so an absence that only cosign reports is no
@@ -106,7 +104,7 @@ class Cosign:
         argv = ["cosign", verb, *words, *self._trust(), *self._claims(), str(subject)]
         try:
             with for_programs(clean_env(self.env)) as env:
-                done = run(argv, env=env, timeout=self.timeout, check=False)
+                done = run(argv, cwd=Path("/"), env=env, timeout=self.timeout, check=False)
         except ProgramFailedError as late:
             raise _not_looked(verb, subject, late.happened.partition("\n")[0], again=True) from late
         if done.returncode == 0:
@@ -130,7 +128,9 @@ class Cosign:
             "--certificate-oidc-issuer", self.identity.issuer,
         )  # fmt: skip
         return (
-            identity if self.trusted_root is None else ("--trusted-root", str(self.trusted_root), *identity)
+            identity
+            if self.trusted_root is None
+            else ("--trusted-root", str(self.trusted_root.absolute()), *identity)
         )
 
     def _claims(self) -> tuple[str, ...]:
@@ -166,9 +166,16 @@ def _not_looked(
 
 
 def clean_env(env: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the registry client's environment without secrets, and without what could change a verdict."""
-    kept = network.child_env(env)
-    return {k: v for k, v in kept.items() if k not in SECRETS and not _HELD_BACK.fullmatch(k)}
+    """Return what logs in as the registry client does, and changes no verdict."""
+    return network.child_env("cosign", env) | {"TUF_ROOT": _keys()}
+
+
+@cache
+def _keys() -> str:
+    """Give the folder of the public instance's keys for this run: ``~/.sigstore`` may be another's."""
+    folder = tempfile.TemporaryDirectory(prefix="sealift-keys-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def _entries(done: Completed) -> list[Any]:

@@ -20,8 +20,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from sealift.environment import PASS
 from sealift.errors import MissingProgramError, OutsideError, UsageError
 from sealift.model.codec import decode
+from sealift.network import child_env
 from sealift.places import plainly
 from sealift.process import resolve, run
 
@@ -219,7 +221,9 @@ def _of_entry(entry: _Entry, host: str, path: Path) -> Credentials | None:
 
 def _stored(program: str, name: str, env: Mapping[str, str]) -> Credentials | None:
     """Ask a credential helper; https://github.com/docker/docker-credential-helpers says how."""
-    done = run([program, "get"], env=env, stdin=name.encode(), timeout=_TIMEOUT, check=False)
+    done = run(
+        [program, "get"], env=child_env(program, env), stdin=name.encode(), timeout=_TIMEOUT, check=False
+    )
     if done.returncode and _NOT_FOUND in done.stdout + done.stderr:
         return None
     try:
@@ -232,6 +236,6 @@ def _stored(program: str, name: str, env: Mapping[str, str]) -> Credentials | No
     raise OutsideError(
         f"{program} gave no login for {name}",
         means=f"it ended with status {done.returncode}; what it said may be a secret and is not shown",
-        next_step=f"echo {name} | {program} get",
+        next_step=f"echo {name} | {program} get; where that works, {PASS}=NAME,NAME passes variables to it",
         again=False,
     )

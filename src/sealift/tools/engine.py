@@ -16,6 +16,7 @@ from typing import Any
 from sealift import process
 from sealift.errors import MissingProgramError
 from sealift.model.names import Digest, Platform
+from sealift.network import child_env
 from sealift.oci.documents import read_json
 from sealift.places import linked, plain, plainly
 
@@ -61,7 +62,17 @@ class Engine:
 
     def call(self, *words: str, check: bool = True, timeout: float = 120) -> process.Completed:
         """Run one of the engine's commands."""
-        return process.run([*self.command, *self.global_options, *words], check=check, timeout=timeout)
+        argv = [*self.command, *self.global_options, *words]
+        return process.run(argv, env=self.env, check=check, timeout=timeout)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of its client: which engine is asked, and the ways out."""
+        env = child_env(self.command)
+        if self.store is not None:
+            # It could name further stores, whose layers are believed.
+            env.pop("CONTAINERS_STORAGE_CONF", None)
+        return env
 
     def pull(self, image: str, platform: Platform) -> None:
         """Fetch an image of one platform."""
@@ -108,7 +119,7 @@ class Engine:
         """
         self.call("create", *self._hardened(platform, name, ports), image)
         command = (*self.command, *self.global_options, "start", name)
-        process.run([SETSID, "--wait", *command], timeout=120)
+        process.run([SETSID, "--wait", *command], env=self.env, timeout=120)
 
     def _hardened(self, platform: Platform, name: str, ports: Mapping[int, int]) -> tuple[str, ...]:
         published = (f"--publish=127.0.0.1:{ours}:{port}" for port, ours in ports.items())
@@ -153,7 +164,7 @@ class Engine:
             self.call("create", f"--name={container}", *self.run_options, image)
             self.call("cp", f"{container}:{path}", str(to))
         finally:
-            process.run(self.removal(container), check=False, timeout=120)
+            process.run(self.removal(container), env=self.env, check=False, timeout=120)
 
     def foreground(self, image: str, options: Sequence[str]) -> tuple[str, ...]:
         """Return the command that runs a container until it ends, hardened, and leaves nothing of it."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sealift import process
+from sealift.environment import environment_of
 from sealift.errors import UsageError
 
 # What changes the bytes of a checkout or git's view of one. Given with each command, and written into each
@@ -43,8 +44,6 @@ CONVERSIONS: Mapping[str, str] = {
     "core.sparseCheckout": "false",
     "core.symlinks": "true",
 }
-# How far up a checkout is looked for, which only the user knows.
-KEPT = frozenset({"GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"})
 # How git writes down that a folder is another repository, by its commit.
 GITLINK = "160000"
 SHA256_DIGITS = 64
@@ -62,8 +61,8 @@ class GitFailedError(UsageError):
 
 def environment(*, own_settings: bool = False) -> dict[str, str]:
     """Return what git is started with; ``own_settings`` lets it read the user's configuration files."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in KEPT}
-    env |= {
+    env = {
+        **environment_of("git"),
         # Messages are compared; so they are English.
         "LC_ALL": "C",
         "GIT_ATTR_NOSYSTEM": "1",

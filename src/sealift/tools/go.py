@@ -14,10 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sealift import process
+from sealift.environment import environment_of
 from sealift.errors import MissingProgramError, OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.config import Linkage
 from sealift.model.names import Platform
-from sealift.network import blamed, network_env
+from sealift.network import blamed, child_env
 from sealift.places import plain
 from sealift.tools import git
 from sealift.tools.gobinary import LEVELS, STARTS
@@ -37,13 +38,6 @@ ZIG = {
 MODULE_SETTINGS = (
     *("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB"),
     *("GOINSECURE", "GOAUTH", "GOVCS"),
-)
-# What go, and the git and ssh that it starts for a private module, read of their user. The variables that
-# name a repository (GIT_DIR and its like) stay outside: they would point the stamp at another one.
-_ACCESS = re.compile(
-    r"PATH|HOME|USER|LOGNAME|TMPDIR|XDG_CONFIG_HOME|XDG_RUNTIME_DIR|DBUS_SESSION_BUS_ADDRESS|NETRC|GONOSUMCHECK"
-    r"|SSH_(?:AUTH_SOCK|ASKPASS|ASKPASS_REQUIRE)|GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|TERMINAL_PROMPT)"
-    r"|GIT_CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|GIT_(?:ALLOW_PROTOCOL|PROXY_COMMAND)"
 )
 
 # What go prints of one package that does not compile begins so. Before it, only modules were loaded: what
@@ -152,12 +146,12 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
 
 def module_environment(go: Path) -> dict[str, str]:
     """Return this machine's settings that say where modules come from, each as it was set."""
-    passed = {k: v for k, v in os.environ.items() if _ACCESS.fullmatch(k)} | network_env()
+    passed = child_env("go")
     # Outside of any module, whose go.mod might want another Go.
     said = process.run(
         [go, "env", "-json", *MODULE_SETTINGS],
         cwd=Path("/"),
-        env={**os.environ, **STARTS, "GOWORK": "off"},
+        env={**passed, **STARTS, "GOWORK": "off"},
     )
     return passed | {name: value for name, value in json.loads(said.stdout).items() if value}
 
@@ -331,5 +325,5 @@ def _lost(error: process.ProgramFailedError) -> OutsideError | None:
 
 def version(go: Path) -> str:
     """Return the compiler's version, ``go1.26.8``."""
-    env = {**os.environ, **STARTS, "GOENV": "off", "GOWORK": "off"}
+    env = {**environment_of("go"), **STARTS, "GOENV": "off", "GOWORK": "off"}
     return process.run([go, "env", "GOVERSION"], cwd=Path("/"), env=env).stdout.strip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from sealift.environment import environment_of
 from sealift.errors import UsageError
 from sealift.model.codec import decode
 from sealift.model.modules import GoModule
@@ -154,7 +154,7 @@ def read_build_info(path: Path) -> BuildInfo:
     if not path.is_file():
         raise UsageError(f"{path} is not a file", next_step="sealift compile")
     # A machine's own Go settings must not change the answer, nor fetch another Go to give it.
-    env = {**os.environ, **STARTS, "GOENV": "off", "GOFLAGS": ""}
+    env = {**environment_of("go"), **STARTS, "GOENV": "off", "GOFLAGS": ""}
     done = run(["go", "version", "-m", "-json", path.absolute()], cwd=Path("/"), env=env, check=False)
     words = done.stderr.strip()
     # Of a damaged file without the executable bit it says nothing at all.

@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from sealift import process
+from sealift.environment import search_path
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
 from sealift.network import ProxyFailedError
@@ -65,7 +66,7 @@ def scan(binary: Path, database: Path, *, main_version: str = "") -> tuple[GoFin
             again=False,
         )
     with _clean_home() as home:
-        env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home)}
+        env = {"PATH": search_path(), "HOME": str(home), "TMPDIR": str(home)}
         done = process.run(["govulncheck", "-mode=extract", binary.absolute()], env=env, cwd=home)
         extract = home / "extract.json"
         extract.write_text(_named(done.stdout, main_version), encoding="utf-8")

@@ -7,6 +7,7 @@ A reference is a registry's or, as ``ocidir://folder:tag``, an OCI layout folder
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -42,13 +43,16 @@ def regctl(
 ) -> Completed:
     """Run regctl to its end, however it ends unless ``check`` is set.
 
-    ``env`` replaces the environment: its REGCTL_CONFIG and DOCKER_CONFIG say whose credentials are used, its
-    network settings which way it connects.
+    ``env`` replaces the environment: its DOCKER_CONFIG says whose credentials are used, its network settings
+    which way it connects.
     """
     hosts = [word for host in plain_http for word in ("--host", f"reg={host},tls=disabled")]
     with ExitStack() as stack:
         readable = [_readable(word, stack) for word in words]
-        return run(["regctl", *hosts, *readable], env=child_env(env), timeout=timeout, check=check)
+        # Its own configuration could name mirrors, and registries without TLS.
+        given = child_env("regctl", env) | {"REGCTL_CONFIG": os.devnull}
+        argv = ["regctl", *hosts, *readable]
+        return run(argv, cwd=Path("/"), env=given, timeout=timeout, check=check)
 
 
 def _readable(word: str, stack: ExitStack) -> str:

@@ -21,6 +21,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from sealift import network, process
+from sealift.environment import search_path
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
 from sealift.model.modules import GoModule
@@ -242,7 +243,7 @@ def _clean_room() -> Iterator[tuple[dict[str, str], Path]]:
         for part in ("home", "docker", "tmp", "work"):
             (root / part).mkdir()
         env = {
-            "PATH": os.environ.get("PATH", os.defpath),
+            "PATH": search_path(),
             "HOME": str(root / "home"),
             "DOCKER_CONFIG": str(root / "docker"),
             "TMPDIR": str(root / "tmp"),

@@ -26,6 +26,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
     monkeypatch.setattr(sys, "argv", ["sealift", *words])
     # This process has its own way to end.
     monkeypatch.setattr(__main__, "listen", lambda: None)
+    monkeypatch.setattr(__main__, "_isolate", lambda: None)
     with pytest.raises(SystemExit) as ended:
         __main__.main()
     return ended.value.code

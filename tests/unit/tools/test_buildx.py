@@ -108,6 +108,7 @@ def test_buildx_starts_no_git_and_adds_no_label_of_its_own(
         "BUILDX_GIT_CHECK_DIRTY": "false",
         "BUILDX_GIT_INFO": "false",
         "BUILDX_GIT_LABELS": "false",
+        "LC_ALL": "C.UTF-8",
         "PATH": "/bin",
         "SOURCE_DATE_EPOCH": "1",
     }
