@@ -1,0 +1,40 @@
+"""Answers of a server, byte by byte as they came, for urllib3 and everything above it; nothing is connected."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+from unittest import mock
+
+# Between the answers, which connections get one after another.
+NEXT = b"\n\0\n"
+
+
+def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
+    """Write one answer; a name's underscores are dashes."""
+    told = {"Content-Length": str(len(body)), **{k.replace("_", "-"): v for k, v in headers.items()}}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    return f"HTTP/1.1 {status}\r\nConnection: close\r\n{lines}\r\n".encode() + body
+
+
+@contextmanager
+def served(data: bytes) -> Iterator[None]:
+    """Let each new connection of this process read the next answer; after the last one, nothing comes."""
+    answers = iter(data.split(NEXT))
+    with ExitStack() as held:
+
+        def connect(*_: Any, **__: Any) -> socket.socket:
+            ours, theirs = socket.socketpair()
+            held.callback(theirs.close)
+            held.callback(ours.close)
+            ours.settimeout(5)
+            theirs.setblocking(False)  # noqa: FBT003
+            with suppress(BlockingIOError, BrokenPipeError):
+                theirs.send(next(answers, b""))
+            theirs.shutdown(socket.SHUT_WR)
+            return ours
+
+        held.enter_context(mock.patch("urllib3.util.connection.create_connection", connect))
+        yield
