@@ -16,13 +16,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sealift.console import result
 from tests.fuzz.readers import READERS, ROOT
 
 FOLDER = ROOT / "build" / "fuzz"
 SECONDS = 30
 # Megabytes; Python, sigstore and the instrumented code take 200 of them.
 MOST_MEMORY = 1024
-LIMITS = (f"-rss_limit_mb={MOST_MEMORY}", "-timeout=300", "-max_len=131072", "-print_final_stats=1")
+LIMITS = (f"-rss_limit_mb={MOST_MEMORY}", "-timeout=1200", "-max_len=131072", "-print_final_stats=1")
 _RUNS = re.compile(r"stat::number_of_executed_units: *(\d+)")
 _EDGES = re.compile(r"cov: (\d+)")
 
@@ -36,7 +37,9 @@ def start(name: str, seconds: int) -> subprocess.Popen[bytes]:
     words = [*LIMITS, f"-max_total_time={seconds}", f"-artifact_prefix={FOLDER / name}/", str(corpus)]
     log = (FOLDER / name / "log").open("wb")
     with log:
-        return subprocess.Popen([sys.executable, "-m", "tests.fuzz.one", name, *words], cwd=ROOT, stdout=log, stderr=log)
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.fuzz.one", name, *words], cwd=ROOT, stdout=log, stderr=log
+        )
 
 
 def finish(name: str, child: subprocess.Popen[bytes]) -> bool:
@@ -46,11 +49,13 @@ def finish(name: str, child: subprocess.Popen[bytes]) -> bool:
     said = (FOLDER / name / "log").read_text(encoding="utf-8", errors="replace")
     runs, edges = (int((found.findall(said) or ["0"])[-1]) for found in (_RUNS, _EDGES))
     outcome = "nothing found" if status == 0 else f"status {status}"
-    print(f"{name}: {runs:,} runs in {usage.ru_utime:.0f} s of processor time, {edges:,} edges, {outcome}", flush=True)
+    result(
+        f"{name}: {runs:,} runs in {usage.ru_utime:.0f} s of processor time, {edges:,} edges, {outcome}",
+    )
     if status:
-        print("\n".join(said.splitlines()[-40:]))
+        result("\n".join(said.splitlines()[-40:]))
     for path in sorted(FOLDER.joinpath(name).glob("[clot]*-*")):
-        print(f"  again: python -m tests.fuzz {name} {path.relative_to(ROOT)}")
+        result(f"  again: python -m tests.fuzz {name} {path.relative_to(ROOT)}")
     return status == 0
 
 
@@ -61,18 +66,20 @@ def main(words: Sequence[str]) -> int:
     seconds = int(others.pop()) if others and others[-1].isdigit() else SECONDS
     files = [Path(word) for word in others]
     if strange := [str(file) for file in files if not names or not file.is_file()]:
-        print(f"{strange[0]} is neither a reader nor a file; readers: {', '.join(READERS)}", file=sys.stderr)
+        result(f"{strange[0]} is neither a reader nor a file; readers: {', '.join(READERS)}")
         return 2
     if files:
         for name in names:
             for file in files:
                 READERS[name].read(file.read_bytes())
-        print("it is read, or refused with an error of ours")
+        result("it is read, or refused with an error of ours")
         return 0
     if names:
         started = {name: start(name, seconds) for name in names}
-        return int(not all([finish(name, child) for name, child in started.items()]))
-    return int(not all([finish(name, start(name, seconds)) for name in READERS]))
+        broken = [name for name, child in started.items() if not finish(name, child)]
+    else:
+        broken = [name for name in READERS if not finish(name, start(name, seconds))]
+    return int(bool(broken))
 
 
 if __name__ == "__main__":

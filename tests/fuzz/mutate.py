@@ -1,4 +1,4 @@
-"""Change valid samples as attackers and accidents do: bits, cuts, splices, and the structure of JSON and tar."""
+"""Change samples as attackers and accidents do: bits, cuts, splices, and the structure of JSON and tar."""
 
 from __future__ import annotations
 
@@ -11,12 +11,60 @@ from typing import Any
 
 MOST = 1 << 17
 _TOKENS = (
-    *(b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\r\n", b"\n\n", b"..", b"/", b'"', b"%00", b"\x1b[2J"),
-    *(b"-1", b"0", b"9" * 30, b"1e999", b"NaN", b"null", b"true", b"9" * 5000, b"\\ud800", b"http://[", b":65536"),
-    *(b"[" * 3000, b'{"a":' * 3000, b"- " * 3000, b"&a [*a]", b"<<: *a", b"!!python/object:os.x {}", b"a" * 9000),
+    *(
+        b"\0",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\xef\xbb\xbf",
+        b"\r\n",
+        b"\n\n",
+        b"..",
+        b"/",
+        b'"',
+        b"%00",
+        b"\x1b[2J",
+    ),
+    *(
+        b"-1",
+        b"0",
+        b"9" * 30,
+        b"1e999",
+        b"NaN",
+        b"null",
+        b"true",
+        b"9" * 5000,
+        b"\\ud800",
+        b"http://[",
+        b":65536",
+    ),
+    *(
+        b"[" * 3000,
+        b'{"a":' * 3000,
+        b"- " * 3000,
+        b"&a [*a]",
+        b"<<: *a",
+        b"!!python/object:os.x {}",
+        b"a" * 9000,
+    ),
 )
 _VALUES: tuple[Any, ...] = (
-    *(None, True, 0, -1, 2**31, 2**63, 2**200, 1e308, 0.5, "", "\0", "\ud800", "http://[", "a" * 5000, "../../x"),
+    *(
+        None,
+        True,
+        0,
+        -1,
+        2**31,
+        2**63,
+        2**200,
+        1e308,
+        0.5,
+        "",
+        "\0",
+        "\ud800",
+        "http://[",
+        "a" * 5000,
+        "../../x",
+    ),
     *([], {}, [[]], [None], {"": None}, [{}], {"a": {"b": []}}),
 )
 _NUMBER = re.compile(rb"[0-9]+")
@@ -76,7 +124,9 @@ def _overwrite(data: bytes, random: Random) -> bytes:
     """Put an extreme number in the place of a size, a count or an offset."""
     size, form = random.choice(((1, "B"), (2, "H"), (4, "I"), (8, "Q")))
     most = 2 ** (8 * size)
-    number = random.choice((0, 1, most - 1, most // 2, most // 2 - 1, len(data) % most, random.randrange(most)))
+    number = random.choice(
+        (0, 1, most - 1, most // 2, most // 2 - 1, len(data) % most, random.randrange(most))
+    )
     at = random.randint(0, max(0, len(data) - size))
     return data[:at] + struct.pack(random.choice("<>") + form, number) + data[at + size :]
 
@@ -86,7 +136,11 @@ def _number(data: bytes, random: Random) -> bytes:
     if not found:
         return data
     one = random.choice(found)
-    return data[: one.start()] + random.choice((b"0", b"-1", b"9" * 19, b"9" * 400, b"1e9", b"08")) + data[one.end() :]
+    return (
+        data[: one.start()]
+        + random.choice((b"0", b"-1", b"9" * 19, b"9" * 400, b"1e9", b"08"))
+        + data[one.end() :]
+    )
 
 
 def _line(data: bytes, random: Random) -> bytes:
@@ -136,4 +190,15 @@ def _places(root: Any) -> Any:
                 todo.append(holder[key])
 
 
-_MUTATIONS: tuple[Mutation, ...] = (_flip, _cut, _repeat, _insert, _overwrite, _number, _line, _json, _json, _json)
+_MUTATIONS: tuple[Mutation, ...] = (
+    _flip,
+    _cut,
+    _repeat,
+    _insert,
+    _overwrite,
+    _number,
+    _line,
+    _json,
+    _json,
+    _json,
+)

@@ -162,7 +162,13 @@ def configuration(data: bytes) -> None:
 
 def evidence(data: bytes) -> None:
     run = RunFolder(folder() / "run")
-    kinds = (("compile", Compiled), ("prove", Proven), ("image", Built), ("sign", SignedAll), ("draft", Drafted))
+    kinds = (
+        ("compile", Compiled),
+        ("prove", Proven),
+        ("image", Built),
+        ("sign", SignedAll),
+        ("draft", Drafted),
+    )
     for station, kind in kinds:
         _file(f"run/evidence/{station}/it.json", data)
         attempt(run.read, station, "it", kind)
@@ -221,7 +227,7 @@ def github(data: bytes) -> None:
     questions: tuple[Callable[[], Any], ...] = (
         lambda: asked.find_release("v1.2.3"),
         lambda: asked.get_release(1),
-        lambda: asked.latest_tag(),
+        asked.latest_tag,
         lambda: asked.tag_commit("v1.2.3"),
         lambda: asked.create_draft("v1.2.3", "c" * 40, "title", "body", prerelease=False),
         lambda: asked.download(asset),
@@ -269,12 +275,14 @@ def findings(data: bytes) -> None:
 
 def archive(data: bytes) -> None:
     answer = Answer(url="https://vuln.test/", status=200, headers={}, body=data)
-    with mock.patch.object(govulncheck, "_followed", lambda *_: answer):
+    with mock.patch.object(govulncheck, "_followed", return_value=answer):
         attempt(govulncheck.download_database, folder() / "vulndb")
 
 
 def lists(data: bytes) -> None:
-    attempt(lambda: sbom.settled(data, digest=DIGEST, time=1, names={"a/b": "c/d"}, modules=samples.modules()))
+    attempt(
+        lambda: sbom.settled(data, digest=DIGEST, time=1, names={"a/b": "c/d"}, modules=samples.modules())
+    )
     attempt(read_list, data)
 
 
@@ -295,13 +303,13 @@ def repository(data: bytes) -> None:
     here, commit = folder(), "c" * 40
 
     def printed(form: str) -> Any:
-        return mock.patch.object(git, "git", lambda *_, **__: "".join(form.format(name) for name in names))
+        return mock.patch.object(git, "git", return_value="".join(form.format(name) for name in names))
 
     with printed(f"h 100644 {commit} 0\t{{}}\0"):
         attempt(git._hidden, here)
     with printed(f"160000 {commit} 0\t{{}}\0"):
         attempt(git.empty_submodules, here)
-    with printed("?? {}\0"), mock.patch.object(git, "_hidden", lambda _: ()):
+    with printed("?? {}\0"), mock.patch.object(git, "_hidden", return_value=()):
         changed = attempt(git.changed, here)
     attempt(git.fingerprint, here, commit, tuple(changed or ()))
     with printed("{}\0filter\0lfs\0"):

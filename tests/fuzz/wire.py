@@ -1,4 +1,4 @@
-"""Answers of a server, byte by byte as they came, for urllib3 and everything above it; nothing is connected."""
+"""Answers of a server, byte by byte, for urllib3 and everything above it; nothing is connected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def served(data: bytes) -> Iterator[None]:
             held.callback(theirs.close)
             held.callback(ours.close)
             ours.settimeout(5)
-            theirs.setblocking(False)  # noqa: FBT003
+            theirs.setblocking(False)
             with suppress(BlockingIOError, BrokenPipeError):
                 theirs.send(next(answers, b""))
             theirs.shutdown(socket.SHUT_WR)

@@ -15,7 +15,7 @@ from sealift.errors import UsageError
 from sealift.model.names import Text, Version
 
 T = TypeVar("T")
-# Of one file that is read whole: evidence, reports, lists of contents. The largest of a real release has 5 MB.
+# Of one file that is read whole: evidence, reports, lists of contents. The largest of a release has 5 MB.
 MOST_BYTES = 64 << 20
 _preparing = threading.Lock()
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
@@ -84,10 +84,12 @@ def from_json(raw: bytes, kind: type[T], *, source: str) -> T:
 
 
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
-    """Read a file that other jobs or programs wrote; one that is larger than any of them raises UsageError."""
+    """Read a file that other jobs or programs wrote; UsageError where it is larger than all of them."""
     with path.open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
+        # Python takes memory for all that it is asked for.
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size) if size <= most else None
+    if data is None:
         raise UsageError(
             f"{path} has more than {most >> 20} MiB",
             means="nothing that sealift writes or reads there is so large; it was made to fill memory",

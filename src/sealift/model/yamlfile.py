@@ -122,7 +122,10 @@ def _error(path: Path, found: Sequence[Problem], lines: Lines) -> UsageError:
         told.append(f"{path}:{lines.line(one.place)}: {_shortened(f'{key}{one.words}')}")
     if len(found) == 1:
         return UsageError(told[0], next_step=_shortened(found[0].hint))
-    told = [f"{words}; {_shortened(one.hint)}" if one.hint else words for words, one in zip(told, found, strict=False)]
+    told = [
+        f"{words}; {_shortened(one.hint)}" if one.hint else words
+        for words, one in zip(told, found, strict=False)
+    ]
     left_out = [f"... and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
     return UsageError("\n".join([*told, *left_out]), next_step=f"correct {path}")
 

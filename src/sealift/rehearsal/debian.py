@@ -20,7 +20,6 @@ from pathlib import Path
 from sealift.errors import DefectError, OutsideError
 from sealift.places import shell_word
 
-
 # Bytes of a package, and of what it unpacks to; the largest that is read has 13 MB, and 60 unpacked.
 MOST_PACKED, MOST_UNPACKED = 128 << 20, 512 << 20
 
@@ -38,10 +37,9 @@ class Deb:
     @classmethod
     def read(cls, path: Path) -> Deb:
         """Read a .deb; its files stay packed until they are asked for."""
-        with path.open("rb") as file:
-            raw = file.read(MOST_PACKED + 1)
-        if len(raw) > MOST_PACKED:
+        if path.stat().st_size > MOST_PACKED:
             raise _broken(path, f"it has more than {MOST_PACKED >> 20} MiB")
+        raw = path.read_bytes()
         members = dict(_members(raw, path))
         with _unpack(_part(members, "control.tar", path), path) as control:
             found = {m.name.removeprefix("./"): m for m in control.getmembers() if m.isreg()}
@@ -133,13 +131,21 @@ def _unpack(data: bytes, path: Path) -> tarfile.TarFile:
             data, whole = gunzip.decompress(data, MOST_UNPACKED), gunzip.eof
         else:
             whole = True
-        if not whole:
-            raise EOFError(f"its tar is cut off, or unpacks to more than {MOST_UNPACKED >> 20} MiB")
-        tar = tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8")
-        tar.getmembers()
-    except (lzma.LZMAError, zlib.error, tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as err:
+        if whole:
+            tar = tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8")  # noqa: SIM115
+            tar.getmembers()
+            return tar
+    except (
+        lzma.LZMAError,
+        zlib.error,
+        tarfile.TarError,
+        EOFError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as err:
         raise _broken(path, str(err)) from err
-    return tar
+    raise _broken(path, f"its tar is cut off, or unpacks to more than {MOST_UNPACKED >> 20} MiB")
 
 
 def stanzas(text: str) -> list[dict[str, str]]:

@@ -39,9 +39,18 @@ LIMIT = 256 << 20
 # Of all files, unpacked; it has about a hundred million.
 LARGEST, MOST_FILES = 2 << 30, 500_000
 _FILE = re.compile(r"(?:[\w.-]{1,255}/){0,8}[\w.-]{1,255}/?", re.ASCII)
-# What zipfile raises for an archive that came cut off or changed on the way, and what two names of one place do.
+# What zipfile raises for an archive that came cut off or changed on the way, or names one place twice.
 _DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, ValueError, LookupError, RuntimeError, struct.error, TypeError),
+    *(
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        ValueError,
+        LookupError,
+        RuntimeError,
+        struct.error,
+        TypeError,
+    ),
     *(NotADirectoryError, IsADirectoryError, FileExistsError),
 )
 
@@ -147,10 +156,18 @@ def _checked(packed: zipfile.ZipFile) -> zipfile.ZipFile:
     files = packed.infolist()
     strange = [f.filename for f in files if not _FILE.fullmatch(f.filename) or ".." in f.filename.split("/")]
     kinds = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-    if strange or not {f.compress_type for f in files} <= kinds or "index/modules.json" not in packed.namelist():
-        raise zipfile.BadZipFile(f"it holds {strange[0][:80]!r}" if strange else "it is not in the form of one")
+    if (
+        strange
+        or not {f.compress_type for f in files} <= kinds
+        or "index/modules.json" not in packed.namelist()
+    ):
+        raise zipfile.BadZipFile(
+            f"it holds {strange[0][:80]!r}" if strange else "it is not in the form of one"
+        )
     if len(files) > MOST_FILES or sum(f.file_size for f in files) > LARGEST:
-        raise zipfile.BadZipFile(f"it unpacks to more than {LARGEST >> 20} MiB, or to more than {MOST_FILES} files")
+        raise zipfile.BadZipFile(
+            f"it unpacks to more than {LARGEST >> 20} MiB, or to more than {MOST_FILES} files"
+        )
     return packed
 
 

@@ -162,9 +162,7 @@ def _attested(kind: str, statement: Any, digest: Digest) -> Attested:
         } if kind == _DSSE_PAYLOAD and form in _STATEMENTS:
             got = [d for s in subjects for d in _sha256(s)]
             if digest.hex not in got:
-                raise RefusedError(
-                    f"subject: expected {digest.hex}, got {', '.join(got)[:200] or 'none'}"
-                )
+                raise RefusedError(f"subject: expected {digest.hex}, got {', '.join(got)[:200] or 'none'}")
             predicate = rest.get("predicate")
             return Attested(
                 predicate_type=predicate_type, predicate=predicate if isinstance(predicate, dict) else {}

@@ -124,7 +124,7 @@ def identity_token(raw: str) -> IdentityToken:
         return IdentityToken(raw)
     except IdentityError as err:
         raise _unusable(err) from None
-    except Exception as err:
+    except Exception as err:  # noqa: BLE001
         # The library reads claims of any type as if they were text. Its words may hold the token.
         raise OutsideError(f"the identity token cannot be used: {type(err).__name__}", again=False) from None
 
