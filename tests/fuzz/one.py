@@ -6,7 +6,7 @@ import signal
 import sys
 from random import Random
 
-import atheris  # type: ignore[import-untyped]
+import atheris
 
 with atheris.instrument_imports(include=["sealift", "elftools"]):
     from tests.fuzz.mutate import mutated

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -19,10 +21,24 @@ def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
     return f"HTTP/1.1 {status}\r\nConnection: close\r\n{lines}\r\n".encode() + body
 
 
+def _drip(to: socket.socket, drop: bytes, pause: float) -> None:
+    to.setblocking(True)
+    with suppress(OSError):
+        while True:
+            to.sendall(drop)
+            time.sleep(pause)
+
+
 @contextmanager
 def served(data: bytes) -> Iterator[None]:
     """Let each new connection of this process read the next answer; after the last one, nothing comes."""
-    answers = iter(data.split(NEXT))
+    with answering(iter(data.split(NEXT))):
+        yield
+
+
+@contextmanager
+def answering(answers: Iterator[bytes], *, drop: bytes = b"", pause: float = 0) -> Iterator[None]:
+    """Give each connection an answer; with ``drop``, followed by that again and again, after a pause each."""
     with ExitStack() as held:
 
         def connect(*_: Any, **__: Any) -> socket.socket:
@@ -33,7 +49,10 @@ def served(data: bytes) -> Iterator[None]:
             theirs.setblocking(False)
             with suppress(BlockingIOError, BrokenPipeError):
                 theirs.send(next(answers, b""))
-            theirs.shutdown(socket.SHUT_WR)
+            if drop:
+                threading.Thread(target=_drip, args=(theirs, drop, pause), daemon=True).start()
+            else:
+                theirs.shutdown(socket.SHUT_WR)
             return ours
 
         held.enter_context(mock.patch("urllib3.util.connection.create_connection", connect))

@@ -141,7 +141,7 @@ def _members(data: mmap.mmap, name: str) -> tuple[Member, ...]:
 def _walk(tar: tarfile.TarFile, name: str) -> Iterator[Member]:
     while (info := tar.next()) is not None:
         # It would keep all of them, and each takes a kilobyte.
-        tar.members.clear()
+        tar.members.clear()  # type: ignore[attr-defined]
         yield _member(info, name)
 
 

@@ -82,9 +82,9 @@ def _check_size(text: str, path: Path) -> None:
 
     libyaml's composer calls itself for each level and ends the process where the stack does.
     """
-    loader = _LOADER(text)
+    loader: Any = _LOADER(text)
     try:
-        anchors: dict[str, int] = {}
+        anchors: dict[str | None, int] = {}
         opened: list[tuple[str | None, int]] = []
         count = 0
         while not loader.check_event(yaml.StreamEndEvent):
@@ -119,7 +119,7 @@ def _error(path: Path, found: Sequence[Problem], lines: Lines) -> UsageError:
     told = []
     for one in found[:_MOST_NAMED]:
         key = f"{keys(one.place)}: " if one.keyed and one.place else ""
-        told.append(f"{path}:{lines.line(one.place)}: {_shortened(f'{key}{one.words}')}")
+        told.append(_shortened(f"{path}:{lines.line(one.place)}: {key}{one.words}"))
     if len(found) == 1:
         return UsageError(told[0], next_step=_shortened(found[0].hint))
     told = [

@@ -20,8 +20,8 @@ from pathlib import Path
 from sealift.errors import DefectError, OutsideError
 from sealift.places import shell_word
 
-# Bytes of a package, and of what it unpacks to; the largest that is read has 13 MB, and 60 unpacked.
-MOST_PACKED, MOST_UNPACKED = 128 << 20, 512 << 20
+# Bytes of a package, and of what it unpacks to; the largest that is read has 3 MB, and 13 unpacked.
+MOST_PACKED, MOST_UNPACKED = 64 << 20, 128 << 20
 
 
 @dataclass(frozen=True, kw_only=True)

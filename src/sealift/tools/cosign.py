@@ -174,7 +174,7 @@ def clean_env(env: Mapping[str, str] | None) -> dict[str, str]:
 
 def _entries(done: Completed) -> list[Any]:
     try:
-        entries: object = decode(done.stdout, Any)  # type: ignore[arg-type]
+        entries: object = decode(done.stdout, Any)
     except msgspec.MsgspecError as err:
         raise OutsideError(f"cosign said something else than JSON: {err}") from ProgramFailedError(done)
     return entries if isinstance(entries, list) else []

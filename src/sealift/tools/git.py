@@ -49,6 +49,8 @@ KEPT = frozenset({"GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"})
 # How git writes down that a folder is another repository, by its commit.
 GITLINK = "160000"
 SHA256_DIGITS = 64
+# Of Linux, with the NUL at its end.
+LONGEST_PATH = 4096
 
 
 class GitFailedError(UsageError):
@@ -428,5 +430,6 @@ def _is_there(root: Path, name: str) -> bool:
 
 def printable(name: str) -> str:
     """Write a path for a person or a JSON file: what is no text, and line ends, as escapes."""
-    text = os.fsencode(name).decode(errors="backslashreplace")
+    # A commit may hold longer names than any file can have.
+    text = os.fsencode(name)[:LONGEST_PATH].decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -27,17 +27,18 @@ from sealift.tools.github_errors import RIGHT, TRY_AGAIN, BurnedTagError, answer
 from sealift.tools.http import cause, follow_policy
 
 if TYPE_CHECKING:
+    from github.GithubObject import GithubObject
     from github.GitRelease import GitRelease
     from github.GitReleaseAsset import GitReleaseAsset
     from github.PaginatedList import PaginatedList
 
-T = TypeVar("T")
+T = TypeVar("T", bound="GithubObject")
 PER_PAGE = 100
 CHUNK = 1 << 20
 TIMEOUT = 60
 # GitHub lists no more than 10,000 releases; a tag of a tag is rare.
 MOST_PAGES, MOST_TAGS = 100, 10
-# Bytes of an answer, an asset's too, and seconds until it must be whole.
+# Bytes of an asset, and seconds until an answer must be whole.
 MOST_BYTES, MOST_SECONDS = 512 << 20, 1800.0
 BINARY = "application/octet-stream"
 # How PyGithub says that it was sent to another host, and that an answer is not JSON of the right shape.
@@ -269,13 +270,13 @@ def _hurry() -> None:
         def __init__(self, *args: Any, **told: Any) -> None:
             super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
             self.session.stream = True
-            follow_policy(self.session, limit=MOST_BYTES, seconds=MOST_SECONDS)
+            follow_policy(self.session, large=MOST_BYTES, seconds=MOST_SECONDS)
 
     class Secure(Requester.HTTPSRequestsConnectionClass):
         def __init__(self, *args: Any, **told: Any) -> None:
             super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
             self.session.stream = True
-            follow_policy(self.session, limit=MOST_BYTES, seconds=MOST_SECONDS)
+            follow_policy(self.session, large=MOST_BYTES, seconds=MOST_SECONDS)
 
     Requester.Requester.injectConnectionClasses(Plain, Secure)
 
