@@ -98,14 +98,25 @@ def service(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Let Go look for a configuration that breaks its reader; `-- 10m` looks longer than half a minute."""
-    (longest,) = session.posargs or ["30s"]
-    with session.chdir(SERVICE):
-        session.run(
-            *("go", "test", "./internal/config", "-run=^$", "-fuzz=FuzzParse", f"-fuzztime={longest}"),
-            "-fuzzminimizetime=1s",  # the default, a minute for each new path, leaves no time to look
-            external=True,
-        )
+    """Look for bytes that break a reader, half a minute each; `-- READER SECONDS` selects."""
+    words = session.posargs
+    if words[:1] in ([], ["service"]):
+        with session.chdir(SERVICE):
+            session.run(
+                *("go", "test", "./internal/config", "-run=^$", "-fuzz=FuzzParse"),
+                f"-fuzztime={words[1] if words[1:] else 30}s",
+                "-fuzzminimizetime=1s",  # the default, a minute for each new path, leaves no time to look
+                external=True,
+            )
+    if words[:1] != ["service"]:
+        # Large, and for nothing else; the wheel has libFuzzer in it.
+        atheris = Path("build", "fuzz", "atheris")
+        if not atheris.exists():
+            chosen = ("--require-hashes", "--only-binary=:all:", f"--target={atheris}")
+            install = ("pip", "install", "--quiet", *chosen, "-r", "ci/requirements-fuzz.txt")
+            session.run("python", "-m", *install, external=True)
+        path = {"PYTHONPATH": str(atheris.absolute())}
+        session.run("python", "-m", "tests.fuzz", *words, env=path, external=True)
 
 
 @nox.session
@@ -123,7 +134,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def lock(session: nox.Session) -> None:
     """Lock the Python packages again, by hash and without addresses."""
-    for name in ("requirements", "requirements-test"):
+    for name in ("requirements", "requirements-test", "requirements-fuzz"):
         session.run(
             *("uv", "pip", "compile", "--quiet", "--upgrade", "--generate-hashes", "--no-header"),
             *("--no-annotate", "--no-emit-index-url", "--no-strip-extras", "--universal"),

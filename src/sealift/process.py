@@ -26,6 +26,8 @@ from sealift.errors import InterruptedReleaseError, MissingProgramError, Outside
 # Of util-linux, which every Debian has.
 SETPRIV = "/usr/bin/setpriv"
 TAIL = 4000
+# Bytes that a program may print: files of a commit are printed, too.
+MOST_PRINTED = 256 << 20
 # Milliseconds between two looks at a running program's memory.
 SHORTEST_LOOK, LONGEST_LOOK = 2, 64
 # Seconds of a wait after which it is asked whether it is in vain.
@@ -173,6 +175,12 @@ def run(
             )
         # podman before 5.3 ends with status 0 when SIGTERM ends it: https://github.com/containers/podman/pull/24082
         go_on()
+        if (printed := sum(os.fstat(file.fileno()).st_size for file in (out, err))) > MOST_PRINTED:
+            raise OutsideError(
+                f"{Path(words[0]).name} printed {printed >> 20} MiB, more than {MOST_PRINTED >> 20}",
+                means="that is no answer to what it was started for, and would fill our memory",
+                again=False,
+            )
         out.seek(0)
         err.seek(0)
         done = Completed(

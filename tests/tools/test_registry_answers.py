@@ -18,8 +18,8 @@ from sealift.errors import OutsideError, RefusedError
 from sealift.model.names import Digest, Repository, Tag
 from sealift.oci.documents import INDEX, MANIFEST
 from sealift.services.ports import free_ports
-from sealift.tools import http, registry_referrers
-from sealift.tools.http import LIMIT
+from sealift.tools import http_limits, registry_referrers
+from sealift.tools.http_limits import LIMIT
 from sealift.tools.registry import BUNDLE_TYPE, PREDICATE_ANNOTATION, ImmutableTagError, Registry
 from sealift.tools.registry_http import NotThereError
 from tests.tools.scripted import Asked, Reply, Script, Server, serving, told
@@ -221,7 +221,7 @@ def test_more_than_we_want_to_hold_is_not_read(start: Start) -> None:
 
 
 def test_an_answer_that_does_not_end_is_not_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "WHOLE", 0.2)
+    monkeypatch.setattr(http_limits, "WHOLE", 0.2)
     registry, at, _ = start(lambda _: replace(told({"tags": ["a" * 100]}), pace=0.05))
     with pytest.raises(OutsideError, match=r"did not end within 0.2 s") as caught:
         registry.tags(at)

@@ -126,7 +126,7 @@ class _Headers:
 def _members(data: mmap.mmap, name: str) -> tuple[Member, ...]:
     try:
         with tarfile.open(fileobj=_Headers(data), mode="r:") as tar:  # type: ignore[call-overload]
-            members = tuple(_member(info, name) for info in itertools.islice(tar, MAX_MEMBERS + 1))
+            members = tuple(itertools.islice(_walk(tar, name), MAX_MEMBERS + 1))
             end = tar.offset
     except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as err:
         raise _damaged(name, str(err)) from err
@@ -136,6 +136,13 @@ def _members(data: mmap.mmap, name: str) -> tuple[Member, ...]:
     if any(data[at : at + _CHUNK].strip(b"\0") for at in range(end, len(data), _CHUNK)):
         raise _damaged(name, f"it goes on after its end at byte {end}")
     return members
+
+
+def _walk(tar: tarfile.TarFile, name: str) -> Iterator[Member]:
+    while (info := tar.next()) is not None:
+        # It would keep all of them, and each takes a kilobyte.
+        tar.members.clear()  # type: ignore[attr-defined]
+        yield _member(info, name)
 
 
 def steps_of(path: str, name: str) -> Steps:

@@ -15,6 +15,8 @@ from sealift.errors import UsageError
 from sealift.model.names import Text, Version
 
 T = TypeVar("T")
+# Of one file that is read whole: evidence, reports, lists of contents. The largest of a release has 5 MB.
+MOST_BYTES = 64 << 20
 _preparing = threading.Lock()
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
@@ -52,7 +54,7 @@ def to_json(value: Any) -> bytes:
 
 
 def decode(raw: bytes | str, kind: type[T]) -> T:
-    """Read JSON as a value of this kind; raise ``msgspec.DecodeError`` or ``UnicodeDecodeError``."""
+    """Read JSON as a value of this kind; raise ``msgspec.DecodeError``, whatever is wrong with it."""
     if (decoder := _decoders.get(kind)) is None:
         # msgspec shows what it has found out of a type to every thread before it is whole: who reads the same
         # type for the first time beside it crashes (0.22.0; tests/tools/test_codec.py).
@@ -62,6 +64,8 @@ def decode(raw: bytes | str, kind: type[T]) -> T:
         value: T = decoder.decode(raw)
     except RecursionError as error:
         raise msgspec.DecodeError("JSON is nested too deep") from error
+    except UnicodeError as error:
+        raise msgspec.DecodeError(f"JSON is not UTF-8: {error.reason}") from error  # type: ignore[attr-defined]
     return value
 
 
@@ -75,8 +79,23 @@ def from_json(raw: bytes, kind: type[T], *, source: str) -> T:
     """Read a value; raise UsageError that names where it came from."""
     try:
         return decode(raw, kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise UsageError(f"{source} cannot be read as {kind.__name__}: {error}") from error
+
+
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read a file that other jobs or programs wrote; UsageError where it is larger than all of them."""
+    with path.open("rb") as file:
+        # Python takes memory for all that it is asked for.
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size) if size <= most else None
+    if data is None:
+        raise UsageError(
+            f"{path} has more than {most >> 20} MiB",
+            means="nothing that sealift writes or reads there is so large; it was made to fill memory",
+            next_step="look who wrote it, and make it again",
+        )
+    return data
 
 
 def publish(path: Path, data: bytes) -> None:

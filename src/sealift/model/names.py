@@ -28,6 +28,10 @@ _LOGIN = re.compile(r"(?<=//)[^/@\s]*@|^[^/@\s]*:[^/@\s]*@")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def is_host(text: str) -> bool:
     """Tell whether a text is a host as image references have it: a name or an address, and maybe a port."""
     found = _HOST.fullmatch(text)
@@ -48,7 +52,7 @@ class Text(str):
 
     def __new__(cls, text: str) -> Self:
         if not cls.accepts(text):
-            shown = _LOGIN.sub("***@", text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+            shown = _LOGIN.sub("***@", _short(text))
             raise UsageError(
                 f"{shown!r} is not a {cls.kind}",
                 next_step=f"write it as {cls.corrected(text) or cls.example}",
@@ -225,17 +229,17 @@ class Version:
         except ValueError as error:
             why, right = _nearly(text)
             raise UsageError(
-                f"{text!r} is not a semantic version", means=why, next_step=f"write it as {right}"
+                f"{_short(text)!r} is not a semantic version", means=why, next_step=f"write it as {right}"
             ) from error
         if number.build:
             raise UsageError(
-                f"{text!r} has build metadata",
+                f"{_short(text)!r} has build metadata",
                 means="a + cannot stand in an image tag",
                 next_step="leave +... out",
             )
         if not Tag.accepts(str(number)):
             raise UsageError(
-                f"{text!r} is too long a version",
+                f"{_short(text)!r} is too long a version",
                 means="it is too long for an image tag",
                 next_step="use at most 128 characters",
             )
@@ -249,13 +253,13 @@ class Version:
         except UsageError as error:
             why = error.means or "it is not written as v1.2.3 is"
             raise UsageError(
-                f"the tag {tag!r} names no version to release: {why}",
+                f"the tag {_short(tag)!r} names no version to release: {why}",
                 means=f"{error.happened}; a release is started by a tag such as v1.2.3",
                 next_step=re.sub(r"^write it as (?=[0-9])", "write it as v", error.next_step),
             ) from error
         if version.git_tag != tag:
             raise UsageError(
-                f"the tag {tag!r} names no version to release: it does not begin with v",
+                f"the tag {_short(tag)!r} names no version to release: it does not begin with v",
                 means="a release is started by a tag such as v1.2.3",
                 next_step=f"write it as {version.git_tag}",
             )
@@ -314,6 +318,8 @@ class Version:
 
 def _nearly(text: str) -> tuple[str, str]:
     """Say what keeps a text from being a version, and how it would be right; two general words otherwise."""
+    if len(text) > _SHOWN:
+        return "", "1.2.3"
     bare = text.removeprefix("v").removeprefix("V")
     core, mark, rest = re.fullmatch(r"([0-9.]*)([-+]?)(.*)", bare, re.DOTALL).groups()  # type: ignore[union-attr]
     numbers = core.split(".")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sealift.errors import UsageError
-from sealift.model.codec import from_json, publish, to_json
+from sealift.model.codec import from_json, publish, read_file, to_json
 from sealift.model.evidence import Evidence, Gate
 from sealift.model.lock import one_at_a_time
 from sealift.model.plan import Cell, Plan
@@ -133,7 +133,7 @@ class RunFolder:
 
     def _bytes(self, path: Path, maker: str) -> bytes:
         try:
-            return path.read_bytes()
+            return read_file(path)
         except FileNotFoundError as error:
             raise UsageError(
                 f"{path} is not there", means="an earlier station has not run", next_step=maker

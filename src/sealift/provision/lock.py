@@ -45,7 +45,7 @@ class Lock:
             return cls(hashes=convert(raw, dict[str, dict[str, Sha256]]))
         except FileNotFoundError:
             return cls()
-        except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UsageError(
                 f"{path} is not a lock: {error}",
                 next_step=f"git checkout -- {shell_word(path)}, or correct it",

@@ -140,7 +140,7 @@ def _read_build(path: Path) -> BuildFile:
         return convert(yaml.safe_load(path.read_text()) or {}, BuildFile)
     except FileNotFoundError:
         return BuildFile()
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: {error}", next_step="it takes env, ldflags, seconds and module") from error
 
 

@@ -20,6 +20,9 @@ from pathlib import Path
 from sealift.errors import DefectError, OutsideError
 from sealift.places import shell_word
 
+# Bytes of a package, and of what it unpacks to; the largest that is read has 3 MB, and 13 unpacked.
+MOST_PACKED, MOST_UNPACKED = 64 << 20, 128 << 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deb:
@@ -34,6 +37,8 @@ class Deb:
     @classmethod
     def read(cls, path: Path) -> Deb:
         """Read a .deb; its files stay packed until they are asked for."""
+        if path.stat().st_size > MOST_PACKED:
+            raise _broken(path, f"it has more than {MOST_PACKED >> 20} MiB")
         raw = path.read_bytes()
         members = dict(_members(raw, path))
         with _unpack(_part(members, "control.tar", path), path) as control:
@@ -62,22 +67,23 @@ class Deb:
     @property
     def source(self) -> str:
         """The source package, which a binary package leaves out where both have one name."""
-        return stanzas(self.control.decode())[0].get("source", self.name).split()[0]
+        return (self._field("source", self.name).split() or [self.name])[0]
 
     def files(self) -> tarfile.TarFile:
         """Open the files that it installs."""
         return _unpack(self.packed, self.path)
 
-    def _field(self, key: str) -> str:
+    def _field(self, key: str, default: str | None = None) -> str:
         try:
-            return stanzas(self.control.decode())[0][key]
+            fields = stanzas(self.control.decode())[0]
+            return fields[key] if default is None else fields.get(key, default)
         except (LookupError, UnicodeDecodeError) as err:
             raise _broken(self.path, f"its control file names no {key}") from err
 
 
 def contents(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     """Return the bytes of a regular file in a tar."""
-    stream = tar.extractfile(member)
+    stream = tar.extractfile(member) if member.isreg() and not member.issparse() else None
     if stream is None:
         raise DefectError(f"{member.name} is not a regular file")
     return stream.read()
@@ -118,12 +124,28 @@ def _part(members: Mapping[str, bytes], stem: str, path: Path) -> bytes:
 def _unpack(data: bytes, path: Path) -> tarfile.TarFile:
     try:
         if data.startswith(b"\xfd7zXZ\0"):
-            data = lzma.decompress(data)
+            unxz = lzma.LZMADecompressor(memlimit=MOST_UNPACKED)
+            data, whole = unxz.decompress(data, MOST_UNPACKED), unxz.eof
         elif data.startswith(b"\x1f\x8b"):
-            data = zlib.decompress(data, wbits=31)
-        return tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8")
-    except (lzma.LZMAError, zlib.error, tarfile.TarError) as err:
+            gunzip = zlib.decompressobj(wbits=31)
+            data, whole = gunzip.decompress(data, MOST_UNPACKED), gunzip.eof
+        else:
+            whole = True
+        if whole:
+            tar = tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8")  # noqa: SIM115
+            tar.getmembers()
+            return tar
+    except (
+        lzma.LZMAError,
+        zlib.error,
+        tarfile.TarError,
+        EOFError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as err:
         raise _broken(path, str(err)) from err
+    raise _broken(path, f"its tar is cut off, or unpacks to more than {MOST_UNPACKED >> 20} MiB")
 
 
 def stanzas(text: str) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from sealift.errors import UsageError
-from sealift.model.codec import decode, from_json, to_json
+from sealift.model.codec import from_json, read_file, to_json
 from sealift.model.config import Strict
 from sealift.model.evidence import Built, BuiltPlatform, Drafted, Gate, Promoted, SignedAll, SignedEntry
 from sealift.model.names import Digest, Repository, Tag, Version
@@ -136,23 +136,22 @@ def _limitations(run: RunFolder) -> tuple[str, ...]:
     """Return what the gates could not see, once for all the cells that have it in common."""
     evidence = run.root / "evidence"
     files = [path for stage in ("compile", "prove") for path in sorted((evidence / stage).glob("*.json"))]
-    found = (decode(path.read_bytes(), _WithLimitations).limitations for path in files)
+    found = (_read(path, _WithLimitations).limitations for path in files)
     return tuple(dict.fromkeys(line for lines in found for line in lines))
 
 
 def gates(evidence: Path) -> Iterator[Gate]:
     """Yield everything that was looked at, station by station."""
     for path in sorted(evidence.glob("*/*.json")):
-        yield from decode(path.read_bytes(), _WithGates).gates
+        yield from _read(path, _WithGates).gates
 
 
 def read(path: Path) -> Report:
     """Read a report.json again."""
     try:
-        raw = path.read_bytes()
+        return _read(path, Report)
     except FileNotFoundError as error:
         raise UsageError(f"{path} is not there", next_step="sealift release") from error
-    return from_json(raw, Report, source=str(path))
 
 
 def as_json(report: Report) -> bytes:
@@ -162,4 +161,8 @@ def as_json(report: Report) -> bytes:
 
 def _maybe(run: RunFolder, station: str, subject: str, kind: type[E]) -> E | None:
     path = run.evidence_file(station, subject)
-    return from_json(path.read_bytes(), kind, source=str(path)) if path.exists() else None
+    return _read(path, kind) if path.exists() else None
+
+
+def _read(path: Path, kind: type[E]) -> E:
+    return from_json(read_file(path), kind, source=str(path))

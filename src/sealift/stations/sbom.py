@@ -8,6 +8,7 @@ from typing import Any
 from packageurl import PackageURL
 
 from sealift.elf.rootfs import Rootfs
+from sealift.errors import RefusedError
 from sealift.model.codec import decode, publish
 from sealift.model.evidence import Built, Listed, Proven
 from sealift.model.modules import GoModule
@@ -18,7 +19,7 @@ from sealift.model.world import World
 from sealift.stations.gate import Looks
 from sealift.tools import trivy
 from sealift.tools.layout import Layout
-from sealift.tools.sbom import go_modules, purls, settled
+from sealift.tools.sbom import as_trivy_writes, go_modules, purls, settled
 
 STATUS = "/var/lib/dpkg/status.d/"
 FORMATS: tuple[trivy.SbomFormat, ...] = ("spdx-json", "cyclonedx")
@@ -46,14 +47,11 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
         )
         for form in FORMATS
     )
-    for name, raw, urls in (
-        ("SPDX", spdx, spdx_purls(decode(spdx, JSON))),
-        ("CycloneDX", cyclonedx, cyclonedx_purls(decode(cyclonedx, JSON))),
-    ):
+    for name, raw in (("SPDX", spdx), ("CycloneDX", cyclonedx)):
         publish(run.root / paths[name.lower()], raw)
-        parsed = [PackageURL.from_string(url) for url in urls]
-        _compare(looks, f"{name}: Debian packages", debian, {_deb(p) for p in parsed if p.type == "deb"})
-        listed = _with_capitals(set(go_modules(decode(raw, JSON))), {*modules, main})
+        debs, listed = read_list(raw)
+        _compare(looks, f"{name}: Debian packages", debian, debs)
+        listed = _with_capitals(listed, {*modules, main})
         looks.true(main in listed, f"{name}: {main} itself", f"{name}: {main.path} is missing")
         _compare(looks, f"{name}: Go modules", _texts(modules), _texts(listed - {main}))
     gates = looks.done(
@@ -75,11 +73,25 @@ def debian_packages(rootfs: Rootfs) -> Names:
     found = set()
     for entry in rootfs.entries():
         if entry.path.startswith(STATUS) and not entry.path.endswith(".md5sums") and entry.kind == "file":
-            fields = dict(
-                line.split(": ", 1) for line in rootfs.read(entry.path).decode().splitlines() if ": " in line
-            )
+            text = rootfs.read(entry.path).decode(errors="replace")
+            fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+            if not {"Package", "Version"} <= fields.keys():
+                raise RefusedError(
+                    f"{entry.path} in {rootfs.origin} names no package and version",
+                    means="what is installed there cannot be told, and so not be compared with the list",
+                    next_step="take a base whose package database is whole",
+                )
             found.add(f"{fields['Package']}@{fields['Version']}")
     return frozenset(found)
+
+
+def read_list(raw: bytes) -> tuple[set[str], set[GoModule]]:
+    """Return the Debian packages, as name@version, and the Go modules of a list in either form."""
+    with as_trivy_writes():
+        document = decode(raw, JSON)
+        urls = spdx_purls(document) if "spdxVersion" in document else cyclonedx_purls(document)
+        parsed = map(PackageURL.from_string, urls)
+        return {_deb(url) for url in parsed if url.type == "deb"}, set(go_modules(document))
 
 
 def spdx_purls(document: Any) -> Iterator[str]:

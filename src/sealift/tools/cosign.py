@@ -15,6 +15,7 @@ import msgspec
 
 from sealift import network
 from sealift.errors import OutsideError, RefusedError
+from sealift.model.codec import decode
 from sealift.model.statements import Claims, Identity, PredicateType, Subject
 from sealift.process import Completed, ProgramFailedError, run
 from sealift.tools.docker_login import for_programs
@@ -180,7 +181,7 @@ def _keys() -> str:
 
 def _entries(done: Completed) -> list[Any]:
     try:
-        entries = msgspec.json.decode(done.stdout)  # noqa: TID251 - of no type
+        entries: object = decode(done.stdout, Any)
     except msgspec.MsgspecError as err:
         raise OutsideError(f"cosign said something else than JSON: {err}") from ProgramFailedError(done)
     return entries if isinstance(entries, list) else []

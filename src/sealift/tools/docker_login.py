@@ -199,7 +199,10 @@ def _entry(auths: Mapping[str, _Entry | None], host: str, path: str) -> _Entry |
 
 def _host(name: str) -> str:
     """Return the host of an entry's name, which may be an address or have a path."""
-    return urlsplit(name).netloc if "://" in name else name.partition("/")[0]
+    try:
+        return urlsplit(name).netloc if "://" in name else name.partition("/")[0]
+    except ValueError:
+        return ""
 
 
 def _of_entry(entry: _Entry, host: str, path: Path) -> Credentials | None:

@@ -7,6 +7,7 @@ writes have no effect. Needs git 2.32 or newer; an older one still reads the use
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -47,6 +48,8 @@ CONVERSIONS: Mapping[str, str] = {
 # How git writes down that a folder is another repository, by its commit.
 GITLINK = "160000"
 SHA256_DIGITS = 64
+# Of Linux, with the NUL at its end.
+LONGEST_PATH = 4096
 
 
 class GitFailedError(UsageError):
@@ -354,8 +357,15 @@ def empty_submodules(clone: Path) -> dict[str, str]:
     return {
         name: _bring(name, described=described)
         for name, (_, described) in _submodules(clone).items()
-        if not any((clone / name).glob("*"))
+        if _is_empty(clone / name)
     }
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not any(folder.iterdir())
+    except OSError:
+        return True
 
 
 def _submodules(target: Path) -> dict[str, tuple[str, bool]]:
@@ -407,11 +417,18 @@ def _copy_over(root: Path, target: Path, names: Sequence[str]) -> None:
 def _is_there(root: Path, name: str) -> bool:
     """Tell whether a checkout has a file or a symlink of this path; below a symlink lies nothing of it."""
     path = root / name
-    below = any((root / parent).is_symlink() for parent in Path(name).parents[:-1])
-    return not below and (path.is_symlink() or path.is_file())
+    try:
+        below = any((root / parent).is_symlink() for parent in Path(name).parents[:-1])
+        return not below and (path.is_symlink() or path.is_file())
+    except OSError as err:
+        # A commit may hold names that no file can have.
+        if err.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def printable(name: str) -> str:
     """Write a path for a person or a JSON file: what is no text, and line ends, as escapes."""
-    text = os.fsencode(name).decode(errors="backslashreplace")
+    # A commit may hold longer names than any file can have.
+    text = os.fsencode(name)[:LONGEST_PATH].decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

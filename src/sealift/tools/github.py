@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from sealift import process
@@ -27,17 +27,24 @@ from sealift.tools.github_errors import RIGHT, TRY_AGAIN, BurnedTagError, answer
 from sealift.tools.http import cause, follow_policy
 
 if TYPE_CHECKING:
+    from github.GithubObject import GithubObject
     from github.GitRelease import GitRelease
     from github.GitReleaseAsset import GitReleaseAsset
+    from github.PaginatedList import PaginatedList
 
+T = TypeVar("T", bound="GithubObject")
 PER_PAGE = 100
 CHUNK = 1 << 20
 TIMEOUT = 60
+# GitHub lists no more than 10,000 releases; a tag of a tag is rare.
+MOST_PAGES, MOST_TAGS = 100, 10
+# Bytes of an asset, and seconds until an answer must be whole.
+MOST_BYTES, MOST_SECONDS = 512 << 20, 1800.0
 BINARY = "application/octet-stream"
 # How PyGithub says that it was sent to another host, and that an answer is not JSON of the right shape.
 # What is left in the draft of a tag that is burned: GitHub says so only when it is asked to publish it.
 BURNED = "GitHub will never publish this draft: an immutable release had its tag, and was deleted."
-STRANGE = (AssertionError, RuntimeError, ValueError, TypeError, AttributeError, KeyError)
+STRANGE = (AssertionError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +128,7 @@ class GitHub:
         """Find the release or the draft of a tag; two of them are refused."""
         with self._border(f"look for the release {tag}"):
             # A draft is not found by its tag, so the list is read.
-            found = [_release(r) for r in self._repo.get_releases() if r.tag_name == tag]
+            found = [_release(r) for r in _all(self._repo.get_releases()) if r.tag_name == tag]
         if len(found) > 1:
             raise RefusedError(
                 f"{self.repository} has {len(found)} {SEVERAL} {tag}",
@@ -158,9 +165,11 @@ class GitHub:
                 # The same answer hides a repository that this token may not see.
                 self._repo.complete()
                 return None
-            while named.type == "tag":
+            for _ in range(MOST_TAGS):
+                if named.type != "tag":
+                    return str(named.sha)
                 named = self._repo.get_git_tag(named.sha).object
-            return str(named.sha)
+            raise OutsideError(f"the tag {tag} names a tag that names a tag, and so on", again=False)
 
     def create_draft(self, tag: str, commit: str, title: str, body: str, *, prerelease: bool) -> Release:
         """Create a draft that nobody else sees yet."""
@@ -261,15 +270,29 @@ def _hurry() -> None:
         def __init__(self, *args: Any, **told: Any) -> None:
             super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
             self.session.stream = True
-            follow_policy(self.session)
+            follow_policy(self.session, large=MOST_BYTES, seconds=MOST_SECONDS)
 
     class Secure(Requester.HTTPSRequestsConnectionClass):
         def __init__(self, *args: Any, **told: Any) -> None:
             super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
             self.session.stream = True
-            follow_policy(self.session)
+            follow_policy(self.session, large=MOST_BYTES, seconds=MOST_SECONDS)
 
     Requester.Requester.injectConnectionClasses(Plain, Secure)
+
+
+def _all(found: PaginatedList[T]) -> Iterator[T]:
+    """Yield a list's elements; PyGithub would follow pages without end, empty ones too."""
+    for _ in range(MOST_PAGES):
+        if not found._couldGrow():  # noqa: SLF001
+            return
+        yield from found._grow()  # noqa: SLF001
+    raise OutsideError(
+        f"a list of GitHub does not end: there are more than {MOST_PAGES} pages of it",
+        means="the whole list cannot be had from this GitHub",
+        next_step="look what answers in its stead",
+        again=False,
+    )
 
 
 def _release(found: GitRelease) -> Release:
@@ -283,7 +306,7 @@ def _release(found: GitRelease) -> Release:
         immutable=bool(found.immutable),
         url=found.html_url,
         # The list inside a release is not promised to be whole.
-        assets=tuple(_asset(a) for a in found.get_assets()),
+        assets=tuple(_asset(a) for a in _all(found.get_assets())),
     )
 
 

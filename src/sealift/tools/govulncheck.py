@@ -11,7 +11,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -20,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -35,8 +37,23 @@ from sealift.tools.registry_http import HOPS, REDIRECTS, told_by
 WHOLE_DATABASE = "https://vuln.go.dev/vulndb.zip"
 # Bytes; it has about ten million, and grows.
 LIMIT = 256 << 20
-# An archive that came cut off or changed on the way.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
+# Of all files, unpacked; it has about a hundred million.
+LARGEST, MOST_FILES = 2 << 30, 500_000
+_FILE = re.compile(r"(?:[\w.-]{1,255}/){0,8}[\w.-]{1,255}/?", re.ASCII)
+# What zipfile raises for an archive that came cut off or changed on the way, or names one place twice.
+_DAMAGED = (
+    *(
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        ValueError,
+        LookupError,
+        RuntimeError,
+        struct.error,
+        TypeError,
+    ),
+    *(NotADirectoryError, IsADirectoryError, FileExistsError),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +107,7 @@ def _named(extract: str, main_version: str) -> str:
         if main_version and binary.get("main"):
             binary["main"]["Version"] = main_version
         binary["modules"] = [_replaced(module) for module in binary.get("modules") or ()]
-    except (ValueError, AttributeError, KeyError, TypeError) as err:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as err:
         raise OutsideError(f"govulncheck wrote something else than expected: {err}", again=False) from err
     return f"{json.dumps(header)}\n{json.dumps(binary)}\n"
 
@@ -124,7 +141,7 @@ def _fetched() -> zipfile.ZipFile:
         answer = _followed(Http(limit=LIMIT), WHOLE_DATABASE)
         if answer.status != HTTPStatus.OK:
             raise refusal(answer, "the whole database")
-        return zipfile.ZipFile(io.BytesIO(answer.body))
+        return _checked(zipfile.ZipFile(io.BytesIO(answer.body)))
     except ProxyFailedError:
         raise
     except OutsideError as err:
@@ -133,6 +150,26 @@ def _fetched() -> zipfile.ZipFile:
         raise _not_fetched(err.happened, again=err.again, retry_after=err.retry_after, next_step=own) from err
     except _DAMAGED as err:
         raise _not_fetched(err) from err
+
+
+def _checked(packed: zipfile.ZipFile) -> zipfile.ZipFile:
+    """Look at what an archive says of its files; no more of one is unpacked than that."""
+    files = packed.infolist()
+    strange = [f.filename for f in files if not _FILE.fullmatch(f.filename) or ".." in f.filename.split("/")]
+    kinds = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+    if (
+        strange
+        or not {f.compress_type for f in files} <= kinds
+        or "index/modules.json" not in packed.namelist()
+    ):
+        raise zipfile.BadZipFile(
+            f"it holds {strange[0][:80]!r}" if strange else "it is not in the form of one"
+        )
+    if len(files) > MOST_FILES or sum(f.file_size for f in files) > LARGEST:
+        raise zipfile.BadZipFile(
+            f"it unpacks to more than {LARGEST >> 20} MiB, or to more than {MOST_FILES} files"
+        )
+    return packed
 
 
 def _followed(http: Http, url: str) -> Answer:
@@ -233,7 +270,7 @@ class _Frame(msgspec.Struct, frozen=True):
 
 class _Finding(msgspec.Struct, frozen=True):
     osv: str
-    trace: tuple[_Frame, ...]
+    trace: Annotated[tuple[_Frame, ...], msgspec.Meta(min_length=1)]
     fixed_version: str = ""
 
 

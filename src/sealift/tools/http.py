@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -23,18 +22,16 @@ from sealift import network, process
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
 from sealift.patience import passes, retry_after
+from sealift.tools.http_limits import LIMIT, bounded, whole
 
 if TYPE_CHECKING:
     import requests
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from urllib3 import PoolManager
 
-# Seconds until a host must have taken the connection, between two parts of its answer, and for all of them.
-CONNECT, READ, WHOLE = 10.0, 60.0, 300.0
+# Seconds until a host must have taken the connection, and between two parts of its answer.
+CONNECT, READ = 10.0, 60.0
 # Connections kept for each host; more threads than that open their own.
 KEPT = 16
-# Bytes. Manifests, lists and bundles are far smaller; whoever sends more wants to fill our memory.
-LIMIT = 32 << 20
-_PART = 1 << 16
 # Successes that may have a body, and the first status after every success.
 _WITH_BODY, _REDIRECTED = frozenset({200, 201, 202}), 300
 _LENGTH = frozenset({"content-length", "transfer-encoding"})
@@ -103,7 +100,7 @@ class Http:
                 retries=False,
                 preload_content=False,
             )
-            read = _whole(came, self._limit)
+            read = whole(came, self._limit)
         except urllib3.exceptions.HTTPError as err:
             raise _broken(err, url, proxy) from err
         if proxy is not None and came.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
@@ -127,7 +124,7 @@ class Http:
     def _way(self, scheme: str, proxy: network.Proxy | None) -> PoolManager:
         with self._lock:
             if (scheme, proxy) not in self._ways:
-                self._ways[scheme, proxy] = self._pool(scheme, proxy)
+                self._ways[scheme, proxy] = bounded(self._pool(scheme, proxy))
             return self._ways[scheme, proxy]
 
     def _pool(self, scheme: str, proxy: network.Proxy | None) -> PoolManager:
@@ -159,15 +156,22 @@ def follow_policy(
     env: Mapping[str, str] | None = None,
     *,
     timeout: tuple[float, float] = (CONNECT, READ),
+    large: int = LIMIT,
+    seconds: float | None = None,
 ) -> None:
-    """Have a session of a library connect as ``Http`` does: proxies, trust, and timeouts where it has none.
+    """Have a session of a library connect as ``Http`` does: proxies, trust, limits, and timeouts.
 
-    A ``.netrc`` is not read: its login would take the place of the library's own.
+    Bodies are read before the library sees them, files of up to ``large`` bytes. A ``.netrc`` is not read:
+    its login would take the place of the library's own.
     """
     import requests
     from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **told: Any) -> None:
+            super().init_poolmanager(*args, **told)
+            bounded(self.poolmanager)
+
         def send(self, request: requests.PreparedRequest, **told: Any) -> requests.Response:  # type: ignore[override]
             url = str(request.url)
             proxy = network.proxy_for(url, env)
@@ -181,7 +185,8 @@ def follow_policy(
                 raise
             if proxy is not None and answer.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                 raise proxy.failure(_host(url), answer.reason or "", answer.status_code)
-            return answer
+            is_file = request.headers.get("Accept") == "application/octet-stream"
+            return _read(answer, large if is_file else LIMIT, seconds)
 
         def build_connection_pool_key_attributes(self, *args: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             host, _ = super().build_connection_pool_key_attributes(*args)
@@ -189,7 +194,7 @@ def follow_policy(
 
         def proxy_manager_for(self, proxy: str, **told: Any) -> Any:
             own = {"proxy_ssl_context": network.tls(env)} if proxy.startswith("https") else {}
-            return super().proxy_manager_for(proxy, **own, **told)
+            return bounded(super().proxy_manager_for(proxy, **own, **told))
 
         def cert_verify(self, *_: Any) -> None:
             """Leave it to the context, which always asks for a certificate."""
@@ -197,6 +202,19 @@ def follow_policy(
     session.trust_env = False
     for scheme in ("https://", "http://"):
         session.mount(scheme, Adapter())
+
+
+def _read(answer: requests.Response, limit: int, seconds: float | None) -> requests.Response:
+    """Read a body as the library would, but to an end."""
+    import requests
+    import urllib3
+
+    try:
+        answer._content = whole(answer.raw, limit, seconds)  # noqa: SLF001
+    except urllib3.exceptions.HTTPError as err:
+        raise requests.ConnectionError(err, request=answer.request) from err
+    answer._content_consumed = True  # noqa: SLF001
+    return answer
 
 
 def refusal(answer: Answer, what: str) -> OutsideError:
@@ -211,25 +229,6 @@ def refusal(answer: Answer, what: str) -> OutsideError:
         again=again,
         retry_after=retry_after(answer.headers),
     )
-
-
-def _whole(came: BaseHTTPResponse, limit: int) -> bytes:
-    read, ends = bytearray(), time.monotonic() + WHOLE
-    while part := came.read1(_PART):
-        read += part
-        if len(read) > limit or time.monotonic() > ends:
-            came.close()
-            raise _endless(limit if len(read) > limit else None)
-    came.release_conn()
-    return bytes(read)
-
-
-def _endless(limit: int | None) -> OutsideError:
-    if limit:
-        return OutsideError(
-            f"an answer holds more than {limit >> 20} MiB, the most that is read", again=False
-        )
-    return OutsideError(f"an answer did not end within {WHOLE:g} s", next_step="run again")
 
 
 def _broken(err: Exception, url: str, proxy: network.Proxy | None) -> OutsideError:

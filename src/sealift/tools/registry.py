@@ -22,7 +22,7 @@ from sealift.model.names import Digest, Repository, Tag
 from sealift.oci.documents import MANIFEST
 from sealift.tools import regctl
 from sealift.tools.docker_login import for_programs
-from sealift.tools.http import LIMIT
+from sealift.tools.http_limits import LIMIT
 from sealift.tools.registry_denied import UNAUTHORIZED, DeniedError, next_step_for
 from sealift.tools.registry_http import NOT_FOUND, OK, Api, NotThereError
 from sealift.tools.registry_objects import Manifest, Objects, unexpected

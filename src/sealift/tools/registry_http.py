@@ -21,7 +21,8 @@ from sealift.tools.registry_denied import FORBIDDEN, UNAUTHORIZED, refused
 OK, CREATED, ACCEPTED, NOT_FOUND = 200, 201, 202, 404
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HOPS = 5
-PAGES = 1000
+# Of one list, and the bytes of all its pages.
+PAGES, PAGES_SIZE = 1000, 64 << 20
 # Docker Hub is asked at another address than its images are named by.
 _ELSEWHERE = dict.fromkeys(("docker.io", "index.docker.io"), "registry-1.docker.io")
 _READING = frozenset({"GET", "HEAD"})
@@ -75,9 +76,10 @@ class Api:
         """Read a list page by page; a first page that is no success comes alone, a later one raises."""
         answer = self.ask("GET", repository, where, headers=headers)
         yield answer
-        seen = {answer.url}
+        seen, size = {answer.url}, len(answer.body)
         while (found := next_page(answer)) is not None:
-            if found in seen or len(seen) >= PAGES or not self._own(repository, found):
+            too_much = len(seen) >= PAGES or size > PAGES_SIZE
+            if found in seen or too_much or not self._own(repository, found):
                 raise OutsideError(
                     f"the list of {repository} does not end: after {len(seen)} pages comes {plainly(found)}",
                     means="the whole list cannot be had from this registry",
@@ -85,6 +87,7 @@ class Api:
                 )
             seen.add(found)
             answer = self.ask("GET", repository, found, headers=headers)
+            size += len(answer.body)
             if answer.status != OK:
                 what = f"page {len(seen)} of a list of {repository} could not be read"
                 raise self.refused(answer, what, repository)

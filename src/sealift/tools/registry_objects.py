@@ -5,6 +5,7 @@ Everything read by a digest is hashed: what a caller gets is what the digest nam
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -132,7 +133,8 @@ class Objects:
         """
         begun = self.api.ask("POST", repository, "blobs/uploads/", body=b"")
         if begun.status == ACCEPTED:
-            _stays_in_tls(begun, urljoin(begun.url, begun.headers.get("Location", "")))
+            with suppress(ValueError):
+                _stays_in_tls(begun, urljoin(begun.url, begun.headers.get("Location", "")))
 
     def _upload(self, repository: Repository, digest: Digest, body: bytes) -> None:
         """Ask where to, and put it there in one piece."""

@@ -10,6 +10,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import msgspec
 from packageurl import PackageURL
 
+from sealift.errors import OutsideError
 from sealift.model.codec import decode
 from sealift.model.modules import GoModule
 from sealift.model.names import Digest
@@ -38,8 +40,29 @@ def settled(
     ``time`` is the release's, in seconds since 1970; ``names`` says what takes an address' place, and
     ``modules`` which Go module Trivy lists under a name.
     """
-    document: JSON = decode(_renamed(raw.decode(), names), JSON)
-    _name_modules(document, modules or {})
+    with as_trivy_writes():
+        return _settled(raw.decode(), digest, time, names, modules or {})
+
+
+@contextmanager
+def as_trivy_writes() -> Iterator[None]:
+    """Raise OutsideError where a document has not the form in which Trivy writes it."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as err:
+        raise OutsideError(
+            f"Trivy wrote something else than expected: {type(err).__name__}: {str(err)[:200]}",
+            means="it may be another version than the one this was written for",
+            next_step="sealift doctor",
+            again=False,
+        ) from err
+
+
+def _settled(
+    text: str, digest: Digest, time: int, names: Mapping[str, str], modules: Mapping[str, GoModule]
+) -> bytes:
+    document: JSON = decode(_renamed(text, names), JSON)
+    _name_modules(document, modules)
     moment = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if "spdxVersion" in document:
         document["creationInfo"]["created"] = moment

@@ -12,7 +12,7 @@ Without a file it is the public instance, and its keys come by TUF; with one, no
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,17 +160,21 @@ def _attested(kind: str, statement: Any, digest: Digest) -> Attested:
             "subject": [*subjects],
             **rest,
         } if kind == _DSSE_PAYLOAD and form in _STATEMENTS:
-            got = [s.get("digest", {}).get("sha256") for s in subjects if isinstance(s, dict)]
+            got = [d for s in subjects for d in _sha256(s)]
             if digest.hex not in got:
-                raise RefusedError(
-                    f"subject: expected {digest.hex}, got {', '.join(map(str, got)) or 'none'}"
-                )
+                raise RefusedError(f"subject: expected {digest.hex}, got {', '.join(got)[:200] or 'none'}")
             predicate = rest.get("predicate")
             return Attested(
                 predicate_type=predicate_type, predicate=predicate if isinstance(predicate, dict) else {}
             )
         case _:
             raise RefusedError(f"expected an in-toto statement in {_DSSE_PAYLOAD}, got another in {kind}")
+
+
+def _sha256(subject: Any) -> Iterator[str]:
+    match subject:
+        case {"digest": {"sha256": str(digest)}}:
+            yield digest
 
 
 def _policy(identity: Identity, claims: Claims) -> VerificationPolicy:

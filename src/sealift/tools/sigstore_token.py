@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sigstore.oidc import IdentityToken
 
 AUDIENCE = "sigstore"
+_CLAIMS = ("job_workflow_ref", "iss", "repository", "sha", "ref", "workflow", "event_name")
 # Until the provider must have answered.
 SECONDS = 30.0
 # What only the signer may see, and what only the draft may.
@@ -74,6 +75,8 @@ def signatory(token: str, server: str = "https://github.com") -> tuple[Identity,
     ``server`` is the GitHub whose workflow it is, which no claim names.
     """
     claims = identity_token(token)._unverified_claims  # noqa: SLF001 - the library shows no other way
+    if odd := [name for name in _CLAIMS if not isinstance(claims.get(name, ""), str)]:
+        raise OutsideError(f"the claim {odd[0]} of the identity token is no text", again=False)
     try:
         identity = Identity(san=f"{server}/{claims['job_workflow_ref']}", issuer=claims["iss"])
         return identity, Claims(
@@ -121,6 +124,9 @@ def identity_token(raw: str) -> IdentityToken:
         return IdentityToken(raw)
     except IdentityError as err:
         raise _unusable(err) from None
+    except Exception as err:  # noqa: BLE001
+        # The library reads claims of any type as if they were text. Its words may hold the token.
+        raise OutsideError(f"the identity token cannot be used: {type(err).__name__}", again=False) from None
 
 
 def _unusable(err: Exception) -> OutsideError:

@@ -27,7 +27,7 @@ from sealift.model.codec import decode
 from sealift.model.modules import GoModule
 from sealift.model.names import Digest, Platform
 from sealift.model.statements import JSON
-from sealift.tools.sbom import purl
+from sealift.tools.sbom import as_trivy_writes, purl
 
 T = TypeVar("T")
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
@@ -126,12 +126,13 @@ def vuln_predicate(raw: bytes, used: DatabaseFacts, *, cache_dir: Path) -> bytes
             *("--format", "cosign-vuln", "--output", wanted, saved),
         ]
         process.run(argv, env=env, cwd=folder)
-        predicate = decode(wanted.read_bytes(), JSON)
-    predicate["scanner"]["db"] = {
-        "uri": "",
-        "version": str(used.sha256),
-        "lastUpdate": used.updated_at.isoformat(),
-    }
+        with as_trivy_writes():
+            predicate = decode(wanted.read_bytes(), JSON)
+            predicate["scanner"]["db"] = {
+                "uri": "",
+                "version": str(used.sha256),
+                "lastUpdate": used.updated_at.isoformat(),
+            }
     return msgspec.json.encode(predicate)
 
 
@@ -183,6 +184,11 @@ def _with_modules(raw: bytes, modules: Mapping[str, GoModule], cache_dir: Path) 
     """Say of some modules in a report what is known against them by their own name and version."""
     report = _decode(raw, JSON)
     known = _look_up(tuple(modules.values()), cache_dir)
+    with as_trivy_writes():
+        return _renamed(report, modules, known)
+
+
+def _renamed(report: JSON, modules: Mapping[str, GoModule], known: list[JSON]) -> bytes:
     for result in report.get("Results", ()):
         if result.get("Type") != "gobinary":
             continue
@@ -232,7 +238,8 @@ def _look_up(modules: tuple[GoModule, ...], cache_dir: Path) -> list[JSON]:
         ]
         process.run(argv, env=env, cwd=folder)
         report = _decode(wanted.read_bytes(), JSON)
-    return [v for result in report.get("Results", ()) for v in result.get("Vulnerabilities", ())]
+    with as_trivy_writes():
+        return [v for result in report.get("Results", ()) for v in result.get("Vulnerabilities", ())]
 
 
 @contextmanager
@@ -303,15 +310,8 @@ def _finding(result: _Result, found: _Vulnerability) -> TrivyFinding:
 
 
 def _decode(raw: bytes, kind: type[T]) -> T:
-    try:
+    with as_trivy_writes():
         return decode(raw, kind)
-    except msgspec.DecodeError as err:
-        raise OutsideError(
-            f"Trivy wrote something else than expected: {err}",
-            means="it may be another version than the one this was written for",
-            next_step="sealift doctor",
-            again=False,
-        ) from err
 
 
 class _Identifier(msgspec.Struct, frozen=True):
