@@ -6,8 +6,10 @@ capital letter. Where the text has a way to quote, it is used; else a link with 
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import os
+import pwd
 import re
 import secrets
 import shlex
@@ -73,6 +75,36 @@ def _links() -> Path:
         means="links with plain names are kept there for programs that cannot read every path",
         next_step=f"ls -ld /tmp/sealift-{os.getuid()} shows its owner, who can remove it",
     )
+
+
+def ours_alone(folder: Path) -> bool:
+    """Tell whether, beside root, only this user can change what is in a folder, or what its path leads to."""
+    us, whole, real = os.getuid(), folder.absolute(), folder.resolve()
+    try:
+        there = {place: place.lstat() for place in (whole, *whole.parents, real, *real.parents)}
+        group = _own_group()
+    except OSError:
+        return False
+    for place, found in there.items():
+        if found.st_uid not in (0, us):
+            return False
+        others = (
+            0 if stat.S_ISLNK(found.st_mode) else found.st_mode & (0o022 if found.st_gid != group else 0o002)
+        )
+        # In a sticky folder nobody else can remove or rename what is ours.
+        if others and (place == real or not found.st_mode & stat.S_ISVTX):
+            return False
+    return there[real].st_uid == us and stat.S_ISDIR(there[real].st_mode)
+
+
+def _own_group() -> int:
+    """Return the group that is this user's alone, as Debian gives each user one; -1 where there is none."""
+    try:
+        user = pwd.getpwuid(os.getuid())
+        group = grp.getgrgid(user.pw_gid)
+    except KeyError:
+        return -1
+    return group.gr_gid if group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name} else -1
 
 
 def readable(folder: Path, what: str, *, on_path: bool = False) -> Path:

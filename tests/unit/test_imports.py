@@ -16,6 +16,7 @@ ROWS = (
     ("errors",),
     ("model",),
     ("console", "places"),
+    ("records",),
     ("process",),
     ("patience", "threads", "oci"),
     ("network",),

@@ -22,12 +22,12 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from sealift import process
+from sealift import process, records
 from sealift.console import say
 from sealift.errors import OutsideError, UsageError
-from sealift.model.codec import decode, publish
+from sealift.model.codec import decode
 from sealift.network import child_env
-from sealift.places import plainly
+from sealift.places import plainly, shell_word
 from sealift.provision.debian import ensure_file
 from sealift.rehearsal.debian import Deb, stanzas
 
@@ -186,6 +186,8 @@ def fetch(codename: str, arch: str, names: tuple[str, ...], cache: Path) -> Path
     record = cache / f"{codename}-{arch}.json"
     with FileLock(cache / f"{codename}-{arch}.lock"):
         known = _known(record, names)
+        if known is None and record.exists():
+            say(f"the packages in {shell_word(cache)} do not match this user's record: fetching them again")
         if known and 0 <= time.time() - known.at < DAY:
             return cache / known.folder
         try:
@@ -199,7 +201,7 @@ def fetch(codename: str, arch: str, names: tuple[str, ...], cache: Path) -> Path
 
 def _known(record: Path, names: tuple[str, ...]) -> _Fetched | None:
     try:
-        known = decode(record.read_bytes(), _Fetched)
+        known = decode(records.read(record, _name(record)) or b"", _Fetched)
         folder = record.parent / known.folder
         found = {path.name: _sha256(path) for path in folder.glob("*.deb")}
     except (OSError, msgspec.DecodeError):
@@ -229,8 +231,12 @@ def _fetch(record: Path, codename: str, arch: str, names: tuple[str, ...]) -> Pa
             shutil.rmtree(folder)
         new.rename(folder)
     fetched = _Fetched(at=time.time(), folder=folder.name, names=names, files=files)
-    publish(record, msgspec.json.encode(fetched))
+    records.write(record, _name(record), msgspec.json.encode(fetched))
     return folder
+
+
+def _name(record: Path) -> str:
+    return f"packages {record.name}"
 
 
 def _download(names: tuple[str, ...], what: str, to: Path, env: dict[str, str]) -> None:
