@@ -6,6 +6,7 @@ capital letter. Where the text has a way to quote, it is used; else a link with 
 
 from __future__ import annotations
 
+import atexit
 import grp
 import hashlib
 import os
@@ -13,7 +14,9 @@ import pwd
 import re
 import secrets
 import shlex
+import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,6 +62,25 @@ def linked(folder: Path) -> Iterator[Path]:
         yield link
     finally:
         link.unlink(missing_ok=True)
+
+
+def own_folder(kind: str) -> Path:
+    """Make an empty folder that this user alone can use; it goes with this process."""
+    parent, day = _links(), 24 * 3600
+    for old in parent.glob(f"{kind}-*-*"):
+        # What a process that was killed has left; one in another container has a number of its own.
+        with suppress(FileNotFoundError):
+            if not Path("/proc", old.name.split("-")[1]).exists() and time.time() - old.stat().st_mtime > day:
+                shutil.rmtree(old, ignore_errors=True)
+    folder = parent / f"{kind}-{os.getpid()}-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def is_own_folder(place: Path, kind: str) -> bool:
+    """Tell whether ``own_folder`` made a folder of this kind there."""
+    return place.parent == _links() and place.name.startswith(f"{kind}-") and place.is_dir()
 
 
 def _links() -> Path:

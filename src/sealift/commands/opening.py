@@ -7,12 +7,11 @@ import importlib
 import inspect
 import os
 import shlex
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -168,7 +167,8 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
             world=_patient(world, asked),
             source=source,
             go=provided.go.path,
-            cache=cache / "compile",
+            # Production compiles from nothing, whatever a runner's disk holds.
+            cache=(run.work if asked.production else cache) / "compile",
             engine=find_engine if "smoke" not in stations else _begun(stack, find_engine),
             guard=stack.enter_context(Supervised(log=cache / "logs" / "guard.log")),
             exceptions=load_exceptions(source / "ci" / "exceptions.yaml"),
@@ -263,6 +263,7 @@ def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Callable[[], Pat
 
     Compilers meet it, and not every one can read every path.
     """
+    from sealift.provision.cache import remove_tree
 
     def clone(work: Path) -> Path:
         run.work.mkdir(parents=True, exist_ok=True)
@@ -270,12 +271,14 @@ def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Callable[[], Pat
         git.clone(root, plan.commit, work / "source", overlay=overlay, module=plan.config.go.module)
         return work / "source"
 
-    shutil.rmtree(run.work, ignore_errors=True)
+    with suppress(OSError):
+        remove_tree(run.work)
     try:
         with plainly(run.work) as work:
             yield functools.partial(clone, work)
     finally:
-        shutil.rmtree(run.work, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(run.work)
 
 
 def _begun(stack: ExitStack, work: Callable[[], T]) -> Callable[[], T]:
