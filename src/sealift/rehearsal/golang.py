@@ -57,7 +57,7 @@ def assemble(go: Go, platforms: Sequence[Platform], *, cache: Path) -> StandIn:
     out.parent.mkdir(parents=True, exist_ok=True)
     words = f"this machine's Go {go.version}, with zig {metadata.version('ziglang')} as C compiler"
     with FileLock(out.parent / "lock"):
-        if (digest := _known(out)) is None:
+        if (digest := known(out)) is None:
             digest = _write(go, platforms, settings, out)
             records.write(_record(out), _name(out), digest.encode())
     return StandIn(layout=out, digest=digest, words=words)
@@ -73,7 +73,7 @@ def _write(go: Go, platforms: Sequence[Platform], settings: Mapping[str, str], o
         return layout.index(images, "golang")
 
 
-def _known(out: Path) -> Digest | None:
+def known(out: Path) -> Digest | None:
     """Return the index of a layout that was made before, if every blob still has its hash."""
     digest = Layout(out).whole()
     return digest if digest and records.read(_record(out), _name(out)) == digest.encode() else None

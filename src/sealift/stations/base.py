@@ -39,7 +39,7 @@ def base(
     looks = Looks("base", name)
     layout = Layout(found.layout)
     looks.equal("index in the layout", expected=found.digest, got=layout.index())
-    _look_blobs(looks, layout, plan.config.platforms)
+    look_blobs(looks, layout, plan.config.platforms)
     _look_signature(looks, found, cosign, registry)
     _look_support(looks, plan.config.suite, exceptions, datetime.now(UTC).date())
     gates = looks.done(
@@ -49,7 +49,7 @@ def base(
     return BaseLooked(gates=gates, digest=found.digest)
 
 
-def _look_blobs(looks: Looks, layout: Layout, platforms: Collection[Platform]) -> None:
+def look_blobs(looks: Looks, layout: Layout, platforms: Collection[Platform]) -> None:
     """Hash all that is read of the base here; what BuildKit reads of it is compared in the image."""
     try:
         number = sum(1 for _ in layout.blobs(only=platforms))
