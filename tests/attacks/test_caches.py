@@ -32,6 +32,7 @@ from sealift.stations.base import look_blobs
 from sealift.stations.gate import Looks
 from sealift.tools import compiling, go, gocache, modules
 from sealift.tools.layout import Layout
+from sealift.tools.podman_store import kept_store
 from tests.attacks.catalogue import Attack, Kind, each
 from tests.unit.rehearsal.debs import write_deb, write_debs
 
@@ -779,3 +780,59 @@ def test_hashes_of_modules_are_those_of_go(compiled_once: Path) -> None:
     found = modules.read_sums([compiled_once / "repo" / "svc" / "go.sum"])
     assert set(found) == {(LIBRARY, "v1.0.0"), (UPPER, "v1.0.0")}
     modules.check(found, cache)
+
+
+# podman's store.
+
+
+def in_a_layer(store: Path) -> None:
+    place = store / "storage" / "overlay" / "a" / "diff" / "passwd"
+    before = place.stat()
+    place.write_text(IMPLANT[: before.st_size])
+    os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def a_layer_swapped(store: Path) -> None:
+    layer = store / "storage" / "overlay" / "a"
+    shutil.copytree(layer, store / "other")
+    shutil.rmtree(layer)
+    (store / "other").rename(layer)
+
+
+def a_layer_more(store: Path) -> None:
+    (store / "storage" / "overlay" / "b" / "diff").mkdir(parents=True)
+
+
+def without_a_record(store: Path) -> None:
+    store.with_name("podman.record").write_text("evil")
+
+
+def unpacked(sample: str, artefact: Folder) -> Attack[Folder]:
+    return Attack(
+        kind=Kind.CACHES, sample=sample, artefact=artefact, stage="smoke", words="it is empty", exit_code=0
+    )
+
+
+@each(
+    unpacked("an unpacked base image with other bytes and the same time", in_a_layer),
+    unpacked("an unpacked base image that was swapped", a_layer_swapped),
+    unpacked("a layer that podman did not unpack", a_layer_more),
+    unpacked("podman's store with a forged record", without_a_record),
+)
+def test_images_that_were_unpacked_and_changed_are_unpacked_again(
+    tmp_path: Path, attack: Attack[Folder]
+) -> None:
+    folder = tmp_path / "podman"
+    with kept_store(folder) as store:
+        store.check()
+        (folder / "storage" / "overlay" / "a" / "diff").mkdir(parents=True)
+        (folder / "storage" / "overlay" / "a" / "diff" / "passwd").write_text("nonroot")
+    with kept_store(folder) as store:
+        store.check()
+        assert (folder / "storage").exists()
+    attack.artefact(folder)
+    with kept_store(folder) as store:
+        store.check()
+        attack.assert_ended(
+            0, f"it holds {list(folder.iterdir())}" if (folder / "storage").exists() else "it is empty"
+        )

@@ -137,7 +137,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
     from sealift.provision.cache import cache_folder
     from sealift.provision.everything import provide_all
     from sealift.services.supervised import Supervised
-    from sealift.tools import engine
+    from sealift.tools import engine, podman_store
 
     root, cache = checkout(), cache_folder()
     plan = planned(root, asked)
@@ -160,7 +160,13 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
         if started and stage is not None and set(stations) - _NEED_NOTHING:
             stage.start()
         source = cloned()
-        find_engine = functools.partial(engine.find, cache / "locks", store=cache.resolve() / "podman")
+        # Before what removes containers in it, and so recorded after.
+        store = stack.enter_context(podman_store.kept_store(cache.resolve() / "podman"))
+
+        def find_engine() -> engine.Engine:
+            store.check()
+            return engine.find(cache / "locks", store=store.folder)
+
         line = Line(
             plan=plan,
             run=run,
