@@ -173,8 +173,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
             world=_patient(world, asked),
             source=source,
             go=provided.go.path,
-            # Production compiles from nothing, whatever a runner's disk holds.
-            cache=(run.work if asked.production else cache) / "compile",
+            cache=compile_cache(run, cache, production=asked.production),
             engine=find_engine if "smoke" not in stations else _begun(stack, find_engine),
             guard=stack.enter_context(Supervised(log=cache / "logs" / "guard.log")),
             exceptions=load_exceptions(source / "ci" / "exceptions.yaml"),
@@ -186,6 +185,11 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
             again=again(asked, os.environ),
         )
         yield Opened(line=line, provided=provided, stage=stage)
+
+
+def compile_cache(run: RunFolder, cache: Path, *, production: bool) -> Path:
+    """Return where compilers keep things: in production a folder of this run, which begins without any."""
+    return (run.work if production else cache) / "compile"
 
 
 def import_in_background(*names: str) -> threading.Thread:
