@@ -29,16 +29,16 @@ _of_this_run = secrets.token_bytes(KEY_BYTES)
 
 def write(path: Path, name: str, content: bytes) -> None:
     """Publish a record, with its code before it."""
-    publish(path, f"{_code(name, content)}\n".encode() + content)
+    publish(path, f"{code(name, content)}\n".encode() + content)
 
 
 def read(path: Path, name: str) -> bytes | None:
     """Return what this user recorded under a name; None where there is nothing that counts."""
     try:
-        code, _, content = path.read_bytes().partition(b"\n")
+        got, _, content = path.read_bytes().partition(b"\n")
     except OSError:
         return None
-    return content if hmac.compare_digest(code, _code(name, content).encode()) else None
+    return content if hmac.compare_digest(got, code(name, content).encode()) else None
 
 
 def key() -> bytes:
@@ -80,7 +80,8 @@ def _read_key(place: Path) -> bytes:
     return content
 
 
-def _code(name: str, content: bytes) -> str:
+def code(name: str, content: bytes) -> str:
+    """Return the code of this user's key for a content under a name."""
     return hmac.digest(key(), f"{len(name)} {name} ".encode() + content, "sha256").hex()
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 from sealift import console, network, records
 from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
-from sealift.places import is_own_folder, own_folder
+from sealift.places import is_own_folder, own_folder, plain
 from sealift.process import OpenProgram, ProgramFailedError, link_programs, run
 from sealift.provision.cache import workspace, workspace_if_free
 from sealift.provision.go import Go, find_go, go_environment
@@ -130,7 +130,7 @@ def inspect(shelf: Shelf) -> Program | Absent:
     got, wanted = file.sha256, shelf.wanted
     if got == wanted:
         return shelf.program(file, "cache")
-    why = f"sha256 {got[:12]}, not {wanted[:12]}" if wanted else "no hash that this user recorded"
+    why = f"sha256 {got[:12]}, not {wanted[:12]}" if wanted else "no recorded hash of this user's"
     return Absent(shelf=shelf, note=f"the cached binary had {why}")
 
 
@@ -145,7 +145,7 @@ def lasting_path(folder: Path) -> str:
     """Return PATH for what outlives this run: its links to programs are made anew, in this folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
-    kept = [str(folder)]
+    kept = [str(plain(folder))]
     for place in os.environ["PATH"].split(os.pathsep):
         if not is_own_folder(Path(place), "bin"):
             kept.append(place)
