@@ -66,7 +66,6 @@ KNOWN: Mapping[tuple[str, str], str] = {
         "sealift.provision.everything",
         "os.pathsep.join(dict.fromkeys([str(folder), *here, *debian.SYSTEM_FOLDERS]))",
     ): "own_folder() makes it below a folder with a plain name",
-    ("sealift.provision.programs", "os.pathsep.join(kept)"): "checkout() and places.py give no colon",
     ("sealift.provision.venv", "f'\"{plain}\"'"): "what is searched for, as venv writes it",
     (
         "sealift.rehearsal.apt",

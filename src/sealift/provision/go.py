@@ -74,9 +74,8 @@ def installed_go(cache: Path, ci: Path = CI) -> Go | None:
     recorded = records.read(folder.with_name("go.record"), _record_name(folder))
     wanted = Lock.read(ci / "tools.lock").get("go", go.key) or (recorded.decode() if recorded else None)
     if wanted is None or tree_sha256(folder) != wanted:
-        console.say(
-            f"go {go.version} in {shell_word(folder)} is not the one that was installed: doing it again"
-        )
+        where = shell_word(folder)
+        console.say(f"go {go.version} in {where} is not what ci/tools.lock says, or was recorded")
         return None
     return go
 
