@@ -195,15 +195,8 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
         ldflags += " -linkmode=external -extldflags=-s"
     argv = [str(go), "build", "-trimpath", "-buildvcs=true", f"-ldflags={ldflags}"]
     _look_at_source(request)
+    request, env = _prepared(go, request)
     own = request.output.parent
-    own.mkdir(parents=True, exist_ok=True)
-    request = replace(request, cache=compiling.trusted(request.cache, own=own))
-    env, folders = environment(go, request), tuple(_folders(request.module))
-    if any((folder / "vendor" / "modules.txt").is_file() for folder in folders):
-        # Whether go takes vendor/ or fetches, it reads no module that was there before.
-        env["GOMODCACHE"] = str(plain(own) / "modules")
-    else:
-        compiling.check_modules(folders, Path(env["GOMODCACHE"]), own=own)
     try:
         with ExitStack() as stack:
             if request.linkage == "dynamic":
@@ -227,16 +220,32 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     return ("go", *argv[1:], request.package)
 
 
+def _prepared(go: Path, request: GoBuildRequest) -> tuple[GoBuildRequest, dict[str, str]]:
+    """Return a request with caches that this user alone can change, and the environment of its build.
+
+    Raises RefusedError where a module that was fetched before is not the one that go.sum names.
+    """
+    own = request.output.parent
+    own.mkdir(parents=True, exist_ok=True)
+    request = replace(request, cache=compiling.trusted(request.cache, own=own))
+    env, folders = environment(go, request), tuple(_folders(request.module))
+    if any((folder / "vendor" / "modules.txt").is_file() for folder in folders):
+        # Whether go takes vendor/ or fetches, it reads no module that was there before.
+        env["GOMODCACHE"] = str(plain(own) / "modules")
+    else:
+        compiling.check_modules(folders, Path(env["GOMODCACHE"]), own=own)
+    return request, env
+
+
 def prebuilt(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     """Name the object code that this build links without compiling it, outside of the standard library.
 
     Go links ``*.syso`` files silently, and cgo's LDFLAGS may name archives. No advisory and no review covers
     what is in them. https://pkg.go.dev/cmd/go#hdr-File_types
     """
+    request, env = _prepared(go, request)
     listed = process.run(
-        [go, "list", "-deps", f"-f={_OBJECTS}", request.package],
-        cwd=request.module,
-        env=environment(go, request),
+        [go, "list", "-deps", f"-f={_OBJECTS}", request.package], cwd=request.module, env=env
     )
     words = (line.split("\t") for line in listed.stdout.splitlines())
     found = ((package, posixpath.basename(word)) for package, word in words if _OBJECT.search(word))
