@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift import process, records
+from sealift import process, production, records
 from sealift.errors import RefusedError
 from sealift.model.names import Digest, Platform
 from sealift.process import run
@@ -30,7 +30,7 @@ from sealift.rehearsal.bases import assemble_all
 from sealift.rehearsal.distroless import SUITES
 from sealift.stations.base import look_blobs
 from sealift.stations.gate import Looks
-from sealift.tools import compiling, go, gocache, modules
+from sealift.tools import compiling, go, gocache, govulncheck, modules, trivy
 from sealift.tools.layout import Layout
 from sealift.tools.podman_store import kept_store
 from tests.attacks.catalogue import Attack, Kind, each
@@ -607,6 +607,33 @@ def test_a_golang_image_of_others_is_not_taken(
     assert golang.known(place) == Layout(place).index()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "ours"))
     attack.assert_ended(0, "is taken" if golang.known(place) else "is not taken")
+
+
+@each(
+    Attack(
+        kind=Kind.CACHES,
+        sample="an advisory database that calls itself new",
+        artefact="metadata.json",
+        stage="scan",
+        words="fetched into an empty folder",
+        exit_code=0,
+    )
+)
+def test_production_fetches_advisories_anew(
+    tmp_path: Path, attack: Attack[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "advisories" / "trivy" / "db" / attack.artefact
+    place.parent.mkdir(parents=True)
+    place.write_text('{"NextUpdate": "2099-01-01T00:00:00Z"}')
+    said: list[str] = []
+
+    def download(folder: Path) -> None:
+        said.append(f"fetched into {'a folder that was there' if folder.exists() else 'an empty folder'}")
+
+    monkeypatch.setattr(trivy, "download_database", download)
+    monkeypatch.setattr(govulncheck, "download_database", lambda _: None)
+    production.download_advisories(tmp_path)
+    attack.assert_ended(0, " ".join(said))
 
 
 # Programs.
