@@ -13,7 +13,7 @@ class TouchedTheWorldError(AssertionError):
     """A unit test reached outside its process."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make connecting and starting programs fail."""
 
@@ -26,3 +26,8 @@ def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
     for name in ("system", "posix_spawn", "posix_spawnp", "execv", "execve", "fork"):
         monkeypatch.setattr(os, name, refuse)
+
+
+@pytest.fixture(autouse=True)
+def no_world_in_unit_tests(no_world: None) -> None:
+    """Hold every unit test to that; what imports ``no_world`` alone decides for itself."""
