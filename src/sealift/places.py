@@ -6,12 +6,17 @@ capital letter. Where the text has a way to quote, it is used; else a link with 
 
 from __future__ import annotations
 
+import atexit
+import grp
 import hashlib
 import os
+import pwd
 import re
 import secrets
 import shlex
+import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,6 +64,25 @@ def linked(folder: Path) -> Iterator[Path]:
         link.unlink(missing_ok=True)
 
 
+def own_folder(kind: str) -> Path:
+    """Make an empty folder that this user alone can use; it goes with this process."""
+    parent, day = _links(), 24 * 3600
+    for old in parent.glob(f"{kind}-*-*"):
+        # What a process that was killed has left; one in another container has a number of its own.
+        with suppress(FileNotFoundError):
+            if not Path("/proc", old.name.split("-")[1]).exists() and time.time() - old.stat().st_mtime > day:
+                shutil.rmtree(old, ignore_errors=True)
+    folder = parent / f"{kind}-{os.getpid()}-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def is_own_folder(place: Path, kind: str) -> bool:
+    """Tell whether ``own_folder`` made a folder of this kind there."""
+    return place.parent == _links() and place.name.startswith(f"{kind}-") and place.is_dir()
+
+
 def _links() -> Path:
     """Return the folder of this user's links; one that others can change is not used."""
     for parent in _PARENTS:
@@ -73,6 +97,36 @@ def _links() -> Path:
         means="links with plain names are kept there for programs that cannot read every path",
         next_step=f"ls -ld /tmp/sealift-{os.getuid()} shows its owner, who can remove it",
     )
+
+
+def ours_alone(folder: Path) -> bool:
+    """Tell whether, beside root, only this user can change what is in a folder, or what its path leads to."""
+    us, whole, real = os.getuid(), folder.absolute(), folder.resolve()
+    try:
+        there = {place: place.lstat() for place in (whole, *whole.parents, real, *real.parents)}
+        group = _own_group()
+    except OSError:
+        return False
+    for place, found in there.items():
+        if found.st_uid not in (0, us):
+            return False
+        others = (
+            0 if stat.S_ISLNK(found.st_mode) else found.st_mode & (0o022 if found.st_gid != group else 0o002)
+        )
+        # In a sticky folder nobody else can remove or rename what is ours.
+        if others and (place == real or not found.st_mode & stat.S_ISVTX):
+            return False
+    return there[real].st_uid == us and stat.S_ISDIR(there[real].st_mode)
+
+
+def _own_group() -> int:
+    """Return the group that is this user's alone, as Debian gives each user one; -1 where there is none."""
+    try:
+        user = pwd.getpwuid(os.getuid())
+        group = grp.getgrgid(user.pw_gid)
+    except KeyError:
+        return -1
+    return group.gr_gid if group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name} else -1
 
 
 def readable(folder: Path, what: str, *, on_path: bool = False) -> Path:

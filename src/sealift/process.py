@@ -6,6 +6,7 @@ Output goes to files, never through pipes, so no program can fill one and hang.
 from __future__ import annotations
 
 import contextvars
+import hashlib
 import os
 import select
 import shlex
@@ -15,13 +16,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sealift.environment import environment_of, search_path
-from sealift.errors import InterruptedReleaseError, MissingProgramError, OutsideError
+from sealift.errors import InterruptedReleaseError, MissingProgramError, OutsideError, RefusedError
 
 # Of util-linux, which every Debian has.
 SETPRIV = "/usr/bin/setpriv"
@@ -73,6 +74,58 @@ _lock = threading.Lock()
 _ending = threading.Event()
 
 
+class OpenProgram:
+    """A program's file, held open: what was hashed is what starts, whatever its path leads to by now."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.sha256 = self._hash()
+
+    def __del__(self) -> None:
+        # An opening that failed has none.
+        if (descriptor := getattr(self, "descriptor", None)) is not None:
+            os.close(descriptor)
+
+    @property
+    def link(self) -> str:
+        """A path to this very file while we live; our children may follow it, and no other user."""
+        return f"/proc/{os.getpid()}/fd/{self.descriptor}"
+
+    def check(self) -> None:
+        """Raise RefusedError where the file was written to since it was hashed."""
+        if self._state() == self._seen or self._hash() == self.sha256:
+            return
+        raise RefusedError(
+            f"the program {self.path} was changed while this run uses it",
+            means="it is not the one that was hashed, so it was not started",
+            next_step="run again: it is built anew",
+        )
+
+    def _hash(self) -> str:
+        self._seen = self._state()
+        with open(self.descriptor, "rb", closefd=False) as file:
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _state(self) -> tuple[int, ...]:
+        # Nobody but root can set the second time back.
+        found = os.fstat(self.descriptor)
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+# The programs that were hashed, by the link that PATH leads to.
+_open_programs: dict[str, OpenProgram] = {}
+
+
+def link_programs(programs: Iterable[OpenProgram], folder: Path) -> None:
+    """Put a link to each open program into a folder; each is compared before it starts."""
+    for program in programs:
+        link = folder / program.path.name
+        link.symlink_to(program.link)
+        _open_programs[str(link)] = program
+
+
 class ProgramFailedError(OutsideError):
     """A program ended with a status that its caller did not expect."""
 
@@ -102,10 +155,15 @@ def recording() -> Iterator[Recorder]:
 
 
 def resolve(program: str, env: Mapping[str, str] | None = None) -> str:
-    """Return the program's full path, or raise MissingProgramError; none is found by the current folder."""
+    """Return the program's full path; none is found by the current folder.
+
+    Raises MissingProgramError, and RefusedError where a provided program was changed.
+    """
     found = shutil.which(program, path=search_path(env))
     if found is None:
         raise MissingProgramError(f"the program {program} is not here", next_step="sealift doctor")
+    if (opened := _open_programs.get(found)) is not None:
+        opened.check()
     return found
 
 

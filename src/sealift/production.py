@@ -6,6 +6,7 @@ It is made from the job's own surroundings and never read from a file.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -137,7 +138,9 @@ def only_in_actions(plan: Plan, env: Mapping[str, str]) -> None:
 
 
 def download_advisories(cache: Path) -> None:
-    """Fetch Trivy's database and the Go team's into the cache."""
+    """Fetch Trivy's database and the Go team's anew into the cache."""
+    # Trivy keeps one that calls itself new enough, whoever has put it there.
+    shutil.rmtree(cache / "advisories" / "trivy", ignore_errors=True)
     trivy.download_database(cache / "advisories" / "trivy")
     govulncheck.download_database(cache / "advisories" / "go")
 

@@ -13,7 +13,7 @@ class TouchedTheWorldError(AssertionError):
     """A unit test reached outside its process."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold every unit test to it."""
     refuse_the_world(monkeypatch)
@@ -31,3 +31,8 @@ def refuse_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
     for name in ("system", "posix_spawn", "posix_spawnp", "execv", "execve", "fork"):
         monkeypatch.setattr(os, name, refuse)
+
+
+@pytest.fixture(autouse=True)
+def no_world_in_unit_tests(no_world: None) -> None:
+    """Hold every unit test to that; what imports ``no_world`` alone decides for itself."""

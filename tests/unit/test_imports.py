@@ -17,6 +17,7 @@ ROWS = (
     ("environment",),
     ("model",),
     ("console", "places"),
+    ("records",),
     ("process",),
     ("patience", "threads", "oci"),
     ("network",),

@@ -62,11 +62,10 @@ KNOWN: Mapping[tuple[str, str], str] = {
         "sealift.network",
         "os.pathsep.join((str(Path(place).absolute()) for place in places.split(os.pathsep) if place))",
     ): "it was split at colons; venv makes no environment below a folder with one",
-    ("sealift.provision.everything", "''.join(sorted((str(p.path) for p in programs)))"): "it is hashed",
     (
         "sealift.provision.everything",
-        "os.pathsep.join(dict.fromkeys([*own, *here, *debian.SYSTEM_FOLDERS]))",
-    ): ("cache_folder() refuses a colon"),
+        "os.pathsep.join(dict.fromkeys([str(folder), *here, *debian.SYSTEM_FOLDERS]))",
+    ): "own_folder() makes it below a folder with a plain name",
     ("sealift.provision.venv", "f'\"{plain}\"'"): "what is searched for, as venv writes it",
     (
         "sealift.rehearsal.apt",

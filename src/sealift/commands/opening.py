@@ -7,12 +7,11 @@ import importlib
 import inspect
 import os
 import shlex
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -140,7 +139,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
     from sealift.provision.cache import cache_folder
     from sealift.provision.everything import provide_all
     from sealift.services.supervised import Supervised
-    from sealift.tools import engine
+    from sealift.tools import engine, podman_store
 
     root, cache = checkout(), cache_folder()
     if dropped := without_effect():
@@ -165,14 +164,20 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
         if started and stage is not None and set(stations) - _NEED_NOTHING:
             stage.start()
         source = cloned()
-        find_engine = functools.partial(engine.find, cache / "locks", store=cache.resolve() / "podman")
+        # Before what removes containers in it, and so recorded after.
+        store = stack.enter_context(podman_store.kept_store(cache.resolve() / "podman"))
+
+        def find_engine() -> engine.Engine:
+            store.check()
+            return engine.find(cache / "locks", store=store.folder)
+
         line = Line(
             plan=plan,
             run=run,
             world=_patient(world, asked),
             source=source,
             go=provided.go.path,
-            cache=cache / "compile",
+            cache=compile_cache(run, cache, production=asked.production),
             engine=find_engine if "smoke" not in stations else _begun(stack, find_engine),
             guard=stack.enter_context(Supervised(log=cache / "logs" / "guard.log")),
             exceptions=load_exceptions(source / "ci" / "exceptions.yaml"),
@@ -184,6 +189,11 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
             again=again(asked, os.environ),
         )
         yield Opened(line=line, provided=provided, stage=stage)
+
+
+def compile_cache(run: RunFolder, cache: Path, *, production: bool) -> Path:
+    """Return where compilers keep things: in production a folder of this run, which begins without any."""
+    return (run.work if production else cache) / "compile"
 
 
 def import_in_background(*names: str) -> threading.Thread:
@@ -267,6 +277,7 @@ def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Callable[[], Pat
 
     Compilers meet it, and not every one can read every path.
     """
+    from sealift.provision.cache import remove_tree
 
     def clone(work: Path) -> Path:
         run.work.mkdir(parents=True, exist_ok=True)
@@ -274,12 +285,14 @@ def _source(root: Path, plan: Plan, run: RunFolder) -> Iterator[Callable[[], Pat
         git.clone(root, plan.commit, work / "source", overlay=overlay, module=plan.config.go.module)
         return work / "source"
 
-    shutil.rmtree(run.work, ignore_errors=True)
+    with suppress(OSError):
+        remove_tree(run.work)
     try:
         with plainly(run.work) as work:
             yield functools.partial(clone, work)
     finally:
-        shutil.rmtree(run.work, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(run.work)
 
 
 def _begun(stack: ExitStack, work: Callable[[], T]) -> Callable[[], T]:

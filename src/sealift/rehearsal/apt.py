@@ -10,6 +10,7 @@ architecture needs no ``dpkg --add-architecture``.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import re
 import shutil
@@ -18,16 +19,17 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import msgspec
 from filelock import FileLock
 
-from sealift import process
+from sealift import process, records
 from sealift.console import say
 from sealift.errors import OutsideError, UsageError
 from sealift.model.codec import decode, publish
 from sealift.network import child_env
-from sealift.places import plainly
+from sealift.places import plainly, shell_word
 from sealift.provision.debian import ensure_file
 from sealift.rehearsal.debian import Deb, stanzas
 
@@ -98,6 +100,17 @@ class _Fetched(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     folder: str
     names: tuple[str, ...]
     files: dict[str, str]
+    #: Of the names and the files: that they are those that this user fetched.
+    code: str
+
+    @classmethod
+    def now(cls, folder: str, names: tuple[str, ...], files: dict[str, str]) -> Self:
+        """Note what was fetched."""
+        return cls(at=time.time(), folder=folder, names=names, files=files, code=_code(names, files))
+
+
+def _code(names: tuple[str, ...], files: dict[str, str]) -> str:
+    return records.code("packages", msgspec.json.encode((names, files), order="sorted"))
 
 
 def one_line_sources(text: str) -> Iterator[Source]:
@@ -186,6 +199,8 @@ def fetch(codename: str, arch: str, names: tuple[str, ...], cache: Path) -> Path
     record = cache / f"{codename}-{arch}.json"
     with FileLock(cache / f"{codename}-{arch}.lock"):
         known = _known(record, names)
+        if known is None and record.exists():
+            say(f"the packages in {shell_word(cache)} do not match this user's record: fetching them again")
         if known and 0 <= time.time() - known.at < DAY:
             return cache / known.folder
         try:
@@ -204,7 +219,8 @@ def _known(record: Path, names: tuple[str, ...]) -> _Fetched | None:
         found = {path.name: _sha256(path) for path in folder.glob("*.deb")}
     except (OSError, msgspec.DecodeError):
         return None
-    return known if known.names == names and found == known.files else None
+    ours = hmac.compare_digest(known.code.encode(), _code(names, found).encode())
+    return known if ours and known.names == names and found == known.files else None
 
 
 def _fetch(record: Path, codename: str, arch: str, names: tuple[str, ...]) -> Path:
@@ -228,8 +244,7 @@ def _fetch(record: Path, codename: str, arch: str, names: tuple[str, ...]) -> Pa
         if folder.exists():
             shutil.rmtree(folder)
         new.rename(folder)
-    fetched = _Fetched(at=time.time(), folder=folder.name, names=names, files=files)
-    publish(record, msgspec.json.encode(fetched))
+    publish(record, msgspec.json.encode(_Fetched.now(folder.name, names, files)))
     return folder
 
 

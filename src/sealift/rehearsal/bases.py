@@ -14,7 +14,7 @@ import contextvars
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,9 @@ from typing import TypeVar
 import msgspec
 from filelock import FileLock
 
-from sealift.errors import SealiftError, UsageError
+from sealift import records
+from sealift.console import say
+from sealift.errors import UsageError
 from sealift.model.names import Digest, Platform
 from sealift.places import shell_word
 from sealift.rehearsal import apt
@@ -42,7 +44,7 @@ from sealift.rehearsal.distroless import (
 )
 from sealift.rehearsal.oci_writer import Packed, writing
 from sealift.threads import threads_of
-from sealift.tools.layout import Layout
+from sealift.tools.layout import NOT_WHOLE, Layout
 
 T = TypeVar("T")
 
@@ -50,8 +52,6 @@ T = TypeVar("T")
 RECIPE = 1
 # How Debian spells the architectures that Go spells otherwise.
 DEBIAN_ARCH = {"arm": "armhf", "ppc64le": "ppc64el", "386": "i386"}
-# How it shows that a layout is damaged, or none at all.
-_NOT_WHOLE = (SealiftError, OSError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +101,25 @@ def assemble_all(
 ) -> dict[Kind, AssembledBase]:
     """Assemble both images as ``out/static`` and ``out/base``.
 
-    What was assembled before from the same packages is copied from the cache.
+    What was assembled before from the same packages is copied from the cache, if it has the digests that were
+    recorded then.
     """
     chosen = suite_of(suite)
     platforms = sorted(set(platforms))  # so that their order does not change the index
     fetched = _at_once(partial(fetch_debs, suite, platform, cache) for platform in platforms)
     folders = dict(zip(platforms, fetched, strict=True))
     read = _read(chosen, folders)
-    kept = cache.resolve() / "bases" / _key(chosen, read)
+    key = _key(chosen, read)
+    kept, name = cache.resolve() / "bases" / key, f"bases {key}"
+    record = kept.with_suffix(".record")
     kept.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(kept.parent / f"{suite}.lock"):
-        taken = {kind: _take(kept / kind, out / kind) for kind in KINDS}
-        if all(taken.values()):
+        known = records.read(record, name)
+        taken = {kind: _take(kept / kind, out / kind) for kind in KINDS} if known else {}
+        if taken and _recorded(taken) == known:
             return {k: _assembled(k, chosen, read, out / k, digest) for k, digest in taken.items() if digest}
+        if kept.exists():
+            say(f"the bases in {shell_word(kept)} do not match this user's record: assembling them again")
         layers = _layers("base", chosen, read)
         # base is static and a few more, so that each layer is made once.
         static = {platform: of_platform[: -len(chosen.base)] for platform, of_platform in layers.items()}
@@ -121,9 +127,13 @@ def assemble_all(
             "static": _write("static", chosen, read, static, out / "static"),
             "base": _write("base", chosen, read, layers, out / "base"),
         }
-        for kind in KINDS:
-            _take(out / kind, kept / kind)
+        copied = {kind: _take(out / kind, kept / kind) for kind in KINDS}
+        records.write(record, name, _recorded(copied))
     return made
+
+
+def _recorded(digests: Mapping[Kind, Digest | None]) -> bytes:
+    return " ".join(f"{kind}={digests[kind]}" for kind in KINDS).encode()
 
 
 def _at_once(jobs: Iterable[Callable[[], T]]) -> list[T]:
@@ -158,40 +168,18 @@ def _key(suite: Suite, debs: Debs) -> str:
     return Digest.of(msgspec.json.encode(made_from, order="sorted")).hex
 
 
-def whole(folder: Path) -> Digest | None:
-    """Return the digest of a layout that holds everything it names, each with its hash; else None."""
-    layout = Layout(folder)
-    try:
-        (folder / "oci-layout").read_bytes()
-        for _ in _blobs(layout):
-            pass
-        return layout.index()
-    except _NOT_WHOLE:
-        return None
-
-
 def _take(source: Path, to: Path) -> Digest | None:
     """Copy a layout, hashing every blob on the way; one that is not whole is not taken."""
     layout = Layout(source)
     try:
         with writing(to) as new:
-            for data in _blobs(layout):
+            for data in layout.blobs():
                 new.blob(data, "")
             for name in ("oci-layout", "index.json"):
                 shutil.copyfile(source / name, new.root / name)
         return layout.index()
-    except _NOT_WHOLE:
+    except NOT_WHOLE:
         return None
-
-
-def _blobs(layout: Layout) -> Iterator[bytes]:
-    """Read what a layout names, hashing it: its index, then each platform's manifest and what that names."""
-    index = layout.index()
-    yield layout.read(index)
-    for manifest in layout.platforms(index).values():
-        described = layout.manifest(manifest)
-        named = [Digest(d["digest"]) for d in (described["config"], *described["layers"])]
-        yield from map(layout.read, (manifest, *named))
 
 
 def _write(

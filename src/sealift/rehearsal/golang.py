@@ -20,8 +20,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from sealift import records
 from sealift.console import say
-from sealift.errors import SealiftError
 from sealift.model.names import Digest, Platform
 from sealift.network import authorities
 from sealift.provision.go import Go, go_environment
@@ -57,7 +57,9 @@ def assemble(go: Go, platforms: Sequence[Platform], *, cache: Path) -> StandIn:
     out.parent.mkdir(parents=True, exist_ok=True)
     words = f"this machine's Go {go.version}, with zig {metadata.version('ziglang')} as C compiler"
     with FileLock(out.parent / "lock"):
-        digest = _known(out) or _write(go, platforms, settings, out)
+        if (digest := known(out)) is None:
+            digest = _write(go, platforms, settings, out)
+            records.write(_record(out), _name(out), digest.encode())
     return StandIn(layout=out, digest=digest, words=words)
 
 
@@ -71,17 +73,18 @@ def _write(go: Go, platforms: Sequence[Platform], settings: Mapping[str, str], o
         return layout.index(images, "golang")
 
 
-def _known(out: Path) -> Digest | None:
-    """Return the index of a layout that was made before, if every small blob still has its hash."""
-    layout = Layout(out)
-    try:
-        digest = layout.index()
-        for manifest in layout.platforms(digest).values():
-            layout.config(manifest)
-            layout.layers(manifest)
-    except SealiftError:
-        return None
-    return digest
+def known(out: Path) -> Digest | None:
+    """Return the index of a layout that was made before, if every blob still has its hash."""
+    digest = Layout(out).whole()
+    return digest if digest and records.read(_record(out), _name(out)) == digest.encode() else None
+
+
+def _record(out: Path) -> Path:
+    return out.with_name(f"{out.name}.record")
+
+
+def _name(out: Path) -> str:
+    return f"golang {out.name}"
 
 
 def _config(platform: Platform, settings: Mapping[str, str]) -> dict[str, list[str]]:

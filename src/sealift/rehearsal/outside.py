@@ -19,6 +19,7 @@ CANNOT_SHOW = (
     "the public transparency log's shards and outages",
     "GitHub's own tokens, rights and rate limits",
     "a hosted registry's quirks",
+    "a compile from empty caches: this user's earlier compiles are used",
 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from sealift import records
 from sealift.console import say
 from sealift.errors import OutsideError, RefusedError, UsageError
 from sealift.model.bases import TAG, UPSTREAM, load
@@ -17,10 +18,11 @@ from sealift.model.names import Digest, Platform, Repository
 from sealift.model.plan import Plan
 from sealift.model.statements import Identity, PredicateType, Subject, signature
 from sealift.model.world import Base
-from sealift.rehearsal.bases import assemble_all, whole
+from sealift.rehearsal.bases import assemble_all
 from sealift.rehearsal.distroless import KINDS
 from sealift.rehearsal.sigstore import LocalSigstore
 from sealift.tools.cosign import ANY_SIGNATURE, Cosign
+from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import SigstoreSigner
 from sealift.tools.upstream import fetch, locked_bases
@@ -40,7 +42,7 @@ class _Equals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def are_in(self, layouts: Path) -> bool:
         """Tell whether all of them are there and whole."""
-        return {str(kind): whole(layouts / kind) for kind in KINDS} == self.digests
+        return {str(kind): Layout(layouts / kind).whole() for kind in KINDS} == self.digests
 
 
 def world_bases(
@@ -122,19 +124,21 @@ def _equals(plan: Plan, cache: Path, folder: Path) -> dict[str, Digest]:
     Debian's packages change while a world lasts, and other bases are other digests.
     """
     wanted = (plan.config.suite, tuple(sorted({Platform(p) for p in plan.config.platforms})))
-    known = _remembered(folder / EQUALS)
+    record, name = folder / EQUALS, "equals of a world"
+    known = _remembered(record, name)
     if known and (known.suite, known.platforms) == wanted and known.are_in(folder / LAYOUTS):
         return known.digests
     made = assemble_all(*wanted, cache, folder / LAYOUTS)
     digests = {str(kind): base.digest for kind, base in made.items()}
-    publish(folder / EQUALS, to_json(_Equals(suite=wanted[0], platforms=wanted[1], digests=digests)))
+    records.write(record, name, to_json(_Equals(suite=wanted[0], platforms=wanted[1], digests=digests)))
     return digests
 
 
-def _remembered(file: Path) -> _Equals | None:
+def _remembered(file: Path, name: str) -> _Equals | None:
+    found = records.read(file, name)
     try:
-        return from_json(file.read_bytes(), _Equals, source=str(file))
-    except (OSError, UsageError):
+        return from_json(found, _Equals, source=str(file)) if found else None
+    except UsageError:
         return None
 
 

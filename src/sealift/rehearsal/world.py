@@ -27,6 +27,7 @@ from sealift.errors import UsageError
 from sealift.model.codec import publish
 from sealift.model.plan import Plan
 from sealift.model.world import Base, World
+from sealift.provision.programs import lasting_path
 from sealift.rehearsal import advisories
 from sealift.rehearsal.builder import Builder, builder_slot
 from sealift.rehearsal.github.store import Store
@@ -136,7 +137,7 @@ class Stage:
             "SEALIFT_ISSUER": local.issuer,
             "SEALIFT_GITHUB": self.world.github.api,
             **local.environment(),
-            "PATH": os.environ["PATH"],
+            "PATH": lasting_path(self.folder / "bin"),
         }
 
     def keep(self) -> None:

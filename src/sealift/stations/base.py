@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 
-from sealift.errors import OutsideError, RefusedError
+from sealift.errors import OutsideError, RefusedError, UsageError
 from sealift.model.evidence import BaseLooked
 from sealift.model.exceptions import Exception_, matching
+from sealift.model.names import Platform
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
 from sealift.model.world import Base
@@ -36,7 +37,9 @@ def base(
     could not be looked at.
     """
     looks = Looks("base", name)
-    looks.equal("index in the layout", expected=found.digest, got=Layout(found.layout).index())
+    layout = Layout(found.layout)
+    looks.equal("index in the layout", expected=found.digest, got=layout.index())
+    look_blobs(looks, layout, plan.config.platforms)
     _look_signature(looks, found, cosign, registry)
     _look_support(looks, plan.config.suite, exceptions, datetime.now(UTC).date())
     gates = looks.done(
@@ -44,6 +47,18 @@ def base(
         next_step="sealift bases update, or another suite in ci/release.yaml",
     )
     return BaseLooked(gates=gates, digest=found.digest)
+
+
+def look_blobs(looks: Looks, layout: Layout, platforms: Collection[Platform]) -> None:
+    """Hash all that is read of the base here; what BuildKit reads of it is compared in the image."""
+    try:
+        number = sum(1 for _ in layout.blobs(only=platforms))
+    except (RefusedError, UsageError) as error:
+        looks.refused(error.happened)
+    except (KeyError, TypeError) as error:
+        looks.refused(f"a manifest in {layout.root} is none: {error!r}")
+    else:
+        looks.passed(f"{number} blobs have their hashes")
 
 
 def _look_signature(looks: Looks, found: Base, cosign: Cosign, registry: Registry) -> None:

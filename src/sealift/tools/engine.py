@@ -25,7 +25,7 @@ HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
 # Of util-linux, which every Debian has.
 SETSID, FLOCK = "/usr/bin/setsid", "/usr/bin/flock"
 # podman takes a run root of 50 characters at most, which is the store's "run".
-_LONGEST_STORE = 50 - len("/run")
+LONGEST_STORE = 50 - len("/run")
 
 # How a runtime says that the program of an image cannot be started, through docker and through podman; every
 # other error of theirs is the engine's or the machine's.
@@ -243,7 +243,7 @@ def _podman(locks: Path, store: Path | None) -> Engine:
     if store is not None:
         # A comma or a colon would end the kernel's list of an overlay's folders; conmon reads ASCII alone.
         store.mkdir(parents=True, exist_ok=True)
-        near = plain(store, longest=_LONGEST_STORE)
+        near = plain(store, longest=LONGEST_STORE)
         own = (f"--root={near / 'storage'}", f"--runroot={near / 'run'}")
     # In a small VM crun meets hybrid cgroups and rlimits that it may not raise; runc does not.
     return Engine(

@@ -8,7 +8,8 @@ import posixpath
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,7 @@ from sealift.model.config import Linkage
 from sealift.model.names import Platform
 from sealift.network import blamed, child_env
 from sealift.places import plain
-from sealift.tools import git
+from sealift.tools import compiling, git
 from sealift.tools.gobinary import LEVELS, STARTS
 
 # Zig's names of the architectures that distroless has; https://ziglang.org/documentation/master/#Targets
@@ -82,11 +83,15 @@ _OBJECTS = (
     "{{range .CgoLDFLAGS}}{{$package}}\t{{.}}\n{{end}}{{end}}"
 )
 _OBJECT = re.compile(r"\.(?:syso|a|o|so(?:\.\d+)*)$")
+_ZIG_CACHES = ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoBuildRequest:
-    """One binary to build. ``module`` is a folder in a clean clone; ``version`` goes into ``variable``."""
+    """One binary to build. ``module`` is a folder in a clean clone; ``version`` goes into ``variable``.
+
+    The folder of ``output`` is this run's own; ``cache`` may have been there before.
+    """
 
     module: Path
     package: str
@@ -124,24 +129,27 @@ def environment(go: Path, request: GoBuildRequest) -> dict[str, str]:
         "GOOS": request.platform.os,
         "GOARCH": request.platform.arch,
         "GOCACHE": str(cache / "go-build"),
+        **compiling.go_cache(),
         "GOMODCACHE": str(cache / "go-mod"),
         "CGO_ENABLED": "1" if request.linkage == "dynamic" else "0",
         # Go's own defaults, by name: a Go that was built on another machine may have others built in.
         **({level: oldest} if level else {}),
     }
     if request.linkage == "dynamic":
-        target = f"{ZIG[request.platform.arch]}.{request.glibc}"
         env |= {
             # By a name on PATH, not by its place: go splits CC at spaces, and what CC says is a part of the
             # names in its build cache. The version is said for the latter alone.
-            "CC": f"zig cc -target {target} -D__SEALIFT_ZIG={metadata.version('ziglang')}",
+            "CC": f"zig cc -target {_target(request)} -D__SEALIFT_ZIG={metadata.version('ziglang')}",
             "PATH": f"{zig_home()}{os.pathsep}{passed['PATH']}",
             "TMPDIR": str(plain(Path(tempfile.gettempdir()))),
             "ZIG_LIB_DIR": str(plain(zig_home() / "lib")),
-            "ZIG_GLOBAL_CACHE_DIR": str(cache / "zig"),
-            "ZIG_LOCAL_CACHE_DIR": str(cache / "zig"),
+            **{name: str(cache / "zig") for name in _ZIG_CACHES},
         }
     return env
+
+
+def _target(request: GoBuildRequest) -> str:
+    return f"{ZIG[request.platform.arch]}.{request.glibc}"
 
 
 def module_environment(go: Path) -> dict[str, str]:
@@ -181,14 +189,16 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
         ldflags += " -linkmode=external -extldflags=-s"
     argv = [str(go), "build", "-trimpath", "-buildvcs=true", f"-ldflags={ldflags}"]
     _look_at_source(request)
-    request.output.parent.mkdir(parents=True, exist_ok=True)
+    request, env = _prepared(go, request)
+    own = request.output.parent
     try:
-        process.run(
-            [*argv, "-o", request.output, request.package],
-            cwd=request.module,
-            env=environment(go, request),
-            timeout=1200,
-        )
+        with ExitStack() as stack:
+            if request.linkage == "dynamic":
+                zig = stack.enter_context(compiling.zig_cache(request.cache, _target(request), own=own))
+                env |= dict.fromkeys(_ZIG_CACHES, str(plain(zig)))
+            process.run(
+                [*argv, "-o", request.output, request.package], cwd=request.module, env=env, timeout=1200
+            )
     except process.ProgramFailedError as error:
         failure = _failure(error, request)
         if isinstance(failure, UsageError):
@@ -204,16 +214,32 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     return ("go", *argv[1:], request.package)
 
 
+def _prepared(go: Path, request: GoBuildRequest) -> tuple[GoBuildRequest, dict[str, str]]:
+    """Return a request with caches that this user alone can change, and the environment of its build.
+
+    Raises RefusedError where a module that was fetched before is not the one that go.sum names.
+    """
+    own = request.output.parent
+    own.mkdir(parents=True, exist_ok=True)
+    request = replace(request, cache=compiling.trusted(request.cache, own=own))
+    env, folders = environment(go, request), tuple(_folders(request.module))
+    if any((folder / "vendor" / "modules.txt").is_file() for folder in folders):
+        # Whether go takes vendor/ or fetches, it reads no module that was there before.
+        env["GOMODCACHE"] = str(plain(own) / "modules")
+    else:
+        compiling.check_modules(folders, Path(env["GOMODCACHE"]), own=own)
+    return request, env
+
+
 def prebuilt(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     """Name the object code that this build links without compiling it, outside of the standard library.
 
     Go links ``*.syso`` files silently, and cgo's LDFLAGS may name archives. No advisory and no review covers
     what is in them. https://pkg.go.dev/cmd/go#hdr-File_types
     """
+    request, env = _prepared(go, request)
     listed = process.run(
-        [go, "list", "-deps", f"-f={_OBJECTS}", request.package],
-        cwd=request.module,
-        env=environment(go, request),
+        [go, "list", "-deps", f"-f={_OBJECTS}", request.package], cwd=request.module, env=env
     )
     words = (line.split("\t") for line in listed.stdout.splitlines())
     found = ((package, posixpath.basename(word)) for package, word in words if _OBJECT.search(word))
@@ -243,7 +269,7 @@ def _failure(error: process.ProgramFailedError, request: GoBuildRequest) -> Seal
     """Tell apart what go says: whose fault it is decides who reads it, and whether trying again may help."""
     said, loading = error.done.stderr, _loading(error)
     where = _where(request.module)
-    if error.done.returncode < 0 or _MACHINE_FAILED.search(said):
+    if error.done.returncode < 0 or "GOCACHEPROG" in loading or _MACHINE_FAILED.search(said):
         return error
     if _OTHER_CODE.search(loading):
         return RefusedError(

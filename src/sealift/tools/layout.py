@@ -9,14 +9,14 @@ Every blob is hashed when it is read, so what a caller gets is what the digest n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from sealift.errors import RefusedError, UsageError
+from sealift.errors import RefusedError, SealiftError, UsageError
 from sealift.model.codec import decode
 from sealift.model.names import Digest, Platform
 from sealift.places import shell_word
@@ -87,11 +87,35 @@ class Manifests(Mapping[Platform, Digest]):
         return self[platform]
 
 
+# How a layout shows that it is damaged, or none at all.
+NOT_WHOLE = (SealiftError, OSError, KeyError, TypeError)
+
+
 @dataclass(frozen=True)
 class Layout:
     """An OCI image layout folder."""
 
     root: Path
+
+    def whole(self) -> Digest | None:
+        """Return the digest of the one index, if all that it names is here with its hash; else None."""
+        try:
+            (self.root / "oci-layout").read_bytes()
+            for _ in self.blobs():
+                pass
+            return self.index()
+        except NOT_WHOLE:
+            return None
+
+    def blobs(self, *, only: Container[Platform] | None = None) -> Iterator[bytes]:
+        """Read and hash what the index names: itself, then the images, or those of some platforms."""
+        index = self.index()
+        yield self.read(index)
+        for platform, manifests in self.platforms(index).listed.items():
+            for manifest in manifests if only is None or platform in only else ():
+                described = self.manifest(manifest)
+                named = [Digest(d["digest"]) for d in (described["config"], *described["layers"])]
+                yield from map(self.read, (manifest, *named))
 
     def index(self) -> Digest:
         """Return the digest of the one image or index that index.json names.

@@ -16,6 +16,7 @@ from sealift.model import bases as locking
 from sealift.model.plan import Plan
 from sealift.model.statements import Identity
 from sealift.model.world import Base
+from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
 
 
@@ -47,12 +48,14 @@ def locked_bases(
 
 
 def fetch(bases: Iterable[Base], registry: Registry) -> None:
-    """Copy the bases that the cache does not hold; OutsideError where their registry does not give them."""
+    """Copy the bases that the cache lacks or holds damaged; OutsideError where no registry gives them."""
     for base in bases:
         base.layout.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(base.layout.with_suffix(".lock")):
-            if base.layout.exists():
+            # Its folder has the digest for a name, which says nothing of what is in it.
+            if Layout(base.layout).whole() == base.digest:
                 continue
+            shutil.rmtree(base.layout, ignore_errors=True)
             fresh = base.layout.with_name(f".{base.layout.name}")
             # What a run has left that was killed here.
             shutil.rmtree(fresh, ignore_errors=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from sealift.provision import programs as module
 from sealift.provision.cache import workspace
 from sealift.provision.go import Go
 from sealift.provision.lock import Lock
-from sealift.provision.programs import Absent, Program, bin_folder, look, provide
+from sealift.provision.programs import Absent, Program, bin_folder, lasting_path, look, provide
 
 GO = Go(path=Path("/go/bin/go"), version="1.26.8", origin="machine")
 
@@ -312,14 +313,25 @@ def test_what_another_process_built_meanwhile_is_taken(
     assert go.built == ["crane"]
 
 
-def test_links_for_path_are_replaced(tmp_path: Path) -> None:
-    def program(folder: str) -> Program:
-        path = tmp_path / folder / "crane"
-        path.parent.mkdir()
-        path.write_text(folder)
-        return Program(name="crane", path=path, sha256="", version="", origin="cache", locked=True)
+def program(path: Path) -> Program:
+    path.write_text("the program")
+    file = process.OpenProgram(path)
+    return Program(
+        name=path.name, path=path, file=file, sha256=file.sha256, version="", origin="cache", locked=True
+    )
 
-    for folder in ("old", "new"):
-        bin_folder([program(folder)], tmp_path / "bin")
-    assert [p.name for p in (tmp_path / "bin").iterdir()] == ["crane"]
-    assert (tmp_path / "bin" / "crane").read_text() == "new"
+
+def test_a_folder_for_path_holds_links_to_what_was_hashed_and_nothing_else(tmp_path: Path) -> None:
+    crane = program(tmp_path / "crane")
+    folder = bin_folder([crane])
+    assert [p.name for p in folder.iterdir()] == ["crane"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    crane.path.unlink()
+    assert (folder / "crane").read_text() == "the program"
+
+
+def test_a_lasting_path_leads_to_the_same_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crane = program(tmp_path / "crane")
+    monkeypatch.setenv("PATH", f"{bin_folder([crane])}:/bin")
+    assert lasting_path(tmp_path / "bin") == f"{tmp_path / 'bin'}:/bin"
+    assert (tmp_path / "bin" / "crane").readlink() == crane.path

@@ -67,7 +67,7 @@ def digests(found: Mapping[str, Base]) -> dict[str, Digest]:
     """Return each base's digest, which its layout and the world's registry have to hold."""
     for base in found.values():
         assert Layout(base.layout).index() == base.digest
-        assert bases.whole(base.layout.parents[1] / "registry" / base.source.path) == base.digest
+        assert Layout(base.layout.parents[1] / "registry" / base.source.path).whole() == base.digest
     return {name: base.digest for name, base in found.items()}
 
 
