@@ -91,8 +91,9 @@ def test_a_second_program_is_refused(look: Look, forged: Forge, tmp_path: Path) 
     other = go_program(tmp_path, "amd64", version="v1.11.0").read_bytes()
     with pytest.raises(GateRefusedError) as caught:
         look(*forged("static", {AMD64: lambda i: i.plus(LayerTar().file("opt/other", other, 0o755))}))
-    spdx, cyclonedx = refusals(caught)
-    for words in (spdx, cyclonedx):
+    found = refusals(caught)
+    assert found[1::2] == in_both("another program: opt/other")
+    for words in found[::2]:
         assert "Go modules listed and not in the image" in words
         assert f"{CLIENT}@v1.11.0" in words
         assert "example.test/old" in words
