@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def look(line: Line, beside: RunFolder) -> Look:
     proven = line.run.read("prove", str(CELL), Proven)
 
     def list_it(world: World, built: Built) -> Listed:
+        if not (beside.root / built.layout).exists():
+            shutil.copytree(line.run.root / built.layout, beside.root / built.layout)
         return sbom(CELL, line.plan, built, proven, world=world, run=beside)
 
     return list_it

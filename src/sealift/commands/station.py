@@ -20,7 +20,7 @@ def command(context: typer.Context, *, asked: Asked, as_json: JsonOption = False
     began, station = time.monotonic(), str(context.info_name).rpartition(" ")[2]
     with opened(asked, [station]) as release:
         work(release, [station], began, alone=True)
-        looked = [g for g in gates(release.line.run.root / "evidence") if g.station == station]
+        looked = [g for g in gates(release.line.run) if g.station == station]
     if as_json:
         console.result(to_json(looked).decode().rstrip())
         return

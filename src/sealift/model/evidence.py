@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from sealift.model.config import Strict
-from sealift.model.names import Digest, Platform, Repository, Tag
+from sealift.model.names import Digest, Platform, Repository, RunPath, Tag
 
 Outcome = Literal["pass", "excused", "refused", "not-checked"]
 
@@ -22,15 +22,21 @@ class Gate(Strict, frozen=True, kw_only=True):
 
 
 class Evidence(Strict, frozen=True, kw_only=True):
-    """The root of every station's evidence."""
+    """The root of every station's evidence.
+
+    ``made_from`` are the plan and the evidence that the station stood on, ``files`` what it wrote beside its
+    evidence: by path in the run folder, with their hashes.
+    """
 
     gates: tuple[Gate, ...] = ()
+    made_from: dict[RunPath, Digest] = msgspec.field(default_factory=dict)
+    files: dict[RunPath, Digest] = msgspec.field(default_factory=dict)
 
 
 class Compiled(Evidence, frozen=True, kw_only=True):
     """One cell's binary, by its path in the run folder and its hash."""
 
-    path: str
+    path: RunPath
     sha256: Digest
     go_version: str
     command: tuple[str, ...]
@@ -70,7 +76,7 @@ class Built(Evidence, frozen=True, kw_only=True):
     ``programs`` are those that built it, as name@version, and their own hashes.
     """
 
-    layout: str
+    layout: RunPath
     digest: Digest
     platforms: dict[str, BuiltPlatform]
     base_digest: Digest
@@ -98,8 +104,8 @@ class Scanned(Evidence, frozen=True, kw_only=True):
 
     digest: Digest
     platform: Platform
-    report: str
-    predicate: str
+    report: RunPath
+    predicate: RunPath
     database_updated: str
 
 
@@ -107,8 +113,8 @@ class Listed(Evidence, frozen=True, kw_only=True):
     """One cell's software bills of materials, by their paths in the run folder."""
 
     digest: Digest
-    spdx: str
-    cyclonedx: str
+    spdx: RunPath
+    cyclonedx: RunPath
     go_modules: int
     debian_packages: int
 

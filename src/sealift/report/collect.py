@@ -11,12 +11,21 @@ import msgspec
 from sealift.errors import UsageError
 from sealift.model.codec import decode, from_json, to_json
 from sealift.model.config import Strict
-from sealift.model.evidence import Built, BuiltPlatform, Drafted, Gate, Promoted, SignedAll, SignedEntry
+from sealift.model.evidence import (
+    Built,
+    BuiltPlatform,
+    Drafted,
+    Evidence,
+    Gate,
+    Promoted,
+    SignedAll,
+    SignedEntry,
+)
 from sealift.model.names import Digest, Repository, Tag, Version
 from sealift.model.run import RunFolder
 from sealift.model.world import World
 
-E = TypeVar("E")
+E = TypeVar("E", bound=Evidence)
 
 
 class ReportedImage(Strict, frozen=True, kw_only=True):
@@ -110,7 +119,7 @@ def collect(
         exceptions=exceptions,
         left_out=plan.left_out,
         images=images,
-        gates=tuple(gates(run.root / "evidence")),
+        gates=tuple(gates(run)),
         signatures=signed.entries if signed else (),
         made=_made(signed, _maybe(run, "draft", str(plan.version), Drafted), promoted),
         programs=programs,
@@ -134,15 +143,15 @@ class _WithLimitations(msgspec.Struct, frozen=True):
 
 def _limitations(run: RunFolder) -> tuple[str, ...]:
     """Return what the gates could not see, once for all the cells that have it in common."""
-    files = sorted((run.root / "evidence" / "prove").glob("*.json"))
-    found = (decode(path.read_bytes(), _WithLimitations).limitations for path in files)
+    proven = (raw for name, raw in run.said() if name.startswith("evidence/prove/"))
+    found = (decode(raw, _WithLimitations).limitations for raw in proven)
     return tuple(dict.fromkeys(line for lines in found for line in lines))
 
 
-def gates(evidence: Path) -> Iterator[Gate]:
+def gates(run: RunFolder) -> Iterator[Gate]:
     """Yield everything that was looked at, station by station."""
-    for path in sorted(evidence.glob("*/*.json")):
-        yield from decode(path.read_bytes(), _WithGates).gates
+    for _, raw in run.said():
+        yield from decode(raw, _WithGates).gates
 
 
 def read(path: Path) -> Report:
@@ -160,5 +169,4 @@ def as_json(report: Report) -> bytes:
 
 
 def _maybe(run: RunFolder, station: str, subject: str, kind: type[E]) -> E | None:
-    path = run.evidence_file(station, subject)
-    return from_json(path.read_bytes(), kind, source=str(path)) if path.exists() else None
+    return run.read(station, subject, kind) if run.has(station, subject) else None

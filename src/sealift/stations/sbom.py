@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from packageurl import PackageURL
 
 from sealift.elf.rootfs import Rootfs
-from sealift.model.codec import decode, publish
+from sealift.model.codec import decode
 from sealift.model.evidence import Built, Listed, Proven
 from sealift.model.modules import GoModule
-from sealift.model.names import Digest, Repository, Version
+from sealift.model.names import Digest, Repository, RunPath, Version
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.statements import JSON
@@ -82,7 +82,7 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
     digest = built.platforms[str(cell.platform)].digest
     looks = Looks("sbom", str(cell))
     image = Contents.of(
-        Rootfs.from_layout(Layout(run.root / built.layout), digest),
+        Rootfs.from_layout(Layout(run.folder(built.layout, "sealift image")), digest),
         repository=world.repository(plan.variant(cell.variant).repository),
         digest=digest,
         service=plan.config.service,
@@ -91,7 +91,7 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
         go_version=proven.go_version,
         modules=map(GoModule.parse, proven.modules),
     )
-    paths = {"spdx": f"sbom/{cell.slug}.spdx.json", "cyclonedx": f"sbom/{cell.slug}.cdx.json"}
+    paths = RunPath(f"sbom/{cell.slug}.spdx.json"), RunPath(f"sbom/{cell.slug}.cdx.json")
     read = f"{world.layouts}/{cell.variant}"
     spdx, cyclonedx = (
         settled(
@@ -106,8 +106,9 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
         )
         for form in FORMATS
     )
-    for name, raw in (("SPDX", spdx), ("CycloneDX", cyclonedx)):
-        publish(run.root / paths[name.lower()], raw)
+    files = {}
+    for name, path, raw in (("SPDX", paths[0], spdx), ("CycloneDX", paths[1], cyclonedx)):
+        files[path] = run.publish(path, raw)
         odd = differences(decode(raw, JSON), image)
         for words in odd:
             looks.refused(f"{name}: {words}")
@@ -120,9 +121,10 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
     )
     return Listed(
         gates=gates,
+        files=files,
         digest=digest,
-        spdx=paths["spdx"],
-        cyclonedx=paths["cyclonedx"],
+        spdx=paths[0],
+        cyclonedx=paths[1],
         go_modules=len(image.modules),
         debian_packages=len(image.debian),
     )

@@ -18,7 +18,7 @@ from sealift.elf.rootfs import Rootfs
 from sealift.errors import UsageError
 from sealift.model import config
 from sealift.model.evidence import Compiled, Proven
-from sealift.model.names import Digest, Platform, Version
+from sealift.model.names import Digest, Platform, RunPath, Version
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.process import Completed
@@ -85,15 +85,14 @@ class Case:
     def prove(self) -> Proven:
         run, plan = RunFolder(self.root), planned(self.modified)
         path = run.binary(self.cell, plan.config.service)
-        path.parent.mkdir(parents=True)
-        path.write_bytes(self.binary)
+        run.publish(path, self.binary)
         self._let_go_say(go_said({**SETTINGS, **self.settings}, self.path, self.module))
         source = self.root / "source"
         module = source / plan.config.go.module
         module.mkdir(parents=True)
         (module / "go.mod").write_text("module example.com/hello // as it is\n\ngo 1.26\n", encoding="utf-8")
         compiled = Compiled(
-            path=str(path.relative_to(run.root)),
+            path=path,
             sha256=Digest.of(self.binary if self.compiled is None else self.compiled),
             go_version="go1.26.8",
             command=(),
@@ -282,7 +281,7 @@ def test_what_is_no_program_is_refused(static: Case, binary: bytes, words: str) 
 
 
 def test_a_binary_that_is_gone_names_the_station_that_makes_it(tmp_path: Path) -> None:
-    compiled = Compiled(path="x", sha256=Digest("sha256:" + "0" * 64), go_version="", command=())
+    compiled = Compiled(path=RunPath("x"), sha256=Digest("sha256:" + "0" * 64), go_version="", command=())
     with pytest.raises(UsageError, match="is not there") as raised:
         prove(STATIC, planned(modified=False), compiled, image({}), RunFolder(tmp_path), source=tmp_path)
     assert raised.value.next_step == "sealift compile"
