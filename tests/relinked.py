@@ -31,6 +31,11 @@ def copied(run: RunFolder, root: Path) -> RunFolder:
     return RunFolder(root)
 
 
+def hashed(run: RunFolder, name: str) -> JSON:
+    """Name a file with its hash, as evidence does."""
+    return {"path": name, "sha256": Digest.of_file(run.root / name)}
+
+
 def relink(line: Line) -> None:
     """Have every piece of evidence name what lies in the folder now, from the plan on."""
     run = line.run
@@ -40,6 +45,6 @@ def relink(line: Line) -> None:
             continue
         said: JSON = json.loads(path.read_bytes())
         made_from = [run.plan_file, *(run.evidence_file(*need.split(":", 1)) for need in row.needs)]
-        said["made_from"] = {str(p.relative_to(run.root)): Digest.of_file(p) for p in made_from}
-        said["files"] = {name: Digest.of_file(run.root / name) for name in said["files"]}
+        said["made_from"] = [hashed(run, str(p.relative_to(run.root))) for p in made_from]
+        said["files"] = [hashed(run, file["path"]) for file in said["files"]]
         path.write_bytes(to_json(said))

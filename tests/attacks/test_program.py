@@ -70,7 +70,7 @@ def refusals(line: Line, cell: Cell, binary: bytes, folder: Path) -> list[str]:
     """Put a binary in the place of the one that was compiled."""
     here = RunFolder(folder / "run")
     path = here.binary(cell, NAME)
-    compiled = Compiled(path=path, sha256=here.publish(path, binary), go_version="", command=())
+    compiled = Compiled(path=path, sha256=here.publish(path, binary).sha256, go_version="", command=())
     below = line.world.bases[line.plan.variant(cell.variant).base]
     layout = Layout(below.layout)
     rootfs = Rootfs.from_layout(layout, layout.platforms(below.digest)[cell.platform], below.name)

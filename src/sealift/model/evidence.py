@@ -21,16 +21,23 @@ class Gate(Strict, frozen=True, kw_only=True):
     detail: str
 
 
+class File(Strict, frozen=True, kw_only=True):
+    """One file of the run folder, as it was."""
+
+    path: RunPath
+    sha256: Digest
+
+
 class Evidence(Strict, frozen=True, kw_only=True):
     """The root of every station's evidence.
 
     ``made_from`` are the plan and the evidence that the station stood on, ``files`` what it wrote beside its
-    evidence: by path in the run folder, with their hashes.
+    evidence.
     """
 
     gates: tuple[Gate, ...] = ()
-    made_from: dict[RunPath, Digest] = msgspec.field(default_factory=dict)
-    files: dict[RunPath, Digest] = msgspec.field(default_factory=dict)
+    made_from: tuple[File, ...] = ()
+    files: tuple[File, ...] = ()
 
 
 class Compiled(Evidence, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ import msgspec
 from sealift.errors import RefusedError, UsageError
 from sealift.model.beneath import Beneath
 from sealift.model.codec import from_json, to_json
-from sealift.model.evidence import Evidence, Gate
+from sealift.model.evidence import Evidence, File, Gate
 from sealift.model.lock import one_at_a_time
 from sealift.model.names import Digest, RunPath
 from sealift.model.plan import Cell, Plan
@@ -123,15 +123,9 @@ class RunFolder:
         """Read the plan, or say how to make it."""
         return self._value(PLAN, "sealift plan", Plan)
 
-    def write(
-        self,
-        station: str,
-        subject: str,
-        evidence: Evidence,
-        made_from: Mapping[RunPath, Digest] | None = None,
-    ) -> None:
+    def write(self, station: str, subject: str, evidence: Evidence, made_from: tuple[File, ...] = ()) -> None:
         """Publish one station's evidence, with the hashes of what it was made from."""
-        linked = msgspec.structs.replace(evidence, made_from=dict(made_from or {}))
+        linked = msgspec.structs.replace(evidence, made_from=made_from)
         self.publish(self.evidence_name(station, subject), to_json(linked))
 
     def refuse(self, station: str, subject: str, gates: tuple[Gate, ...]) -> None:
@@ -172,11 +166,11 @@ class RunFolder:
                     path = RunPath(f"evidence/{station}/{name}")
                     yield path, self.bytes_of(path, f"sealift {station}")
 
-    def publish(self, name: RunPath, data: bytes) -> Digest:
-        """Write a file of this folder by rename; return its hash."""
+    def publish(self, name: RunPath, data: bytes) -> File:
+        """Write a file of this folder by rename; return its name and hash."""
         self._files.publish(name, data)
         self._published[name] = Digest.of(data)
-        return self._published[name]
+        return File(path=name, sha256=self._published[name])
 
     def take(self, unfinished: Path, name: RunPath) -> Path:
         """Move a finished file or folder to its place; what stood there is removed."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from sealift.model.codec import from_json
-from sealift.model.evidence import Gate
+from sealift.model.evidence import File, Gate
 from sealift.model.names import Digest, RunPath
 from sealift.model.run import PLAN, RunFolder
 from sealift.stations.gate import Looks
@@ -25,8 +25,8 @@ class _Claim(msgspec.Struct, frozen=True):
     """What all evidence has in common."""
 
     gates: tuple[Gate, ...] = ()
-    made_from: dict[RunPath, Digest] = {}
-    files: dict[RunPath, Digest] = {}
+    made_from: tuple[File, ...] = ()
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Chain:
     may_not_check: Collection[str] = ()
     _read: dict[str, tuple[Digest, _Claim]] = field(default_factory=dict, init=False)
 
-    def check(self, node: str, needs: tuple[str, ...], sealed: Digest | None = None) -> dict[RunPath, Digest]:
+    def check(self, node: str, needs: tuple[str, ...], sealed: Digest | None = None) -> tuple[File, ...]:
         """Follow everything that a node stands on; return the hashes of what it is made from.
 
         With ``sealed``, what was made before push must be what its builder handed on. Raises
@@ -59,7 +59,7 @@ class Chain:
                 means="what this job was handed is not what passed before it, or is from another run",
                 next_step="sealift release",
             )
-        return self._made_from(needs, plan)
+        return tuple(File(path=p, sha256=d) for p, d in self._made_from(needs, plan).items())
 
     def seal(self, before: str = "push") -> Digest:
         """Hash the plan and all evidence that a station's nodes stand on: one value for a whole folder."""
@@ -79,12 +79,13 @@ class Chain:
         station, _, subject = node.partition(":")
         name, claim = self._name(node), self._claim(node)[1]
         wanted = self._made_from(self.needs[node], plan)
-        for path in sorted({*wanted, *claim.made_from}):
-            if (expected := wanted.get(path)) != (got := claim.made_from.get(path)):
+        told = {file.path: file.sha256 for file in claim.made_from}
+        for path in sorted({*wanted, *told}):
+            if (expected := wanted.get(path)) != (got := told.get(path)):
                 yield f"{name} was made from {path}: expected {expected or 'nothing'}, got {got or 'nothing'}"
-        for path, expected in claim.files.items():
-            if (got := self.run.digest(path, f"sealift {station}")) != expected:
-                yield f"{path} is not the file that {name} vouches for: expected {expected}, got {got}"
+        for file in claim.files:
+            if (found := self.run.digest(file.path, f"sealift {station}")) != file.sha256:
+                yield f"{file.path} is not what {name} vouches for: expected {file.sha256}, got {found}"
         if not claim.gates and station not in NO_GATES:
             yield f"{name} says of nothing that it was looked at"
         if self.run.refused(station, subject):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from packageurl import PackageURL
 
 from sealift.elf.rootfs import Rootfs
 from sealift.errors import RefusedError
@@ -28,9 +29,10 @@ from sealift.model.world import World
 from sealift.oci import documents
 from sealift.stations.assets import CHECKSUMS, names, sums_of
 from sealift.stations.gate import Looks
-from sealift.stations.sbom import Contents, differences
+from sealift.stations.sbom import Contents, differences, odd_packages
 from sealift.stations.together import together
 from sealift.tools.gobinary import BuildInfo, read_build_info
+from sealift.tools.sbom import go_module
 
 # Gives the bytes that a digest names: a manifest's, a configuration's or a layer's.
 Blob = Callable[[Digest], bytes]
@@ -190,16 +192,33 @@ def check_assets(
 
 
 def scan_differences(predicate: JSON, image: Contents) -> Iterator[str]:
-    """Say in what a scan's predicate is not of an image."""
+    """Say in what a scan's predicate is not of an image, or did not look at all that is in it."""
     name = image.repository.at(image.digest)
     match predicate.get("scanner"):
-        case {"result": {"ArtifactName": str(artifact), "Metadata": {"RepoDigests": [*digests]}}}:
+        case {
+            "result": {
+                "ArtifactName": str(artifact),
+                "Metadata": {"RepoDigests": [*digests]},
+                "Results": [*results],
+            }
+        }:
             if artifact != name:
                 yield f"it is of {artifact}, not of {name}"
             if digests != [name]:
                 yield f"it looked at {', '.join(map(str, digests)) or 'nothing'}, not at {name}"
+            try:
+                yield from _odd_packages(results, image)
+            except (AttributeError, KeyError, TypeError, ValueError) as err:
+                yield f"its packages cannot be read: {type(err).__name__} {err}"
         case _:
             yield "it does not say what was scanned"
+
+
+def _odd_packages(results: Sequence[JSON], image: Contents) -> Iterator[str]:
+    packages = [package for result in results for package in result.get("Packages", ())]
+    named = [(p["Name"], PackageURL.from_string(p["Identifier"]["PURL"])) for p in packages]
+    modules = {go_module(url, name) for name, url in named if url.type == "golang"}
+    yield from odd_packages([url for _, url in named], modules, image)
 
 
 def _json(data: bytes, name: str) -> JSON:

@@ -13,7 +13,7 @@ from packageurl import PackageURL
 
 from sealift.elf.rootfs import Rootfs
 from sealift.model.codec import decode
-from sealift.model.evidence import Built, Listed, Proven
+from sealift.model.evidence import Built, File, Listed, Proven
 from sealift.model.modules import GoModule
 from sealift.model.names import Digest, Repository, RunPath, Version
 from sealift.model.plan import Cell, Plan
@@ -106,9 +106,9 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
         )
         for form in FORMATS
     )
-    files = {}
+    files: tuple[File, ...] = ()
     for name, path, raw in (("SPDX", paths[0], spdx), ("CycloneDX", paths[1], cyclonedx)):
-        files[path] = run.publish(path, raw)
+        files += (run.publish(path, raw),)
         odd = differences(decode(raw, JSON), image)
         for words in odd:
             looks.refused(f"{name}: {words}")
@@ -136,15 +136,17 @@ def differences(document: JSON, image: Contents) -> list[str]:
     Nothing where it is. A document that is neither, or is cut off, differs too.
     """
     try:
-        return [*_packages(document, image), *_others(document, image), *_subject(document, image)]
+        urls = [PackageURL.from_string(url) for entry in _entries(document) for url in purls(entry)]
+        modules = set(go_modules(document))
+        return [*odd_packages(urls, modules, image), *_others(document, image), *_subject(document, image)]
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         return [f"it is no list that can be read: {type(err).__name__} {err}"]
 
 
-def _packages(document: JSON, image: Contents) -> Iterator[str]:
-    urls = [PackageURL.from_string(url) for entry in _entries(document) for url in purls(entry)]
+def odd_packages(urls: Iterable[PackageURL], modules: set[GoModule], image: Contents) -> Iterator[str]:
+    """Say which packages and modules are told of an image and are not in it, or the reverse."""
     yield from _compare("Debian packages", image.debian, {_deb(url) for url in urls if url.type == "deb"})
-    listed = _with_capitals(set(go_modules(document)), {*image.modules, image.main})
+    listed = _with_capitals(modules, {*image.modules, image.main})
     if image.main not in listed:
         yield f"{image.main.path} is missing"
     yield from _compare("Go modules", _texts(image.modules), _texts(listed - {image.main}))

@@ -69,7 +69,7 @@ def scan(
     named = report.raw.replace(f"{world.layouts}/{cell.variant}".encode(), shipped.encode())
     raw, predicate = RunPath(f"scan/{cell.slug}.json"), RunPath(f"scan/{cell.slug}.vuln.json")
     attested = trivy.vuln_predicate(named, database, cache_dir=world.advisories)
-    files = {raw: run.publish(raw, named), predicate: run.publish(predicate, attested)}
+    files = run.publish(raw, named), run.publish(predicate, attested)
     gates = looks.done(
         means="a weakness with a known fix would ship",
         next_step="take the fix, or excuse it in ci/exceptions.yaml with owner, reason and end date",

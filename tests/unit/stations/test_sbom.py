@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from packageurl import PackageURL
@@ -20,7 +19,9 @@ from sealift.stations.sbom import (
     debian_packages,
     differences,
 )
-from sealift.tools.sbom import go_module, purl
+from sealift.tools.sbom import go_module
+from tests.unit.stations import listed
+from tests.unit.stations.listed import document
 from tests.unit.stations.things import REPOSITORY, digest_of
 
 DIGESTS = "Package: sums\nVersion: 1\n"
@@ -73,7 +74,7 @@ def test_an_image_without_packages_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "listed", "words"),
+    ("there", "told", "words"),
     [
         ({"a", "b"}, {"a", "b"}, []),
         ({"a", "b", "c"}, {"b"}, ["packages in the image and not listed: a, c"]),
@@ -86,8 +87,8 @@ def test_an_image_without_packages_says_so() -> None:
         (set(), set(), ["packages: none found"]),
     ],
 )
-def test_both_directions_are_compared(there: set[str], listed: set[str], words: list[str]) -> None:
-    assert list(_compare("packages", frozenset(there), listed)) == words
+def test_both_directions_are_compared(there: set[str], told: set[str], words: list[str]) -> None:
+    assert list(_compare("packages", frozenset(there), told)) == words
 
 
 UPPER, LOWER = (
@@ -98,7 +99,7 @@ OTHER = GoModule("github.com/SirupSen/logrus", "v1.0.0")
 
 
 @pytest.mark.parametrize(
-    ("listed", "there", "meant"),
+    ("told", "there", "meant"),
     [
         ({LOWER}, {UPPER}, {UPPER}),
         ({LOWER}, {LOWER}, {LOWER}),
@@ -112,74 +113,31 @@ OTHER = GoModule("github.com/SirupSen/logrus", "v1.0.0")
     ],
 )
 def test_a_package_url_alone_has_no_capitals(
-    listed: set[GoModule], there: set[GoModule], meant: set[GoModule]
+    told: set[GoModule], there: set[GoModule], meant: set[GoModule]
 ) -> None:
-    assert _with_capitals(listed, there) == meant
+    assert _with_capitals(told, there) == meant
 
 
-JSON = dict[str, Any]
 IMAGE = Contents.of(
-    Rootfs(
-        [
-            LayerTar()
-            .file("etc/os-release", b'NAME="Debian"\nVERSION_ID="12"\nID=debian\n')
-            .file("var/lib/dpkg/status.d/tzdata", b"Package: tzdata\nVersion: 1:2\n")
-            .pack()
-            .blob
-        ],
-        "image",
-    ),
+    Rootfs([listed.base().pack().blob], "image"),
     repository=REPOSITORY,
     digest=digest_of("linux/amd64"),
-    service="health-caretaker",
+    service=listed.SERVICE,
     version=Version.parse("1.2.3"),
-    main="github.com/Owner/service",
-    go_version="go1.26.8",
-    modules=[GoModule("example.com/Lib", "v0.1.0")],
+    main=listed.MAIN,
+    go_version=listed.GO,
+    modules=[listed.LIB],
 )
 NAME = REPOSITORY.at(IMAGE.digest)
-ROOT = f"pkg:oci/health-caretaker@{IMAGE.digest}?arch=amd64&repository_url={REPOSITORY.replace('/', '%2F')}"
-TZDATA = ("LIBRARY", "tzdata", "2", "pkg:deb/debian/tzdata@2?arch=all&distro=debian-12.15&epoch=1")
-ENTRIES = [
-    ("APPLICATION", "health-caretaker", "", ""),
-    ("OPERATING-SYSTEM", "debian", "12.15", ""),
-    TZDATA,
-    *(("LIBRARY", m.path, m.version, purl(m)) for m in sorted({*IMAGE.modules, IMAGE.main})),
-]
-Entry = tuple[str, str, str, str]
+ENTRIES, ROOT = listed.entries(IMAGE), listed.root(IMAGE)
 UNREADABLE = (
     'it is no list that can be read: ValueError purl is missing the required "pkg" scheme component: '
     "'no package URL'."
 )
 
 
-def document(form: str, entries: list[Entry], *, name: str = NAME, root: str = ROOT) -> JSON:
-    """Write a list of an image as Trivy does."""
-    if form == "SPDX":
-        packages = [("CONTAINER", name, "", root), *entries]
-        return {
-            "spdxVersion": "SPDX-2.3",
-            "name": name,
-            "packages": [
-                {
-                    "SPDXID": f"SPDXRef-{number}",
-                    "name": called,
-                    "versionInfo": version,
-                    "primaryPackagePurpose": kind,
-                    "externalRefs": [{"referenceType": "purl", "referenceLocator": url}] if url else [],
-                }
-                for number, (kind, called, version, url) in enumerate(packages)
-            ],
-            "relationships": [{"relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-0"}],
-        }
-    return {
-        "bomFormat": "CycloneDX",
-        "metadata": {"component": {"type": "container", "name": name, "purl": root}},
-        "components": [
-            {"type": kind.lower(), "name": called, "version": version} | ({"purl": url} if url else {})
-            for kind, called, version, url in entries
-        ],
-    }
+def test_an_image_says_what_it_holds() -> None:
+    assert listed.contents_of(IMAGE.digest, REPOSITORY) == IMAGE
 
 
 FORMS = pytest.mark.parametrize("form", ["SPDX", "CycloneDX"])
@@ -187,16 +145,19 @@ FORMS = pytest.mark.parametrize("form", ["SPDX", "CycloneDX"])
 
 @FORMS
 def test_a_list_of_exactly_this_image_differs_in_nothing(form: str) -> None:
-    assert differences(document(form, ENTRIES), IMAGE) == []
+    assert differences(document(form, IMAGE), IMAGE) == []
     lower = [(k, n.lower(), v, u) for k, n, v, u in ENTRIES]
-    assert differences(document(form, lower), IMAGE) == [], "a package URL alone has no capitals"
+    assert differences(document(form, IMAGE, lower), IMAGE) == [], "a package URL alone has no capitals"
 
 
 @FORMS
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ([e for e in ENTRIES if e != TZDATA], "Debian packages in the image and not listed: tzdata@1:2"),
+        (
+            [e for e in ENTRIES if e != listed.TZDATA],
+            "Debian packages in the image and not listed: tzdata@1:2",
+        ),
         ([e for e in ENTRIES if "Owner" not in e[1]], "github.com/Owner/service is missing"),
         (
             [e for e in ENTRIES if "Lib" not in e[1]],
@@ -225,8 +186,8 @@ def test_a_list_of_exactly_this_image_differs_in_nothing(form: str) -> None:
         ),
     ],
 )
-def test_a_list_with_one_thing_else_differs(form: str, entries: list[Entry], words: str) -> None:
-    assert differences(document(form, entries), IMAGE) == [words]
+def test_a_list_with_one_thing_else_differs(form: str, entries: list[listed.Entry], words: str) -> None:
+    assert differences(document(form, IMAGE, entries), IMAGE) == [words]
 
 
 @FORMS
@@ -234,7 +195,7 @@ def test_a_list_with_one_thing_else_differs(form: str, entries: list[Entry], wor
     "name", [f"{REPOSITORY}@{digest_of('other')}", f"registry.example/other@{IMAGE.digest}", "debian"]
 )
 def test_a_list_of_another_image_differs(form: str, name: str) -> None:
-    assert f"it is of {name}, not of {NAME}" in differences(document(form, ENTRIES, name=name), IMAGE)
+    assert f"it is of {name}, not of {NAME}" in differences(document(form, IMAGE, name=name), IMAGE)
 
 
 @FORMS
@@ -250,18 +211,18 @@ def test_a_list_of_another_image_differs(form: str, name: str) -> None:
 def test_a_list_whose_package_url_is_of_another_image_differs(
     form: str, change: Callable[[str], str]
 ) -> None:
-    found = differences(document(form, ENTRIES, root=change(ROOT)), IMAGE)
+    found = differences(document(form, IMAGE, url=change(ROOT)), IMAGE)
     assert [words.partition(" is of ")[0] for words in found] == ["its package URL"]
 
 
 def test_a_list_must_say_that_it_is_of_an_image() -> None:
-    cyclonedx = document("CycloneDX", ENTRIES)
+    cyclonedx = document("CycloneDX", IMAGE)
     cyclonedx["metadata"]["component"]["type"] = "application"
     assert differences(cyclonedx, IMAGE) == ["it is of a application, not of an image"]
-    spdx = document("SPDX", ENTRIES)
+    spdx = document("SPDX", IMAGE)
     spdx["relationships"][0]["relatedSpdxElement"] = "SPDXRef-1"
     assert differences(spdx, IMAGE) == ["it describes SPDXRef-1, not the image"]
-    spdx = document("SPDX", ENTRIES)
+    spdx = document("SPDX", IMAGE)
     spdx["packages"] = spdx["packages"][1:]
     assert differences(spdx, IMAGE) == [
         "it describes SPDXRef-0, not the image",
@@ -273,5 +234,5 @@ def test_a_list_must_say_that_it_is_of_an_image() -> None:
     "odd",
     [{}, {"spdxVersion": "SPDX-2.3"}, {"components": {}}, {"components": [1]}, {"components": [{"purl": 1}]}],
 )
-def test_what_is_no_list_differs(odd: JSON) -> None:
+def test_what_is_no_list_differs(odd: listed.JSON) -> None:
     assert differences(odd, IMAGE)[-1].startswith("it is no list that can be read: ")
