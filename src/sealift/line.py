@@ -16,7 +16,7 @@ import msgspec
 from sealift import process
 from sealift.clients import Clients
 from sealift.elf.rootfs import Rootfs
-from sealift.errors import SealiftError
+from sealift.errors import RefusedError, SealiftError
 from sealift.model import evidence as ev
 from sealift.model.exceptions import Exception_
 from sealift.model.names import Digest
@@ -327,7 +327,7 @@ class Line:
         )
 
     def _draft(self) -> ev.Drafted:
-        self.state = self._make_draft()
+        self.state = self._make_draft(Looks("draft", str(self.plan.version)))
         return ev.Drafted(
             gates=(
                 ev.Gate(
@@ -342,10 +342,9 @@ class Line:
             uploaded=self.state.uploaded,
         )
 
-    def _make_draft(self) -> drafting.DraftState:
+    def _make_draft(self, looks: Looks) -> drafting.DraftState:
         images = {v: self.built(v) for v in self.plan.config.variants}
         files = gathering.assets(self.plan, self._lists(), self.run)
-        looks = Looks("draft", str(self.plan.version))
         self._check_assets(looks, {name: Digest.of_file(path) for name, path in files.items()})
         return drafting.draft(
             self.clients.github(),
@@ -379,10 +378,10 @@ class Line:
         once, moving, looks = promoting.promote_tags(self.plan, verified, images, registry)
         # A version's tag is never taken back: what would stop the release is looked for before it.
         if (state := self.state) is None:
-            state = self._make_draft()
+            state = self._make_draft(looks)
         else:
             drafting.look(github, state)
-        self._check_assets(looks, state.assets)
+            self._check_assets(looks, state.assets)
         promoting.put(once, registry, looks, self._put)
         release = drafting.publish(github, state, self._added, latest=self.plan.config.github_latest)
         promoting.put(moving, registry, looks, self._put)
@@ -390,4 +389,11 @@ class Line:
 
     def built(self, variant: str) -> ev.Built:
         """Read which image was built of a variant."""
-        return self.run.read("image", variant, ev.Built)
+        found = self.run.read("image", variant, ev.Built)
+        if missing := set(self.plan.config.platforms) - set(found.platforms):
+            raise RefusedError(
+                f"the evidence of {variant} tells of no image for {', '.join(sorted(missing))}",
+                means="it is of another plan, or was changed",
+                next_step="sealift image",
+            )
+        return found

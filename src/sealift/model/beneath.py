@@ -79,9 +79,9 @@ class Beneath:
         *folders, last = name.split("/")
         final = self.root / name
         with self._folder(folders, make=True) as at:
-            if (kind := _kind(last, at)) == "folder":
+            if (kind := _kind(last, at)) == "a folder":
                 shutil.rmtree(final)
-            elif kind not in ("file", "nothing"):
+            elif kind not in ("a file", "nothing"):
                 os.unlink(last, dir_fd=at)
             os.replace(source, last, dst_dir_fd=at)
         return final
@@ -108,7 +108,7 @@ class Beneath:
         """Refuse a folder that holds anything but plain files and folders, at any depth."""
         for at, folders, files in os.walk(self.root / name):
             for path in (Path(at, one) for one in (*folders, *files)):
-                if (kind := _kind(path)) not in ("file", "folder"):
+                if (kind := _kind(path)) not in ("a file", "a folder"):
                     raise _refused(path, f"is {kind}")
 
     @contextmanager
@@ -119,7 +119,7 @@ class Beneath:
             kind = _kind(last, at)
             if kind == "nothing":
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.root / name))
-            if kind != "file":
+            if kind != "a file":
                 raise _refused(self.root / name, f"is {kind}")
             file = os.open(last, _FILE, dir_fd=at)
             try:
@@ -138,7 +138,7 @@ class Beneath:
                     with suppress(FileExistsError):
                         os.mkdir(folder, dir_fd=at)
                 kind = _kind(folder, at)
-                if kind not in ("folder", "nothing"):
+                if kind not in ("a folder", "nothing"):
                     raise _refused(self.root.joinpath(*folders[:depth]), f"is {kind}")
                 below = os.open(folder, _FOLDER, dir_fd=at)
                 os.close(at)
@@ -155,8 +155,8 @@ def _kind(name: str | Path, at: int | None = None) -> str:
     except FileNotFoundError:
         return "nothing"
     kinds = {
-        stat.S_IFREG: "file",
-        stat.S_IFDIR: "folder",
+        stat.S_IFREG: "a file",
+        stat.S_IFDIR: "a folder",
         stat.S_IFLNK: "a link",
         stat.S_IFIFO: "a FIFO",
         stat.S_IFSOCK: "a socket",

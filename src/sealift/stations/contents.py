@@ -117,20 +117,30 @@ class Images:
     def check(self, looks: Looks, said: Sequence[Statement]) -> None:
         """Compare evidence, and all that is said of the images, with them."""
         for variant, built in self.built.items():
-            named = read_platforms(variant, built.digest, self.blobs[variant])
-            told = {Platform(name): platform.digest for name, platform in built.platforms.items()}
-            looks.equal(f"{variant}: platforms of the index", expected=named, got=told)
-            wanted = sorted(self.plan.config.platforms)
-            looks.equal(f"{variant}: platforms", expected=wanted, got=sorted(named))
-            base = self.world.bases[self.plan.variant(variant).base].digest
-            looks.equal(f"{variant}: base", expected=base, got=built.base_digest)
+            _look(looks, variant, self._odd_index(variant, built))
         # Of another image than its index names, nothing else would count.
         looks.done(means=NOT_OF_THE_IMAGE, next_step=RELEASE)
         for cell, held in self.held().items():
-            recorded = self.built[cell.variant].platforms[cell.platform].binary_sha256
-            looks.equal(f"{cell}: binary", expected=held.program.hex, got=recorded)
-            check_said(looks, cell, self.plan, held, said)
+            _look(looks, str(cell), self._odd_cell(cell, held, said))
         looks.done(means=NOT_OF_THE_IMAGE, next_step=RELEASE)
+
+    def _odd_index(self, variant: str, built: Built) -> Iterator[str]:
+        named = read_platforms(variant, built.digest, self.blobs[variant])
+        told = {Platform(name): platform.digest for name, platform in built.platforms.items()}
+        yield from documents.differences(named, told, "platforms of the index")
+        yield from documents.differences(sorted(self.plan.config.platforms), sorted(named), "platforms")
+        base = self.world.bases[self.plan.variant(variant).base].digest
+        yield from documents.differences(base, built.base_digest, "base")
+
+    def _odd_cell(self, cell: Cell, held: Held, said: Sequence[Statement]) -> Iterator[str]:
+        recorded = self.built[cell.variant].platforms[cell.platform].binary_sha256
+        yield from documents.differences(held.program.hex, recorded, "binary")
+        yield from documents.differences(self.plan.commit, held.info.vcs_revision, "commit of the binary")
+        mine = {s.predicate_type: s.predicate for s in said if s.subject.digest == held.contents.digest}
+        for kind, name in LISTS.items():
+            yield from (f"{name}: {words}" for words in differences(mine[kind], held.contents))
+        scan = scan_differences(mine[PredicateType.VULNERABILITIES], held.contents)
+        yield from (f"scan: {words}" for words in scan)
 
 
 def read_platforms(variant: str, digest: Digest, blob: Blob) -> dict[Platform, Digest]:
@@ -141,16 +151,6 @@ def read_platforms(variant: str, digest: Digest, blob: Blob) -> dict[Platform, D
         for entry in index.manifests
         if (p := entry.platform) is not None
     }
-
-
-def check_said(looks: Looks, cell: Cell, plan: Plan, held: Held, said: Sequence[Statement]) -> None:
-    """Compare one cell's commit, lists and scan with its image."""
-    looks.equal(f"{cell}: commit of the binary", expected=plan.commit, got=held.info.vcs_revision)
-    mine = {s.predicate_type: s.predicate for s in said if s.subject.digest == held.contents.digest}
-    for kind, name in LISTS.items():
-        _look(looks, f"{cell}: {name}", differences(mine[kind], held.contents))
-    scanned = mine[PredicateType.VULNERABILITIES]
-    _look(looks, f"{cell}: scan", scan_differences(scanned, held.contents))
 
 
 def check_assets(
@@ -166,29 +166,25 @@ def check_assets(
     ``assets`` has the hash of each file, and ``lists`` the bytes of all but the binaries.
     """
     wanted = {name for cell in plan.cells for name in names(plan, cell)}
-    looks.equal("files of the release", expected=sorted({*wanted, CHECKSUMS}), got=sorted(assets))
+    _look(looks, "release", documents.differences(sorted({*wanted, CHECKSUMS}), sorted(assets), "files"))
+    looks.done(means=NOT_OF_THE_IMAGE, next_step=RELEASE)
     sums = {name: digest for name, digest in assets.items() if name != CHECKSUMS}
     looks.true(
         lists[CHECKSUMS] == sums_of(sums),
         f"{CHECKSUMS} names these files and no others",
         f"{CHECKSUMS} does not name exactly the other files, by their hashes",
     )
-    for name, data in lists.items():
-        looks.equal(f"{name} as uploaded", expected=assets.get(name), got=Digest.of(data))
     for cell, there in held.items():
         binary, *both = names(plan, cell)
-        looks.equal(binary, expected=there.program, got=assets.get(binary))
+        odd = [*documents.differences(there.program, assets[binary], binary)]
         for name, kind in zip(both, LISTS, strict=True):
-            signed = [
-                s.predicate
-                for s in said
-                if (s.subject.digest, s.predicate_type) == (there.contents.digest, kind)
-            ]
-            looks.true(
-                [_json(lists[name], name)] == signed,
-                f"{name} is what is signed of {cell}",
-                f"{name} is not what is signed of {cell}",
-            )
+            odd += documents.differences(Digest.of(lists[name]), assets[name], name)
+            mine = (there.contents.digest, kind)
+            if [_json(lists[name], name)] != [
+                s.predicate for s in said if (s.subject.digest, s.predicate_type) == mine
+            ]:
+                odd.append(f"{name} is not what is signed of it")
+        _look(looks, f"files of {cell}", odd)
 
 
 def scan_differences(predicate: JSON, image: Contents) -> Iterator[str]:
