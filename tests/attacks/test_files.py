@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from sealift.commands.station import hand_on
 from sealift.errors import SealiftError
 from sealift.line import AFTER_BUILD, Line
 from sealift.model.names import Digest, Platform
@@ -24,10 +25,14 @@ from sealift.model.status import Status
 from sealift.oci.documents import INDEX
 from sealift.rehearsal.oci_writer import LayerTar
 from sealift.stations.assets import CHECKSUMS, names
+from sealift.stations.plan import CONFIG
+from sealift.stations.plan import plan as make_plan
 from sealift.stations.verify import Expected
 from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.small import again, play, replace_file, rewrite, small, to_the_end
+from tests.conftest import ROOT
 from tests.relinked import relink
+from tests.tools.checkouts import Checkout
 from tests.unit.stations import listed
 from tests.unit.stations.things import plan
 from tests.unit.stations.whole import Street, say, whole
@@ -581,6 +586,35 @@ def test_a_link_in_the_place_of_unfinished_work_is_removed_and_not_followed(tmp_
     assert not run.work.is_symlink()
 
 
+# A file of the checkout that git was told not to look at.
+
+
+@pytest.mark.programs
+@each(
+    *(
+        Attack(
+            kind=Kind.CONFIGURATION,
+            sample=f"release.yaml on disk that git was told to pass over ({flag})",
+            artefact=flag,
+            stage="plan",
+            words=f"the tree has changes: {CONFIG}",
+            exit_code=2,
+        )
+        for flag in ("--assume-unchanged", "--skip-worktree")
+    )
+)
+def test_a_release_is_planned_from_the_commit(tmp_path: Path, attack: Attack[str]) -> None:
+    text = (ROOT / CONFIG).read_text(encoding="utf-8")
+    checkout = Checkout.made(tmp_path / "checkout", {CONFIG: text})
+    checkout.git("tag", "v1.2.3")
+    checkout.git("update-index", attack.artefact, CONFIG)
+    checkout.write({CONFIG: text.replace("service: ", "service: other-")})
+    assert make_plan(checkout.folder).config.service == "health-caretaker"
+    with pytest.raises(SealiftError) as caught:
+        make_plan(checkout.folder, tagged=True)
+    attack.assert_blocked_by(caught.value)
+
+
 # What status finds outside, whatever the folder remembers.
 
 
@@ -639,3 +673,15 @@ def test_status_looks_into_the_images(tmp_path: Path, attack: Attack[Callable[[S
     words = "\n".join(f"{f.what} {f.subject} {f.verdict}: {f.got}" for f in found)
     assert len(found) == 1
     attack.assert_ended(status.exit_code, words)
+
+
+def test_the_builder_hands_on_once_all_of_it_is_there(built: Line, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    path = evidence(built, "sbom")
+    kept = path.read_bytes()
+    path.unlink()
+    hand_on(built, output)
+    assert not output.exists()
+    path.write_bytes(kept)
+    hand_on(built, output)
+    assert output.read_text() == f"evidence={built.chain().seal()}\n"
