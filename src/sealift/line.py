@@ -262,7 +262,10 @@ class Line:
 
     def _sbom(self, cell: Cell) -> ev.Listed:
         proven = self.run.read("prove", str(cell), ev.Proven)
-        return sbom(cell, self.plan, self.built(cell.variant), proven, world=self.world, run=self.run)
+        listed = sbom(cell, self.plan, self.built(cell.variant), proven, world=self.world, run=self.run)
+        # Sign and draft need it, which all wait for; smoke, beside us, takes longer.
+        self._images(cell.variant).held_of(cell)
+        return listed
 
     def _push(self, variant: str) -> ev.Pushed:
         below = {name: self.run.read("base", name, ev.BaseLooked).digest for name in self._bases()}
@@ -293,9 +296,9 @@ class Line:
         )
         return msgspec.structs.replace(signing.evidence(signed), gates=tuple(looks.gates))
 
-    def _images(self) -> contents.Images:
-        """Name the images by what their builders said, to be read from the run folder's layouts."""
-        built = {variant: self.built(variant) for variant in self.plan.config.variants}
+    def _images(self, *variants: str) -> contents.Images:
+        """Name images, or all, by what their builder said, to be read from the run folder's layouts."""
+        built = {variant: self.built(variant) for variant in variants or self.plan.config.variants}
         blobs = {v: Layout(self.run.folder(b.layout, "sealift image")).read for v, b in built.items()}
         return contents.Images(plan=self.plan, world=self.world, built=built, blobs=blobs, known=self._known)
 

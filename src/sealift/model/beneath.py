@@ -66,8 +66,9 @@ class Beneath:
         with self._folder(folders, make=True) as at:
             temporary = f".{last}.{secrets.token_hex(8)}"
             try:
-                with os.fdopen(os.open(temporary, _NEW, 0o644, dir_fd=at), "wb") as stream:
+                with os.fdopen(os.open(temporary, _NEW, 0o600, dir_fd=at), "wb") as stream:
                     stream.write(data)
+                    os.fchmod(stream.fileno(), 0o644)
                 os.replace(temporary, last, src_dir_fd=at, dst_dir_fd=at)
             except BaseException:
                 with suppress(FileNotFoundError):

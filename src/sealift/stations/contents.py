@@ -103,16 +103,16 @@ class Images:
 
     def held(self) -> dict[Cell, Held]:
         """Read the images of all cells."""
+        return dict(zip(self.plan.cells, together(self.held_of, self.plan.cells), strict=True))
 
-        def one(cell: Cell) -> Held:
-            digest = self.built[cell.variant].platforms[cell.platform].digest
-            if (found := self.known.get(digest)) is None:
-                repository = self.world.repository(self.plan.variant(cell.variant).repository)
-                found = read(cell, self.plan, digest, self.blobs[cell.variant], repository=repository)
-                self.known[digest] = found
-            return found
-
-        return dict(zip(self.plan.cells, together(one, self.plan.cells), strict=True))
+    def held_of(self, cell: Cell) -> Held:
+        """Read one platform's image, once."""
+        digest = self.built[cell.variant].platforms[cell.platform].digest
+        if (found := self.known.get(digest)) is None:
+            repository = self.world.repository(self.plan.variant(cell.variant).repository)
+            found = read(cell, self.plan, digest, self.blobs[cell.variant], repository=repository)
+            self.known[digest] = found
+        return found
 
     def check(self, looks: Looks, said: Sequence[Statement]) -> None:
         """Compare evidence, and all that is said of the images, with them."""
