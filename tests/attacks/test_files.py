@@ -16,7 +16,7 @@ import pytest
 
 from sealift.commands.station import hand_on
 from sealift.errors import SealiftError
-from sealift.line import AFTER_BUILD, Line
+from sealift.line import AFTER_BUILD, STATIONS, Line
 from sealift.model.names import Digest, Platform
 from sealift.model.plan import Cell
 from sealift.model.run import RunFolder
@@ -24,6 +24,7 @@ from sealift.model.statements import PredicateType
 from sealift.model.status import Status
 from sealift.oci.documents import INDEX
 from sealift.rehearsal.oci_writer import LayerTar
+from sealift.resume import LOOKING, remaining
 from sealift.stations.assets import CHECKSUMS, names
 from sealift.stations.plan import CONFIG
 from sealift.stations.plan import plan as make_plan
@@ -84,6 +85,14 @@ def test_what_nobody_changed_comes_to_its_end_in_one_job_and_in_many(built: Line
         play(job, station)
         built = job
     to_the_end(again(built, sealed=sealed))
+
+
+def test_a_station_that_ran_again_has_the_whole_release_run_again(built: Line) -> None:
+    """A scan may look again at what is out; the evidence after it was not made from that."""
+    to_the_end(built)
+    assert remaining(again(built)) == LOOKING
+    rewrite(evidence(built, "scan"), database_updated="later")
+    assert remaining(again(built)) == STATIONS
 
 
 def test_build_may_be_a_link_to_a_larger_disk(tmp_path: Path) -> None:

@@ -41,12 +41,15 @@ class Chain:
     may_not_check: Collection[str] = ()
     _read: dict[str, tuple[Digest, _Claim]] = field(default_factory=dict, init=False)
 
-    def check(self, node: str, needs: tuple[str, ...], sealed: Digest | None = None) -> tuple[File, ...]:
-        """Follow everything that a node stands on; return the hashes of what it is made from.
+    def check(
+        self, node: str, needs: tuple[str, ...] | None = None, sealed: Digest | None = None
+    ) -> tuple[File, ...]:
+        """Follow everything that a node ``needs``; return the hashes of what it is made from.
 
         With ``sealed``, what was made before push must be what its builder handed on. Raises
         GateRefusedError with all that is wrong, and UsageError for evidence that is missing.
         """
+        needs = self.needs[node] if needs is None else needs
         station, _, subject = node.partition(":")
         looks, plan = Looks(station, subject), self.run.digest(PLAN, "sealift plan")
         for below in dict.fromkeys(self._below(needs)):
