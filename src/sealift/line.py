@@ -11,10 +11,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from sealift import process
 from sealift.clients import Clients
 from sealift.elf.rootfs import Rootfs
-from sealift.errors import SealiftError
+from sealift.errors import RefusedError, SealiftError
 from sealift.model import evidence as ev
 from sealift.model.exceptions import Exception_
 from sealift.model.names import Digest
@@ -26,13 +28,16 @@ from sealift.patience import Patience, persist
 from sealift.schedule import Node
 from sealift.services.supervised import Supervised
 from sealift.stations import assets as gathering
+from sealift.stations import contents
 from sealift.stations import draft as drafting
 from sealift.stations import promote as promoting
 from sealift.stations import sign as signing
 from sealift.stations import statements as saying
 from sealift.stations import verify as verifying
 from sealift.stations.base import base
+from sealift.stations.chain import Chain
 from sealift.stations.compile import compile_cell
+from sealift.stations.gate import Looks
 from sealift.stations.image import image
 from sealift.stations.prove import prove
 from sealift.stations.push import push
@@ -46,6 +51,7 @@ STATIONS = (
     *("base", "compile", "prove", "image", "smoke", "scan", "sbom"),
     *("push", "sign", "verify", "draft", "promote"),
 )
+BUILD, AFTER_BUILD = STATIONS[: STATIONS.index("push")], STATIONS[STATIONS.index("push") :]
 # Law 1: what must have passed, for every platform of every variant, before anything leaves the machine.
 GATES_BEFORE_PUSH: Mapping[str, type[ev.Smoked | ev.Scanned | ev.Listed]] = {
     "smoke": ev.Smoked,
@@ -82,7 +88,8 @@ class Line:
     """One release on its way: the plan, the outside, and the programs of this machine.
 
     ``again`` is the command that goes on where this run ends; ``guard`` outlives us, and clears away;
-    ``outside`` waits until the world is there, which ``base`` needs first, and all after it.
+    ``outside`` waits until the world is there, which ``base`` needs first, and all after it. ``sealed`` is
+    the hash of the evidence that the builder's job handed on, told where no job after it can write.
     """
 
     plan: Plan
@@ -97,6 +104,7 @@ class Line:
     programs: Mapping[str, Digest]
     again: str
     outside: Callable[[], None] = field(default=lambda: None)
+    sealed: Digest | None = None
     verified: verifying.Verified | None = field(default=None, init=False)
     state: drafting.DraftState | None = field(default=None, init=False)
     # What this run has added outside, also by tries that broke off later.
@@ -104,6 +112,7 @@ class Line:
     _added: drafting.Added = field(default_factory=drafting.Added, init=False)
     _put: dict[str, None] = field(default_factory=dict, init=False)
     _failed: threading.Event = field(default_factory=threading.Event, init=False)
+    _known: dict[Digest, contents.Held] = field(default_factory=dict, init=False)
 
     @functools.cached_property
     def clients(self) -> Clients:
@@ -166,6 +175,8 @@ class Line:
         def action() -> None:
             try:
                 first()
+                sealed = self.sealed if station in AFTER_BUILD else None
+                made_from = self.chain().check(f"{station}:{subject}", needs, sealed)
                 # Every station asks the outside first: to run it again is to go on.
                 done = persist(
                     work,
@@ -175,7 +186,7 @@ class Line:
                     in_vain=self._failed.is_set,
                     pause=functools.partial(process.pause, in_vain=self._failed.is_set),
                 )
-                self.run.write(station, subject, done)
+                self.run.write(station, subject, done, made_from)
             except SealiftError as error:
                 self._failed.set()
                 # Only a gate that looked has refused; what failed on the way was not checked.
@@ -187,6 +198,12 @@ class Line:
                 raise
 
         return Node(station=station, subject=subject, needs=needs, action=action)
+
+    def chain(self) -> Chain:
+        """Follow the evidence of the run folder as it is now."""
+        unchecked = ("scan",) if self.plan.config.gates.not_checked == "allow" else ()
+        needs = {row.name: row.needs for row in self._rows()}
+        return Chain(run=self.run, needs=needs, may_not_check=unchecked)
 
     # What each station reads, from files, and gives.
 
@@ -245,7 +262,10 @@ class Line:
 
     def _sbom(self, cell: Cell) -> ev.Listed:
         proven = self.run.read("prove", str(cell), ev.Proven)
-        return sbom(cell, self.plan, self.built(cell.variant), proven, world=self.world, run=self.run)
+        listed = sbom(cell, self.plan, self.built(cell.variant), proven, world=self.world, run=self.run)
+        # Sign and draft need it, which all wait for; smoke, beside us, takes longer.
+        self._images(cell.variant).held_of(cell)
+        return listed
 
     def _push(self, variant: str) -> ev.Pushed:
         below = {name: self.run.read("base", name, ev.BaseLooked).digest for name in self._bases()}
@@ -265,14 +285,22 @@ class Line:
         )
 
     def _sign(self) -> ev.SignedAll:
+        looks, statements = Looks("sign", str(self.plan.version)), self.statements()
+        self._images().check(looks, statements)
         signed = signing.sign(
-            self.statements(),
+            statements,
             registry=self.clients.registry,
             signer=self.clients.signer,
             verifier=self.clients.verifier(),
             made=self._attached,
         )
-        return signing.evidence(signed)
+        return msgspec.structs.replace(signing.evidence(signed), gates=tuple(looks.gates))
+
+    def _images(self, *variants: str) -> contents.Images:
+        """Name images, or all, by what their builder said, to be read from the run folder's layouts."""
+        built = {variant: self.built(variant) for variant in variants or self.plan.config.variants}
+        blobs = {v: Layout(self.run.folder(b.layout, "sealift image")).read for v, b in built.items()}
+        return contents.Images(plan=self.plan, world=self.world, built=built, blobs=blobs, known=self._known)
 
     def statements(self) -> tuple[Statement, ...]:
         """Say of every image what is to be signed of it."""
@@ -281,7 +309,7 @@ class Line:
             plan,
             {v: self.built(v) for v in plan.config.variants},
             {c: self.run.read("scan", str(c), ev.Scanned) for c in plan.cells},
-            {c: self.run.read("sbom", str(c), ev.Listed) for c in plan.cells},
+            self._lists(),
             world=self.world,
             run=self.run,
         )
@@ -293,11 +321,8 @@ class Line:
     def _look(self) -> verifying.Verified:
         """Verify in this process: a claim in a file is no proof."""
         wanted = [
-            expected
-            for variant in self.plan.config.variants
-            for expected in verifying.expected(
-                *saying.subjects(variant, self.plan, self.built(variant), self.world)
-            )
+            verifying.Expected(subject=s.subject, predicate_type=s.predicate_type, predicate=s.predicate)
+            for s in self.statements()
         ]
         clients = self.clients
         return verifying.verify(
@@ -305,7 +330,7 @@ class Line:
         )
 
     def _draft(self) -> ev.Drafted:
-        self.state = self._make_draft()
+        self.state = self._make_draft(Looks("draft", str(self.plan.version)))
         return ev.Drafted(
             gates=(
                 ev.Gate(
@@ -320,9 +345,10 @@ class Line:
             uploaded=self.state.uploaded,
         )
 
-    def _make_draft(self) -> drafting.DraftState:
+    def _make_draft(self, looks: Looks) -> drafting.DraftState:
         images = {v: self.built(v) for v in self.plan.config.variants}
-        lists = {c: self.run.read("sbom", str(c), ev.Listed) for c in self.plan.cells}
+        files = gathering.assets(self.plan, self._lists(), self.run)
+        self._check_assets(looks, {name: Digest.of_file(path) for name, path in files.items()})
         return drafting.draft(
             self.clients.github(),
             tag=self.plan.version.git_tag,
@@ -330,9 +356,20 @@ class Line:
             title=f"{self.plan.config.service} {self.plan.version}",
             notes=gathering.notes(self.plan, images, self.world),
             prerelease=self.plan.version.prerelease,
-            assets=gathering.assets(self.plan, lists, self.run),
+            assets=files,
             added=self._added,
         )
+
+    def _check_assets(self, looks: Looks, assets: Mapping[str, Digest]) -> None:
+        """Compare the release's files with the images, and with what is signed of them."""
+        images, statements = self._images(), self.statements()
+        images.check(looks, statements)
+        lists = gathering.read_lists(self.plan, self._lists(), self.run)
+        contents.check_assets(looks, self.plan, images.held(), assets, lists, statements)
+        looks.done(means=contents.NOT_OF_THE_IMAGE, next_step=contents.RELEASE)
+
+    def _lists(self) -> dict[Cell, ev.Listed]:
+        return {c: self.run.read("sbom", str(c), ev.Listed) for c in self.plan.cells}
 
     def _promote(self) -> ev.Promoted:
         verified = self.verified or self._look()
@@ -344,9 +381,10 @@ class Line:
         once, moving, looks = promoting.promote_tags(self.plan, verified, images, registry)
         # A version's tag is never taken back: what would stop the release is looked for before it.
         if (state := self.state) is None:
-            state = self._make_draft()
+            state = self._make_draft(looks)
         else:
             drafting.look(github, state)
+            self._check_assets(looks, state.assets)
         promoting.put(once, registry, looks, self._put)
         release = drafting.publish(github, state, self._added, latest=self.plan.config.github_latest)
         promoting.put(moving, registry, looks, self._put)
@@ -354,4 +392,11 @@ class Line:
 
     def built(self, variant: str) -> ev.Built:
         """Read which image was built of a variant."""
-        return self.run.read("image", variant, ev.Built)
+        found = self.run.read("image", variant, ev.Built)
+        if missing := set(self.plan.config.platforms) - set(found.platforms):
+            raise RefusedError(
+                f"the evidence of {variant} tells of no image for {', '.join(sorted(missing))}",
+                means="it is of another plan, or was changed",
+                next_step="sealift image",
+            )
+        return found

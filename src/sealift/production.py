@@ -15,6 +15,7 @@ from pathlib import Path
 from sealift import network
 from sealift.errors import UsageError
 from sealift.model import bases as locking
+from sealift.model.names import Digest
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
 from sealift.model.world import GitHubWorld, SigstoreWorld, World
@@ -26,6 +27,8 @@ from sealift.tools.registry import Registry
 from sealift.tools.sigstore_token import SECRETS, TOKEN_VARIABLES
 from sealift.tools.upstream import fetch, locked_bases
 
+# Where jobs are told the hash of the evidence that the job that built handed on.
+EVIDENCE = "SEALIFT_EVIDENCE"
 WORKFLOW = ".github/workflows/release.yml"
 ADVISORY_MAX_AGE_DAYS = 3
 PATIENCE_SECONDS = 3600.0
@@ -135,6 +138,25 @@ def only_in_actions(plan: Plan, env: Mapping[str, str]) -> None:
                 means="the runner's variables contradict each other, or the checkout is not the run's own",
                 next_step="remove what sets GITHUB_ variables in the workflow, and check out the tag itself",
             )
+
+
+def handed_on(env: Mapping[str, str], *, needed: bool) -> Digest | None:
+    """Read which evidence the job that built handed on: its hash, told past the folder that it describes.
+
+    ``needed`` is where this job has not built itself.
+    """
+    if told := env.get(EVIDENCE):
+        try:
+            return Digest.parse(told)
+        except UsageError as error:
+            raise UsageError(f"{EVIDENCE}: {error.happened}", next_step=error.next_step) from error
+    if needed:
+        raise UsageError(
+            f"{EVIDENCE} is not set",
+            means="nothing tells this job which evidence the job that built has handed on",
+            next_step=f"set it to the output evidence of the job that runs sealift sbom, as {WORKFLOW} does",
+        )
+    return None
 
 
 def download_advisories(cache: Path) -> None:

@@ -38,6 +38,8 @@ def _is_out(line: Line) -> bool:
             tagged = repository.tagged(line.plan.version.version_tag)
             if registry.head(tagged) != digest or missing(repository, digest, registry):
                 return False
+        # A station that ran again since has left evidence that those after it were not made from.
+        line.chain().check(f"promote:{line.plan.version}")
         return sign.complete(line.statements(), registry, line.clients.verifier())
     except (SealiftError, OSError, msgspec.MsgspecError):
         # Whatever is in the way is told by the station that it belongs to; a file that is gone is made again.

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sealift.commands.opening import Asked, Opened, opened
 from sealift.commands.working import work
 from sealift.line import STATIONS, Line
 from sealift.model.evidence import Built
-from sealift.model.names import Platform
+from sealift.model.names import Platform, RunPath
 from sealift.model.plan import Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import World
@@ -30,6 +31,7 @@ from tests.attacks.catalogue import Attack, compared
 from tests.attacks.forging import Change, forge
 from tests.attacks.signing import Shelf
 from tests.conftest import ROOT
+from tests.relinked import copied
 from tests.unit.conftest import refuse_the_world
 
 Forge = Callable[[str, Mapping[Platform, Change]], tuple[World, Built]]
@@ -92,11 +94,7 @@ def registry(line: Line) -> Registry:
 @pytest.fixture
 def beside(line: Line, tmp_path: Path) -> RunFolder:
     """Give a run folder with the release's binaries and images, to write into in the release's stead."""
-    run = RunFolder(tmp_path / "run")
-    run.root.mkdir()
-    for part in ("dist", "images"):
-        (run.root / part).symlink_to(line.run.root / part)
-    return run
+    return copied(line.run, tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
@@ -105,9 +103,16 @@ def forged(line: Line) -> Forge:
     numbers = itertools.count()
 
     def make(variant: str, changes: Mapping[Platform, Change]) -> tuple[World, Built]:
-        name = f"forged/{next(numbers)}"
-        source = Layout(line.run.root / line.built(variant).layout)
+        name, true = f"forged/{next(numbers)}", line.built(variant)
+        source = Layout(line.run.root / true.layout)
         built = forge(source, line.run.images / name / variant, changes)
+        platforms = {
+            p: msgspec.structs.replace(one, binary_sha256=true.platforms[p].binary_sha256)
+            for p, one in built.platforms.items()
+        }
+        built = msgspec.structs.replace(
+            built, layout=RunPath(f"images/{name}/{variant}"), platforms=platforms
+        )
         return replace(line.world, layouts=f"{line.world.layouts}/{name}"), built
 
     return make

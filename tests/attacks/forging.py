@@ -10,7 +10,7 @@ from typing import Any, Self
 import msgspec
 
 from sealift.model.evidence import Built, BuiltPlatform
-from sealift.model.names import Digest, Platform
+from sealift.model.names import Digest, Platform, RunPath
 from sealift.oci.documents import CONFIG, LAYER, MANIFEST
 from sealift.rehearsal.oci_writer import LayerTar, Packed, Writer, writing
 from sealift.tools.layout import Layout
@@ -120,5 +120,6 @@ def forge(source: Layout, out: Path, changes: Mapping[Platform, Change]) -> Buil
                 digest = Digest(entry["digest"])
                 found[platform] = BuiltPlatform(digest=digest, binary_sha256="0" * 64, compressed_bytes=1)
         index = new.index(described, "forged")
-    # An absolute path stays what it is, whatever folder it is joined to.
-    return Built(layout=str(out), digest=index, platforms=found, base_digest=index, programs={})
+    return Built(
+        layout=RunPath(f"images/{out.name}"), digest=index, platforms=found, base_digest=index, programs={}
+    )

@@ -46,7 +46,7 @@ def inspect_as(
 ) -> ev.Built:
     proven = {c: line.run.read("prove", str(c), ev.Proven) for c in plan.cells_of(variant)}
     below = base or line.world.bases[plan.variant(variant).base]
-    return inspect(variant, plan, proven, Layout(Path(built.layout)), below, {})
+    return inspect(variant, plan, proven, Layout(line.run.root / built.layout), below, {})
 
 
 def program(mode: int, *, more: bytes = b"") -> Change:

@@ -17,7 +17,6 @@ from elftools.elf.elffile import ELFFile
 from sealift.elf.rootfs import Rootfs
 from sealift.line import Line
 from sealift.model.evidence import Compiled
-from sealift.model.names import Digest
 from sealift.model.plan import Cell
 from sealift.model.run import RunFolder
 from sealift.process import run
@@ -78,11 +77,7 @@ def blocked(attack: Attack[Any], line: Line, cell: Cell, binary: bytes, folder: 
     """Put a binary in the place of the one that was compiled; return all that is wrong."""
     here = RunFolder(folder / "run")
     path = here.binary(cell, NAME)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(binary)
-    compiled = Compiled(
-        path=str(path.relative_to(here.root)), sha256=Digest.of(binary), go_version="", command=()
-    )
+    compiled = Compiled(path=path, sha256=here.publish(path, binary).sha256, go_version="", command=())
     below = line.world.bases[line.plan.variant(cell.variant).base]
     layout = Layout(below.layout)
     rootfs = Rootfs.from_layout(layout, layout.platforms(below.digest)[cell.platform], below.name)
@@ -138,11 +133,12 @@ def test_prove_rejects_search_path_in_source(
 def test_prove_rejects_packed_program_with_build_info(
     line: Line, tmp_path: Path, attack: Attack[str]
 ) -> None:
-    with line.run.binary(STATIC, NAME).open("rb") as binary:
+    compiled = line.run.root / line.run.binary(STATIC, NAME)
+    with compiled.open("rb") as binary:
         section = ELFFile(binary).get_section_by_name(".go.buildinfo")
         assert section is not None
         (tmp_path / "buildinfo").write_bytes(section.data())
-    (tmp_path / "packed").write_bytes(gzip.compress(line.run.binary(STATIC, NAME).read_bytes(), 1))
+    (tmp_path / "packed").write_bytes(gzip.compress(compiled.read_bytes(), 1))
     # The compiler's cache does not know what an assembler includes.
     (tmp_path / "stub.c").write_text(f"// {tmp_path}{attack.artefact}", encoding="utf-8")
     target = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def look(line: Line, beside: RunFolder) -> Look:
     proven = line.run.read("prove", str(CELL), Proven)
 
     def list_it(world: World, built: Built) -> Listed:
+        if not (beside.root / built.layout).exists():
+            shutil.copytree(line.run.root / built.layout, beside.root / built.layout)
         return sbom(CELL, line.plan, built, proven, world=world, run=beside)
 
     return list_it
@@ -107,8 +110,9 @@ def test_sbom_rejects_second_program(
     with pytest.raises(GateRefusedError) as caught:
         look(*forged("static", {AMD64: lambda i: attack.artefact(i, other)}))
     attack.assert_blocked_by(caught.value)
-    spdx, cyclonedx = refusals(caught.value)
-    for words in (spdx, cyclonedx):
+    found = refusals(caught.value)
+    assert found[1::2] == in_both("another program: opt/other")
+    for words in found[::2]:
         assert attack.words in words
         assert f"{CLIENT}@v1.11.0" in words
         assert "example.test/old" in words

@@ -24,6 +24,7 @@ from sealift import process
 from sealift.commands.opening import Asked, Opened, opened
 from sealift.errors import DefectError, SealiftError
 from sealift.line import GATES_BEFORE_PUSH, STATIONS, Line
+from sealift.model.evidence import Drafted
 from sealift.model.plan import Plan
 from sealift.model.run import RunFolder
 from sealift.rehearsal.world import Stage
@@ -31,11 +32,13 @@ from sealift.schedule import Schedule
 from sealift.stations.draft import DraftState
 from sealift.stations.verify import Verified
 from sealift.tools import git
+from sealift.tools.sbom import _renamed as renamed_in
 from tests.conftest import ROOT
 from tests.faults import found
 from tests.faults.between import Between, standing_between
 from tests.faults.outside import USUAL
 from tests.faults.proxy import Proxy
+from tests.relinked import copied, relink
 
 BEFORE_PUSH = ("base", "compile", "prove", "image", *GATES_BEFORE_PUSH)
 WORKERS = 2 * (os.cpu_count() or 2)
@@ -64,7 +67,7 @@ class Stand:
     signed: Line = field(init=False)
     verified: Verified = field(init=False)
     numbers: Iterator[int] = field(default_factory=itertools.count, init=False)
-    drafts: dict[tuple[str, ...], tuple[Path, DraftState]] = field(default_factory=dict, init=False)
+    drafts: dict[tuple[str, ...], tuple[Path, DraftState, Drafted]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Sign one release, for all the cases that begin after that."""
@@ -100,7 +103,7 @@ class Stand:
         if station == "sign":
             _well(line, ("push",))
         if station == "image":
-            (line.run.root / "images").unlink()
+            shutil.rmtree(line.run.root / "images")
         return line
 
     def again(self, line: Line) -> Line:
@@ -113,7 +116,8 @@ class Stand:
         for repository, _ in found.images(self.signed).values():
             self.registry.untag(repository)
         plan = _of(self.signed.plan, variants)
-        line = replace(with_patience(self.signed, patience), plan=plan, run=self._folder())
+        line = replace(with_patience(self.signed, patience), plan=plan, run=self._folder(self.signed))
+        relink(line)
         if station == "promote":
             line.verified, line.state = self.verified, self._drafted(line)
         else:
@@ -129,9 +133,11 @@ class Stand:
             assert line.state is not None
             kept = self.folder / f"draft-{len(self.drafts)}"
             shutil.copytree(self.github, kept)
-            self.drafts[key] = kept, line.state
-        kept, state = self.drafts[key]
+            self.drafts[key] = kept, line.state, line.run.read("draft", str(line.plan.version), Drafted)
+        kept, state, drafted = self.drafts[key]
         found.restore_releases(kept, self.github)
+        line.run.write("draft", str(line.plan.version), drafted)
+        relink(line)
         return state
 
     def _fresh(self, *, patience: float, variants: Collection[str] = ()) -> Line:
@@ -143,17 +149,18 @@ class Stand:
             for name, variant in plan.config.variants.items()
         }
         plan = msgspec.structs.replace(plan, config=msgspec.structs.replace(plan.config, variants=renamed))
-        return replace(with_patience(line, patience), plan=plan, run=self._folder())
+        fresh = replace(with_patience(line, patience), plan=plan, run=self._folder(line))
+        for cell in plan.cells:
+            old, new = (line.world.repository(p.variant(cell.variant).repository) for p in (line.plan, plan))
+            for part in fresh.run.root.glob(f"*/{cell.slug}.*"):
+                part.write_text(renamed_in(part.read_text(encoding="utf-8"), {old: new}), encoding="utf-8")
+        relink(fresh)
+        return fresh
 
-    def _folder(self) -> RunFolder:
+    def _folder(self, line: Line) -> RunFolder:
         """Make a run folder of its own: it shares what was built, and what is said is its own."""
-        run = RunFolder(self.folder / f"run-{next(self.numbers)}")
+        run = copied(line.run, self.folder / f"run-{next(self.numbers)}")
         run.work.mkdir(parents=True)
-        for part in self.release.line.run.root.iterdir():
-            if part.name == "evidence":
-                shutil.copytree(part, run.root / part.name)
-            elif part.name != "work":
-                (run.root / part.name).symlink_to(part)
         return run
 
 

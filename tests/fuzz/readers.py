@@ -24,6 +24,7 @@ from sealift.elf.ldcache import read_cache
 from sealift.elf.rootfs import Rootfs
 from sealift.errors import DefectError, SealiftError
 from sealift.model import bases, config, exceptions
+from sealift.model.codec import from_json
 from sealift.model.evidence import Built, Compiled, Drafted, Proven, SignedAll
 from sealift.model.names import Digest, Repository, Tag, Version
 from sealift.model.run import RunFolder
@@ -34,7 +35,7 @@ from sealift.rehearsal import apt
 from sealift.rehearsal.debian import Deb, contents, stanzas
 from sealift.report import collect
 from sealift.stations import image
-from sealift.stations.sbom import debian_packages, read_list
+from sealift.stations.sbom import debian_packages, differences
 from sealift.stations.status_release import checksums
 from sealift.tools import cosign, docker_login, git, gobinary, govulncheck, layout, sbom, trivy
 from sealift.tools.github import AT_ONCE, Asset, GitHub
@@ -283,7 +284,9 @@ def lists(data: bytes) -> None:
     attempt(
         lambda: sbom.settled(data, digest=DIGEST, time=1, names={"a/b": "c/d"}, modules=samples.modules())
     )
-    attempt(read_list, data)
+    document = attempt(lambda: from_json(data, dict[str, Any], source="a list"))
+    if document is not None:
+        differences(document, samples.listed_image())
 
 
 def programs(data: bytes) -> None:

@@ -21,9 +21,10 @@ from sealift.elf.rootfs import Rootfs
 from sealift.model.codec import to_json
 from sealift.model.evidence import Compiled, Drafted, Evidence, Gate, Proven, SignedAll, SignedEntry
 from sealift.model.modules import GoModule
-from sealift.model.names import Digest
+from sealift.model.names import Digest, Repository, RunPath
 from sealift.oci.documents import INDEX, MANIFEST
 from sealift.report.collect import Report
+from sealift.stations.sbom import Contents
 from sealift.tools.github import Release
 from sealift.tools.sigstore_client import BundleVerifier, _attested
 from tests.fuzz.wire import NEXT, answer
@@ -137,7 +138,9 @@ def evidence() -> list[bytes]:
         plan(),
         built("static"),
         Evidence(gates=gates),
-        Compiled(path="dist/a", sha256=ONES, go_version="go1.26.8", command=("go", "build"), gates=gates),
+        Compiled(
+            path=RunPath("dist/a"), sha256=ONES, go_version="go1.26.8", command=("go", "build"), gates=gates
+        ),
         Proven(
             sha256=ONES,
             linkage="static",
@@ -410,6 +413,19 @@ def archives() -> list[bytes]:
 
 def modules() -> dict[str, GoModule]:
     return {"a": GoModule("github.com/Owner/a", "v1")}
+
+
+def listed_image() -> Contents:
+    """Give an image with one Debian package and one module beside the main one."""
+    return Contents(
+        repository=Repository("registry.test/owner/app"),
+        digest=ONES,
+        system="debian 12",
+        service="app",
+        debian=frozenset({"b@1"}),
+        main=GoModule("github.com/Owner/app", "v1.0.0"),
+        modules=frozenset(modules().values()),
+    )
 
 
 def lists() -> list[bytes]:

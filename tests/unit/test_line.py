@@ -13,6 +13,7 @@ import pytest
 from sealift import process, resume
 from sealift.errors import ManyErrors, OutsideError, RefusedError, SealiftError
 from sealift.line import STATIONS, Line
+from sealift.model.codec import from_json
 from sealift.model.evidence import Built, Evidence, Gate
 from sealift.model.run import RunFolder
 from sealift.stations.gate import NotCheckedError
@@ -23,9 +24,11 @@ DONE = Evidence(gates=(Gate(station="push", subject="static", verdict="pass", de
 
 def line(folder: Path, *, patience: float) -> Line:
     nothing: Any = None
+    run = RunFolder(folder)
+    run.write_plan(things.plan())
     return Line(
         plan=things.plan(),
-        run=RunFolder(folder),
+        run=run,
         world=replace(things.world(folder), patience_seconds=patience),
         source=folder,
         go=folder,
@@ -45,7 +48,7 @@ def play(made: Line, work: Callable[[], Evidence]) -> None:
 def written(made: Line, *, refused: bool = False) -> list[tuple[str, str]]:
     path = made.run.evidence_file("push", "static")
     path = path.with_suffix(".refused.json") if refused else path
-    return [(g.verdict, g.detail) for g in msgspec.json.decode(path.read_bytes(), type=Evidence).gates]
+    return [(g.verdict, g.detail) for g in from_json(path.read_bytes(), Evidence, source="").gates]
 
 
 class Work:

@@ -11,7 +11,7 @@ from sealift.errors import UsageError
 from sealift.model import bases, config
 from sealift.model.names import Digest, Version
 from sealift.model.plan import Plan
-from sealift.production import only_in_actions, outside
+from sealift.production import EVIDENCE, handed_on, only_in_actions, outside
 from sealift.stations.assets import notes
 from sealift.stations.image import labels
 from sealift.tools.sigstore_token import SECRETS
@@ -114,3 +114,16 @@ def test_a_lock_that_was_saved_is_read_again(tmp_path: Path) -> None:
     )
     bases.save(tmp_path / "lock.yaml", {"debian13": {"static": entry}})
     assert bases.locked(bases.load(tmp_path / "lock.yaml"), "debian13", "static") == entry
+
+
+def test_a_job_that_did_not_build_is_told_what_was_handed_on() -> None:
+    digest = "sha256:" + "1" * 64
+    assert handed_on({EVIDENCE: digest}, needed=True) == digest
+    assert handed_on({EVIDENCE: digest}, needed=False) == digest
+    assert handed_on({}, needed=False) is None
+    for env in ({}, {EVIDENCE: ""}):
+        with pytest.raises(UsageError, match="SEALIFT_EVIDENCE is not set") as refused:
+            handed_on(env, needed=True)
+        assert "the output evidence of the job" in refused.value.next_step
+    with pytest.raises(UsageError, match="SEALIFT_EVIDENCE: 'x' is not a digest"):
+        handed_on({EVIDENCE: "x"}, needed=False)

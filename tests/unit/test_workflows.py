@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from sealift import production
-from sealift.line import STATIONS
+from sealift.line import AFTER_BUILD, STATIONS
 from sealift.rehearsal import apt
 
 JSON = dict[str, Any]
@@ -163,7 +163,12 @@ def test_nothing_is_wrong_with_a_workflow(path: Path) -> None:
         (CI, "    timeout-minutes: 30\n", "", "lint has no end"),
         (CI, "runs-on: ubuntu-24.04", "runs-on: ubuntu-latest", "lint has no end, or a runner"),
         (RELEASE, "      - name: Scan\n", "      - name: Scan\n        if: false\n", "may pass over"),
-        (RELEASE, "    needs: sign\n", "    needs: sign\n    continue-on-error: true\n", "may pass over"),
+        (
+            RELEASE,
+            "    needs: [build, sign]\n",
+            "    needs: [build, sign]\n    continue-on-error: true\n",
+            "may pass over",
+        ),
         (RELEASE, "  report:\n    name: report", "  extra:\n    name: report", "has the jobs .*extra"),
     ],
 )  # fmt: skip
@@ -227,11 +232,23 @@ def test_each_job_of_the_release_waits_for_the_one_whose_run_folder_it_takes() -
     jobs = _jobs(RELEASE)
     first, *names = jobs
     for before, name in itertools.pairwise(names):
-        assert jobs[name]["needs"] == before
+        told = jobs[name]["needs"]
+        assert told in (before, ["build", before])
         assert _step(jobs[name], "actions/setup")["with"]["run-of"] == before
         assert "if" not in jobs[name]
         assert _step(jobs[before], "actions/hand-on")["uses"] == "./.github/actions/hand-on"
     assert (first, "needs" in jobs[first], jobs["build"]["needs"]) == ("identity", False, "identity")
+
+
+def test_every_job_after_the_build_is_told_what_the_build_handed_on() -> None:
+    jobs = _jobs(RELEASE)
+    (last,) = [s for s in _steps(jobs["build"]) if "id" in s]
+    assert last["run"].startswith(".venv/bin/nox -s sbom ")
+    assert jobs["build"]["outputs"] == {"evidence": f"${{{{ steps.{last['id']}.outputs.evidence }}}}"}
+    for name in AFTER_BUILD:
+        assert "build" in jobs[name]["needs"]
+        (step,) = [s for s in _steps(jobs[name]) if s.get("run", "").startswith(f".venv/bin/nox -s {name} ")]
+        assert step["env"][production.EVIDENCE] == "${{ needs.build.outputs.evidence }}"
 
 
 def test_the_last_gate_waits_for_every_job_and_fails_for_whatever_is_no_success() -> None:

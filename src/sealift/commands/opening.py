@@ -134,13 +134,16 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
     Programs come first, then the world; its services end with this block. Who does not want them
     ``started`` does it himself.
     """
-    from sealift.line import Line, programs_of
+    from sealift.line import AFTER_BUILD, BUILD, Line, programs_of
     from sealift.model.exceptions import load as load_exceptions
+    from sealift.production import handed_on
     from sealift.provision.cache import cache_folder
     from sealift.provision.everything import provide_all
     from sealift.services.supervised import Supervised
     from sealift.tools import engine, podman_store
 
+    built_elsewhere = bool({*stations} & {*AFTER_BUILD}) and not {*BUILD} <= {*stations}
+    sealed = handed_on(os.environ, needed=asked.production and built_elsewhere)
     root, cache = checkout(), cache_folder()
     if dropped := without_effect():
         console.say(f"set here, and passed to no program (docs/environment.md): {', '.join(dropped)}")
@@ -187,6 +190,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
                 if name in ("buildkitd", "docker-buildx")
             },
             again=again(asked, os.environ),
+            sealed=sealed,
         )
         yield Opened(line=line, provided=provided, stage=stage)
 

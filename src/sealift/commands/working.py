@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sealift.commands.opening import Opened
 from sealift.errors import SealiftError
-from sealift.model.codec import publish
 from sealift.model.exceptions import concerning
+from sealift.model.names import RunPath
 from sealift.report import collect, summary
 from sealift.report.timeline import add_to_timeline, write_timeline
 from sealift.schedule import Schedule
@@ -46,7 +46,7 @@ def work(release: Opened, stations: Collection[str], began: float, *, alone: boo
         schedule.run()
     finally:
         write = add_to_timeline if alone else write_timeline
-        write(release.line.run.root / "timeline.json", schedule.times.values(), began)
+        write(release.line.run, schedule.times.values(), began)
 
 
 def report(release: Opened, ended: str, began: float) -> collect.Report:
@@ -61,8 +61,8 @@ def report(release: Opened, ended: str, began: float) -> collect.Report:
         seconds=time.monotonic() - began,
     )
     words = summary.markdown(gathered)
-    publish(line.run.root / "report.json", collect.as_json(gathered))
-    publish(line.run.root / "summary.md", words.encode())
+    line.run.publish(RunPath("report.json"), collect.as_json(gathered))
+    line.run.publish(RunPath("summary.md"), words.encode())
     if step := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(step).open("a", encoding="utf-8") as file:
             file.write(words)

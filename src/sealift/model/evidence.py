@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from sealift.model.config import Strict
-from sealift.model.names import Digest, Platform, Repository, Tag
+from sealift.model.names import Digest, Platform, Repository, RunPath, Tag
 
 Outcome = Literal["pass", "excused", "refused", "not-checked"]
 
@@ -21,10 +21,23 @@ class Gate(Strict, frozen=True, kw_only=True):
     detail: str
 
 
+class File(Strict, frozen=True, kw_only=True):
+    """One file of the run folder, as it was."""
+
+    path: RunPath
+    sha256: Digest
+
+
 class Evidence(Strict, frozen=True, kw_only=True):
-    """The root of every station's evidence."""
+    """The root of every station's evidence.
+
+    ``made_from`` are the plan and the evidence that the station stood on, ``files`` what it wrote beside its
+    evidence.
+    """
 
     gates: tuple[Gate, ...] = ()
+    made_from: tuple[File, ...] = ()
+    files: tuple[File, ...] = ()
 
 
 class Compiled(Evidence, frozen=True, kw_only=True):
@@ -33,7 +46,7 @@ class Compiled(Evidence, frozen=True, kw_only=True):
     ``limitations`` name object code in it that was not compiled from source.
     """
 
-    path: str
+    path: RunPath
     sha256: Digest
     go_version: str
     command: tuple[str, ...]
@@ -74,7 +87,7 @@ class Built(Evidence, frozen=True, kw_only=True):
     ``programs`` are those that built it, as name@version, and their own hashes.
     """
 
-    layout: str
+    layout: RunPath
     digest: Digest
     platforms: dict[str, BuiltPlatform]
     base_digest: Digest
@@ -102,8 +115,8 @@ class Scanned(Evidence, frozen=True, kw_only=True):
 
     digest: Digest
     platform: Platform
-    report: str
-    predicate: str
+    report: RunPath
+    predicate: RunPath
     database_updated: str
 
 
@@ -111,8 +124,8 @@ class Listed(Evidence, frozen=True, kw_only=True):
     """One cell's software bills of materials, by their paths in the run folder."""
 
     digest: Digest
-    spdx: str
-    cyclonedx: str
+    spdx: RunPath
+    cyclonedx: RunPath
     go_modules: int
     debian_packages: int
 

@@ -22,6 +22,7 @@ _PATH = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
 # Of host, path and the slash between them; registries and clients refuse longer names.
 _LONGEST = 255
 _LAST_PORT = 65535
+_LONGEST_PATH = 1024
 # How much of a wrong value an error shows, and what of it never.
 _SHOWN = 300
 _LOGIN = re.compile(r"(?<=//)[^/@\s]*@|^[^/@\s]*:[^/@\s]*@")
@@ -106,6 +107,20 @@ class Digest(Text):
     def hex(self) -> str:
         """The 64 digits alone."""
         return self.removeprefix("sha256:")
+
+
+class RunPath(Text):
+    """A path below the run folder: it neither begins at the root nor climbs."""
+
+    kind = "path below the run folder"
+    example = "sbom/static-linux-amd64.spdx.json"
+    __slots__ = ()
+
+    @classmethod
+    def accepts(cls, text: str) -> bool:
+        steps = text.split("/")
+        plain = text.isprintable() and "\\" not in text and len(text) <= _LONGEST_PATH
+        return plain and not any(step in ("", ".", "..") for step in steps)
 
 
 class Tag(Text):

@@ -11,12 +11,21 @@ import msgspec
 from sealift.errors import UsageError
 from sealift.model.codec import from_json, read_file, to_json
 from sealift.model.config import Strict
-from sealift.model.evidence import Built, BuiltPlatform, Drafted, Gate, Promoted, SignedAll, SignedEntry
+from sealift.model.evidence import (
+    Built,
+    BuiltPlatform,
+    Drafted,
+    Evidence,
+    Gate,
+    Promoted,
+    SignedAll,
+    SignedEntry,
+)
 from sealift.model.names import Digest, Repository, Tag, Version
 from sealift.model.run import RunFolder
 from sealift.model.world import World
 
-E = TypeVar("E")
+E = TypeVar("E", bound=Evidence)
 
 
 class ReportedImage(Strict, frozen=True, kw_only=True):
@@ -110,7 +119,7 @@ def collect(
         exceptions=exceptions,
         left_out=plan.left_out,
         images=images,
-        gates=tuple(gates(run.root / "evidence")),
+        gates=tuple(gates(run)),
         signatures=signed.entries if signed else (),
         made=_made(signed, _maybe(run, "draft", str(plan.version), Drafted), promoted),
         programs=programs,
@@ -134,22 +143,22 @@ class _WithLimitations(msgspec.Struct, frozen=True):
 
 def _limitations(run: RunFolder) -> tuple[str, ...]:
     """Return what the gates could not see, once for all the cells that have it in common."""
-    evidence = run.root / "evidence"
-    files = [path for stage in ("compile", "prove") for path in sorted((evidence / stage).glob("*.json"))]
-    found = (_read(path, _WithLimitations).limitations for path in files)
+    stages = ("evidence/compile/", "evidence/prove/")
+    said = ((name, raw) for name, raw in run.said() if name.startswith(stages))
+    found = (from_json(raw, _WithLimitations, source=name).limitations for name, raw in said)
     return tuple(dict.fromkeys(line for lines in found for line in lines))
 
 
-def gates(evidence: Path) -> Iterator[Gate]:
+def gates(run: RunFolder) -> Iterator[Gate]:
     """Yield everything that was looked at, station by station."""
-    for path in sorted(evidence.glob("*/*.json")):
-        yield from _read(path, _WithGates).gates
+    for name, raw in run.said():
+        yield from from_json(raw, _WithGates, source=name).gates
 
 
 def read(path: Path) -> Report:
     """Read a report.json again."""
     try:
-        return _read(path, Report)
+        return from_json(read_file(path), Report, source=str(path))
     except FileNotFoundError as error:
         raise UsageError(f"{path} is not there", next_step="sealift release") from error
 
@@ -160,9 +169,4 @@ def as_json(report: Report) -> bytes:
 
 
 def _maybe(run: RunFolder, station: str, subject: str, kind: type[E]) -> E | None:
-    path = run.evidence_file(station, subject)
-    return _read(path, kind) if path.exists() else None
-
-
-def _read(path: Path, kind: type[E]) -> E:
-    return from_json(read_file(path), kind, source=str(path))
+    return run.read(station, subject, kind) if run.has(station, subject) else None

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from sealift.model.codec import decode, publish, to_json
+from sealift.model.codec import decode, to_json
+from sealift.model.names import RunPath
+from sealift.model.run import RunFolder
 from sealift.schedule import Timed
 
 Rows = list[dict[str, Any]]
+TIMELINE = RunPath("timeline.json")
 
 
-def write_timeline(path: Path, times: Iterable[Timed], began: float) -> None:
+def write_timeline(run: RunFolder, times: Iterable[Timed], began: float) -> None:
     """Publish every node that ran; ``began`` is the monotonic second that all others are counted from."""
-    publish(path, to_json(_rows(times, began, offset=0.0)))
+    run.publish(TIMELINE, to_json(_rows(times, began, offset=0.0)))
 
 
-def add_to_timeline(path: Path, times: Iterable[Timed], began: float) -> None:
+def add_to_timeline(run: RunFolder, times: Iterable[Timed], began: float) -> None:
     """Add the nodes of a station that ran alone, after what ran before it."""
     new = list(times)
     names = {timed.node.name for timed in new}
-    before = decode(path.read_bytes(), Rows) if path.exists() else []
+    before = decode(run.bytes_of(TIMELINE, ""), Rows) if run.exists(TIMELINE) else []
     kept = [row for row in before if row["node"] not in names]
     offset = max((float(row["end"]) for row in kept), default=0.0)
-    publish(path, to_json([*kept, *_rows(new, began, offset=offset)]))
+    run.publish(TIMELINE, to_json([*kept, *_rows(new, began, offset=offset)]))
 
 
 def _rows(times: Iterable[Timed], began: float, *, offset: float) -> Rows:

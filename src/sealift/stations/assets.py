@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sealift.model.codec import publish
 from sealift.model.evidence import Built, Listed
-from sealift.model.names import Digest
+from sealift.model.names import Digest, RunPath
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import World
 from sealift.texts import markdown
 
 CHECKSUMS = "SHA256SUMS"
+_SUMS = RunPath(f"assets/{CHECKSUMS}")
 _SIGNED = (
     "Each index and each platform is signed, and attested with its provenance; each platform also "
     "with its SBOMs (SPDX, CycloneDX) and its scan. To verify:"
@@ -23,11 +23,23 @@ _SIGNED = (
 
 def assets(plan: Plan, lists: Mapping[Cell, Listed], run: RunFolder) -> dict[str, Path]:
     """Return each asset by its name; ``SHA256SUMS`` names all the others."""
-    found = dict(_files(plan, lists, run))
-    sums = "".join(f"{Digest.of_file(path).hex}  {name}\n" for name, path in sorted(found.items()))
-    path = run.root / "assets" / CHECKSUMS
-    publish(path, sums.encode())
-    return {**found, CHECKSUMS: path}
+    found = dict(_files(plan, lists))
+    sums = {name: run.digest(path, maker) for name, (path, maker) in found.items()}
+    run.publish(_SUMS, sums_of(sums))
+    found[CHECKSUMS] = _SUMS, "sealift draft"
+    return {name: run.file(path, maker) for name, (path, maker) in found.items()}
+
+
+def read_lists(plan: Plan, lists: Mapping[Cell, Listed], run: RunFolder) -> dict[str, bytes]:
+    """Read each asset that is no binary, by its name."""
+    binaries = {names(plan, cell)[0] for cell in plan.cells}
+    found = {n: run.bytes_of(*where) for n, where in _files(plan, lists) if n not in binaries}
+    return {**found, CHECKSUMS: run.bytes_of(_SUMS, "sealift draft")}
+
+
+def sums_of(files: Mapping[str, Digest]) -> bytes:
+    """Write ``SHA256SUMS`` of some files."""
+    return "".join(f"{digest.hex}  {name}\n" for name, digest in sorted(files.items())).encode()
 
 
 def names(plan: Plan, cell: Cell) -> tuple[str, str, str]:
@@ -77,9 +89,10 @@ def _verify_lines(plan: Plan, images: Mapping[str, Built], world: World) -> Iter
         yield f"  --certificate-oidc-issuer {world.sigstore.identity.issuer}"
 
 
-def _files(plan: Plan, lists: Mapping[Cell, Listed], run: RunFolder) -> Iterator[tuple[str, Path]]:
+def _files(plan: Plan, lists: Mapping[Cell, Listed]) -> Iterator[tuple[str, tuple[RunPath, str]]]:
+    """Yield each asset but the checksums: its name, its path in the run folder, and what makes it."""
     for cell in plan.cells:
         binary, spdx, cyclonedx = names(plan, cell)
-        yield binary, run.binary(cell, plan.config.service)
-        yield spdx, run.root / lists[cell].spdx
-        yield cyclonedx, run.root / lists[cell].cyclonedx
+        yield binary, (RunFolder.binary(cell, plan.config.service), "sealift compile")
+        yield spdx, (lists[cell].spdx, "sealift sbom")
+        yield cyclonedx, (lists[cell].cyclonedx, "sealift sbom")

@@ -14,7 +14,7 @@ from sealift.tools import go as compiler
 def compile_cell(cell: Cell, plan: Plan, *, source: Path, go: Path, cache: Path, run: RunFolder) -> Compiled:
     """Build the binary of one cell from ``source``, a clean clone; publish it by rename."""
     variant, config = plan.variant(cell.variant), plan.config
-    final = run.binary(cell, config.service)
+    name = run.binary(cell, config.service)
     unfinished = run.work / f"{cell.slug}.unfinished"
     request = compiler.GoBuildRequest(
         module=source / config.go.module,
@@ -28,12 +28,10 @@ def compile_cell(cell: Cell, plan: Plan, *, source: Path, go: Path, cache: Path,
         cache=cache,
     )
     command = compiler.build(go, request)
-    final.parent.mkdir(parents=True, exist_ok=True)
     unfinished.chmod(0o755)
-    unfinished.replace(final)
     return Compiled(
-        path=str(final.relative_to(run.root)),
-        sha256=Digest.of_file(final),
+        path=name,
+        sha256=Digest.of_file(run.take(unfinished, name)),
         go_version=compiler.version(go),
         command=command,
         limitations=compiler.prebuilt(go, request),

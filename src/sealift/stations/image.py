@@ -13,7 +13,7 @@ from sealift.elf.layer import GZIP, Content, read_layer
 from sealift.elf.rootfs import Entry, Rootfs
 from sealift.errors import RefusedError, UsageError
 from sealift.model.evidence import Built, BuiltPlatform, Proven
-from sealift.model.names import Digest, Platform, Repository
+from sealift.model.names import Digest, Platform, Repository, RunPath
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import Base
@@ -111,10 +111,7 @@ def image(
         env=env,
     )
     built = inspect(variant, plan, proven, Layout(unfinished), base, programs)
-    final = run.images / variant
-    shutil.rmtree(final, ignore_errors=True)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.rename(final)
+    run.take(unfinished, built.layout)
     return built
 
 
@@ -140,7 +137,7 @@ def inspect(
     )
     return Built(
         gates=gates,
-        layout=f"images/{variant}",
+        layout=RunPath(f"images/{variant}"),
         digest=digest or layout.index(),
         platforms=platforms,
         base_digest=base.digest,

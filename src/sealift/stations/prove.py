@@ -24,7 +24,7 @@ def prove(
     cell: Cell, plan: Plan, compiled: Compiled, base: Rootfs, run: RunFolder, *, source: Path
 ) -> Proven:
     """Prove that the binary of one cell is what was planned and can start on its base image."""
-    path = run.binary(cell, plan.config.service)
+    path = run.file(run.binary(cell, plan.config.service), "sealift compile")
     looks = Looks("prove", str(cell))
     facts, info = _read(looks, path, compiled)
     looks.equal("machine", expected=cell.platform.arch, got=facts.arch)
@@ -59,8 +59,6 @@ def prove(
 
 def _read(looks: Looks, path: Path, compiled: Compiled) -> tuple[ElfFacts, BuildInfo]:
     """Read what was compiled; of other bytes nothing that they say would count."""
-    if not path.is_file():
-        raise UsageError(f"{path} is not there", next_step="sealift compile")
     found = Digest.of_file(path)
     looks.equal("bytes on disk", expected=compiled.sha256, got=found)
     if found != compiled.sha256:

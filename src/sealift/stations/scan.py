@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from sealift.model.codec import publish
 from sealift.model.evidence import Built, Scanned
 from sealift.model.exceptions import Exception_
 from sealift.model.modules import GoModule
+from sealift.model.names import RunPath
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
 from sealift.model.world import World
@@ -27,7 +27,13 @@ def scan(
     now = datetime.now(UTC)
     database = trivy.database(world.advisories)
     _look_age(looks, database.updated_at, now, world.advisory_max_age_days)
-    binary, version = run.binary(cell, plan.config.service), f"v{plan.version}"
+    name, version = run.binary(cell, plan.config.service), f"v{plan.version}"
+    binary = run.file(name, "sealift compile")
+    looks.equal(
+        "binary that was scanned",
+        expected=built.platforms[str(cell.platform)].binary_sha256,
+        got=run.digest(name, "sealift compile").hex,
+    )
     info = read_build_info(binary)
     main = GoModule.of(info.main_module.path, version)
     report = trivy.scan(
@@ -61,9 +67,9 @@ def scan(
     # Where it was read is of no use to anybody else; where it ships is.
     shipped = world.repository(plan.variant(cell.variant).repository)
     named = report.raw.replace(f"{world.layouts}/{cell.variant}".encode(), shipped.encode())
-    raw, predicate = f"scan/{cell.slug}.json", f"scan/{cell.slug}.vuln.json"
-    publish(run.root / raw, named)
-    publish(run.root / predicate, trivy.vuln_predicate(named, database, cache_dir=world.advisories))
+    raw, predicate = RunPath(f"scan/{cell.slug}.json"), RunPath(f"scan/{cell.slug}.vuln.json")
+    attested = trivy.vuln_predicate(named, database, cache_dir=world.advisories)
+    files = run.publish(raw, named), run.publish(predicate, attested)
     gates = looks.done(
         means="a weakness with a known fix would ship",
         next_step="take the fix, or excuse it in ci/exceptions.yaml with owner, reason and end date",
@@ -71,6 +77,7 @@ def scan(
     )
     return Scanned(
         gates=gates,
+        files=files,
         digest=digest,
         platform=report.platform,
         report=raw,

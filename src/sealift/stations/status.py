@@ -23,6 +23,8 @@ from sealift.model.status import Finding, Verdict, compared
 from sealift.model.world import World
 from sealift.stations import verify as verifying
 from sealift.stations.assets import names, noted
+from sealift.stations.contents import Held, build_info
+from sealift.stations.status_contents import InfoOf, look_binaries, look_list, read_images
 from sealift.stations.status_images import Image, look_image
 from sealift.stations.status_release import Page, answer, look_release, look_tag
 from sealift.stations.together import together
@@ -72,11 +74,12 @@ def look(
     github: GitHub,
     registry: Registry,
     verifiers: Callable[[str], Verifiers],
+    info_of: InfoOf = build_info,
 ) -> tuple[Finding, ...]:
     """Look at everything that a version consists of.
 
     ``commit`` is the one that this checkout knows the version by; None where it knows none. ``verifiers``
-    makes both clients for the commit that certificates must carry.
+    makes both clients for the commit that certificates must carry; ``info_of`` reads a program's build info.
     """
     named, tag = look_tag(github, plan, commit)
     page = look_release(github, plan, remembered.uploaded)
@@ -92,12 +95,16 @@ def look(
 
     variants = tuple(plan.config.variants)
     images = dict(zip(variants, together(one, variants), strict=True))
-    said = _look_statements(plan, images, page, registry, lambda: verifiers(commit or named or plan.commit))
+    held, unread = read_images(plan, images, registry, info_of) if page.files else ({}, ())
+    said = _look_statements(
+        plan, images, page, held, registry, lambda: verifiers(commit or named or plan.commit)
+    )
     return (
         *tag,
-        *page.findings,
+        *look_binaries(plan, page, held),
         *_look_page(plan, world, page, images),
         *(finding for image in images.values() for finding in image.findings),
+        *unread,
         *said,
     )
 
@@ -133,10 +140,11 @@ def _look_statements(
     plan: Plan,
     images: Mapping[str, Image],
     page: Page,
+    held: Mapping[Cell, Held],
     registry: Registry,
     verifiers: Callable[[], Verifiers],
 ) -> tuple[Finding, ...]:
-    """Verify as a stranger would; lists must say what the files of the release say."""
+    """Verify as a stranger would; lists must say what the files of the release and the images say."""
     wanted = [e for variant, image in images.items() for e in _wanted(plan, variant, image, page)]
     if not wanted:
         return ()
@@ -146,7 +154,7 @@ def _look_statements(
     verifier, cosign = made
     gates = verifying.look(wanted, registry=registry, verifier=verifier, cosign=cosign)
     lost = {subject for image in images.values() for subject in image.lost}
-    return tuple(judged(e, gates) for e in wanted if e.subject not in lost)
+    return tuple(look_list(e, judged(e, gates), held) for e in wanted if e.subject not in lost)
 
 
 def _wanted(plan: Plan, variant: str, image: Image, page: Page) -> Iterator[Expected]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sealift.model.run import RunFolder
 from sealift.process import Ran
 from sealift.report.timeline import add_to_timeline, write_timeline
 from sealift.schedule import Node, Timed
@@ -16,15 +17,15 @@ def timed(station: str, start: float, end: float) -> Timed:
     return Timed(node, ready=start, start=start, end=end, programs=[ran])
 
 
-def rows(path: Path) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
+def rows(run: RunFolder) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads((run.root / "timeline.json").read_text(encoding="utf-8"))
     return found
 
 
 def test_seconds_count_from_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "timeline.json"
-    write_timeline(path, [timed("prove", 103.0, 104.5), timed("compile", 101.0, 103.0)], 100.0)
-    first, second = rows(path)
+    run = RunFolder(tmp_path)
+    write_timeline(run, [timed("prove", 103.0, 104.5), timed("compile", 101.0, 103.0)], 100.0)
+    first, second = rows(run)
     assert (first["node"], first["start"], first["end"]) == ("compile:x", 1.0, 3.0)
     assert (second["node"], second["ready"]) == ("prove:x", 3.0)
     assert second["programs"] == [
@@ -33,18 +34,18 @@ def test_seconds_count_from_the_start(tmp_path: Path) -> None:
 
 
 def test_one_that_did_not_end_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "timeline.json"
-    write_timeline(path, [timed("prove", 101.0, 0.0)], 100.0)
-    assert rows(path) == []
+    run = RunFolder(tmp_path)
+    write_timeline(run, [timed("prove", 101.0, 0.0)], 100.0)
+    assert rows(run) == []
 
 
 def test_a_station_alone_is_added_and_takes_its_own_old_place(tmp_path: Path) -> None:
-    path = tmp_path / "timeline.json"
-    add_to_timeline(path, [timed("compile", 11.0, 13.0)], 10.0)
-    add_to_timeline(path, [timed("prove", 501.0, 502.0)], 500.0)
-    assert [(r["node"], r["start"], r["end"]) for r in rows(path)] == [
+    run = RunFolder(tmp_path)
+    add_to_timeline(run, [timed("compile", 11.0, 13.0)], 10.0)
+    add_to_timeline(run, [timed("prove", 501.0, 502.0)], 500.0)
+    assert [(r["node"], r["start"], r["end"]) for r in rows(run)] == [
         ("compile:x", 1.0, 3.0),
         ("prove:x", 4.0, 5.0),
     ]
-    add_to_timeline(path, [timed("prove", 901.0, 903.0)], 900.0)
-    assert [(r["node"], r["end"]) for r in rows(path)] == [("compile:x", 3.0), ("prove:x", 6.0)]
+    add_to_timeline(run, [timed("prove", 901.0, 903.0)], 900.0)
+    assert [(r["node"], r["end"]) for r in rows(run)] == [("compile:x", 3.0), ("prove:x", 6.0)]

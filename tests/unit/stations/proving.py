@@ -78,15 +78,14 @@ class Case:
     def prove(self) -> Proven:
         run, plan = RunFolder(self.root), planned(self.modified)
         path = run.binary(self.cell, plan.config.service)
-        path.parent.mkdir(parents=True)
-        path.write_bytes(self.binary)
+        run.publish(path, self.binary)
         self._let_go_say(go_said({**SETTINGS, **self.settings}, self.path, self.module))
         source = self.root / "source"
         module = source / plan.config.go.module
         module.mkdir(parents=True)
         (module / "go.mod").write_text("module example.com/hello // as it is\n\ngo 1.26\n", encoding="utf-8")
         compiled = Compiled(
-            path=str(path.relative_to(run.root)),
+            path=path,
             sha256=Digest.of(self.binary if self.compiled is None else self.compiled),
             go_version="go1.26.8",
             command=(),

@@ -10,7 +10,7 @@ import pytest
 
 from sealift.errors import UsageError
 from sealift.model.evidence import Compiled, Proven
-from sealift.model.names import Digest
+from sealift.model.names import Digest, RunPath
 from sealift.model.run import RunFolder
 from sealift.stations.prove import prove
 from tests.unit.elf.assets import asset
@@ -66,7 +66,7 @@ def test_prove_ignores_library_of_other_machine_beside_right_one(dynamic: Case) 
 
 
 def test_prove_names_compile_when_binary_is_missing(tmp_path: Path) -> None:
-    compiled = Compiled(path="x", sha256=Digest("sha256:" + "0" * 64), go_version="", command=())
+    compiled = Compiled(path=RunPath("x"), sha256=Digest("sha256:" + "0" * 64), go_version="", command=())
     with pytest.raises(UsageError, match="is not there") as raised:
         prove(STATIC, planned(modified=False), compiled, image({}), RunFolder(tmp_path), source=tmp_path)
     assert raised.value.next_step == "sealift compile"

@@ -11,7 +11,7 @@ import pytest
 
 from sealift.errors import UsageError
 from sealift.model.evidence import Listed, Scanned
-from sealift.model.names import Repository
+from sealift.model.names import Repository, RunPath
 from sealift.model.plan import Cell
 from sealift.model.run import RunFolder
 from sealift.model.statements import ON_INDEX, ON_PLATFORM, PredicateType, provenance_problem
@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path)
     for cell in plan().cells:
         parts = [f"sbom/{cell.slug}.spdx.json", f"sbom/{cell.slug}.cdx.json", f"scan/{cell.slug}.vuln.json"]
-        for part in [*parts, str(run.binary(cell, "health-caretaker").relative_to(tmp_path))]:
+        for part in [*parts, run.binary(cell, "health-caretaker")]:
             path = tmp_path / part
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"name": part}), encoding="utf-8")
@@ -40,8 +40,8 @@ def lists() -> dict[Cell, Listed]:
     return {
         cell: Listed(
             digest=digest_of("x"),
-            spdx=f"sbom/{cell.slug}.spdx.json",
-            cyclonedx=f"sbom/{cell.slug}.cdx.json",
+            spdx=RunPath(f"sbom/{cell.slug}.spdx.json"),
+            cyclonedx=RunPath(f"sbom/{cell.slug}.cdx.json"),
             go_modules=1,
             debian_packages=1,
         )
@@ -54,8 +54,8 @@ def scans() -> dict[Cell, Scanned]:
         cell: Scanned(
             digest=digest_of("x"),
             platform=cell.platform,
-            report="",
-            predicate=f"scan/{cell.slug}.vuln.json",
+            report=RunPath(f"scan/{cell.slug}.json"),
+            predicate=RunPath(f"scan/{cell.slug}.vuln.json"),
             database_updated="",
         )
         for cell in plan().cells
@@ -102,7 +102,7 @@ def test_a_file_that_is_not_whole_is_named(
     images = {v: built(v) for v in VARIANTS}
     with pytest.raises(UsageError, match=re.escape(str(file))) as caught:
         statements(plan(), images, scans(), lists(), world=world(tmp_path), run=run)
-    assert caught.value.next_step == ("" if left else f"sealift {command}")
+    assert caught.value.next_step == f"sealift {command}"
 
 
 def test_each_variant_has_a_repository_of_its_own(tmp_path: Path) -> None:

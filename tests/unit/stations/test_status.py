@@ -14,6 +14,7 @@ from sealift.model.evidence import Drafted, Gate, Pushed
 from sealift.model.names import Digest, Repository, Tag
 from sealift.model.run import RunFolder
 from sealift.model.statements import PredicateType, signature
+from sealift.rehearsal.oci_writer import LayerTar
 from sealift.stations.assets import CHECKSUMS, noted, notes
 from sealift.stations.image import labels
 from sealift.stations.repair import Place, repair
@@ -254,6 +255,44 @@ def test_files_that_were_changed_together_with_their_checksums_are_noticed(stree
     before, after = Digest.of(street.hub.files[BINARY]).hex, digest_of("x").hex
     street.hub.files.update({BINARY: b"x", CHECKSUMS: sums.replace(before, after).encode()})
     assert {f.subject for f in street.wrong()} == {BINARY, CHECKSUMS}
+
+
+def test_a_binary_with_its_checksum_that_is_not_the_images_is_noticed_by_all(street: Street) -> None:
+    sums = street.hub.files[CHECKSUMS].decode()
+    true, other = Digest.of(street.hub.files[BINARY]), digest_of("x")
+    street.hub.files.update({BINARY: b"x", CHECKSUMS: sums.replace(true.hex, other.hex).encode()})
+    (wrong,) = street.wrong()
+    assert (wrong.what, wrong.subject, wrong.verdict) == ("asset", BINARY, "differs")
+    assert (wrong.expected, wrong.got) == (true, other)
+    # Nor does it help to have the folder of this checkout remember it.
+    street.remember()
+    assert street.wrong() == [wrong]
+
+
+@pytest.mark.parametrize("form", ["spdx", "cdx"])
+def test_a_signed_list_that_lacks_a_module_is_noticed_by_all(street: Street, form: str) -> None:
+    name = f"{BINARY}.{form}.json"
+    kind = PredicateType.SPDX if form == "spdx" else PredicateType.CYCLONEDX
+    told = json.loads(street.hub.files[name])
+    told["packages" if form == "spdx" else "components"].pop()
+    sums = street.hub.files[CHECKSUMS].decode()
+    before, after = (Digest.of(d).hex for d in (street.hub.files[name], json.dumps(told).encode()))
+    street.hub.files |= {name: json.dumps(told).encode(), CHECKSUMS: sums.replace(before, after).encode()}
+    attached = street.shelves.attached[str(street.platform())]
+    attached[:] = [b for b in attached if json.loads(b)["type"] != kind]
+    say(street.shelves, Expected(subject=street.platform(), predicate_type=kind), told)
+    (wrong,) = street.wrong()
+    assert (wrong.what, wrong.verdict) == ("attestation", "differs")
+    assert "Go modules in the image and not listed" in wrong.got
+
+
+def test_a_layer_with_other_bytes_is_no_reason_to_agree(street: Street) -> None:
+    manifest = json.loads(street.shelves.bodies[street.platform().digest])
+    digest = Digest(manifest["layers"][-1]["digest"])
+    street.shelves.bodies[digest] = LayerTar().file("health-caretaker", b"x", 0o755).pack().blob
+    (wrong,) = street.wrong()
+    assert (wrong.what, wrong.verdict) == ("platform", "differs")
+    assert "its configuration says" in wrong.got
 
 
 def test_checksums_that_leave_a_file_out_differ(street: Street) -> None:

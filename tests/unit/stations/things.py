@@ -13,7 +13,7 @@ import msgspec
 from sealift.errors import OutsideError, RefusedError
 from sealift.model import config
 from sealift.model.evidence import Built, BuiltPlatform
-from sealift.model.names import Digest, Platform, Repository, Tag, Version
+from sealift.model.names import Digest, Platform, Repository, RunPath, Tag, Version
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity, Statement
 from sealift.model.world import Base, GitHubWorld, SigstoreWorld, World
@@ -50,7 +50,7 @@ def plan(version: str = "1.2.3", **changed: object) -> Plan:
 def built(variant: str) -> Built:
     """Give an image of two platforms."""
     return Built(
-        layout=f"images/{variant}",
+        layout=RunPath(f"images/{variant}"),
         digest=digest_of(f"index of {variant}"),
         platforms={
             p: BuiltPlatform(digest=digest_of(f"{variant} {p}"), binary_sha256="0" * 64, compressed_bytes=1)

@@ -11,16 +11,18 @@ import msgspec
 from sealift.errors import OutsideError
 from sealift.model.evidence import Drafted
 from sealift.model.names import Digest, Repository, Tag
-from sealift.model.plan import Plan
+from sealift.model.plan import Cell, Plan
 from sealift.model.statements import PredicateType, Statement, Subject
 from sealift.model.status import Finding
 from sealift.model.world import World
-from sealift.stations.assets import CHECKSUMS, names, notes
+from sealift.stations.assets import CHECKSUMS, names, notes, sums_of
+from sealift.stations.sbom import Contents
 from sealift.stations.status import Remembered, look
 from sealift.stations.verify import Expected, expected
 from sealift.tools.cosign import Cosign
 from sealift.tools.github import Asset, GitHub, Release
-from tests.unit.stations.things import COMMIT, OURS, Glass, Shelves, built, bundle, digest_of, plan, world
+from tests.unit.stations import listed
+from tests.unit.stations.things import COMMIT, OURS, Glass, Shelves, built, bundle, plan, world
 
 VARIANTS = ("static", "base")
 
@@ -92,6 +94,7 @@ class Street:
             github=self.hub,
             registry=self.shelves,
             verifiers=verifiers,
+            info_of=listed.info_of,
         )
 
     def wrong(self) -> list[Finding]:
@@ -118,17 +121,31 @@ def put(shelves: Shelves, repository: Repository, manifest: object) -> Subject:
     return Subject(repository=repository, digest=Digest.of(body))
 
 
-def put_image(shelves: Shelves, repository: Repository, plan: Plan) -> tuple[Subject, dict[str, Subject]]:
-    platforms = {}
-    for platform in plan.config.platforms:
-        blob = digest_of(f"{repository} {platform}")
-        shelves.blobs.add(blob)
-        platforms[str(platform)] = put(shelves, repository, {"config": {"digest": blob}})
-    children = [
-        {"digest": s.digest, "platform": dict(zip(("os", "architecture"), p.split("/"), strict=True))}
-        for p, s in platforms.items()
-    ]
-    return put(shelves, repository, {"manifests": children}), platforms
+def put_image(
+    shelves: Shelves, repository: Repository, plan: Plan, variant: str
+) -> tuple[Subject, dict[str, Subject]]:
+    platforms, children = {}, []
+    for cell in plan.cells_of(variant):
+        parts, child = listed.blobs(cell.platform, program(cell))
+        shelves.bodies.update(parts)
+        digest = Digest(child["digest"])
+        shelves.blobs.update(set(parts) - {digest})
+        children.append(child)
+        platforms[str(cell.platform)] = Subject(repository=repository, digest=digest)
+    index = listed.index(children)
+    shelves.bodies[Digest.of(index)] = index
+    return Subject(repository=repository, digest=Digest.of(index)), platforms
+
+
+def program(cell: Cell) -> bytes:
+    """Give what stands for the binary of a cell."""
+    return f"the program of {cell}".encode()
+
+
+def files_of(plan: Plan, cell: Cell, image: Contents) -> dict[str, bytes]:
+    """Give a cell's files of the release."""
+    parts = program(cell), *(json.dumps(listed.document(f, image)).encode() for f in ("SPDX", "CycloneDX"))
+    return dict(zip(names(plan, cell), parts, strict=True))
 
 
 def say(shelves: Shelves, wanted: Expected, predicate: dict[str, object]) -> None:
@@ -142,29 +159,36 @@ def say(shelves: Shelves, wanted: Expected, predicate: dict[str, object]) -> Non
 
 
 def say_all(
-    shelves: Shelves, plan: Plan, variant: str, index: Subject, platforms: dict[str, Subject]
+    shelves: Shelves,
+    plan: Plan,
+    variant: str,
+    index: Subject,
+    platforms: dict[str, Subject],
+    files: dict[str, bytes],
 ) -> None:
     cells = {platforms[cell.platform]: cell for cell in plan.cells_of(variant)}
     for wanted in expected(index, tuple(platforms.values())):
-        listed = ""
+        told: dict[str, object] = {}
         if wanted.predicate_type in (PredicateType.SPDX, PredicateType.CYCLONEDX):
             _, spdx, cyclonedx = names(plan, cells[wanted.subject])
-            listed = spdx if wanted.predicate_type is PredicateType.SPDX else cyclonedx
-        say(shelves, wanted, {"is": listed})
+            told = json.loads(files[spdx if wanted.predicate_type is PredicateType.SPDX else cyclonedx])
+        say(shelves, wanted, told)
 
 
 def whole(folder: Path) -> Street:
     """Release 1.2.3."""
     planned, outside, shelves = plan(), world(folder), Shelves()
-    files = {name: f'{{"is": "{name}"}}'.encode() for cell in planned.cells for name in names(planned, cell)}
-    files[CHECKSUMS] = "".join(f"{Digest.of(d).hex}  {n}\n" for n, d in sorted(files.items())).encode()
-    images = {}
+    images, files = {}, dict[str, bytes]()
     for variant in VARIANTS:
         repository = outside.repository(planned.variant(variant).repository)
-        images[variant] = index, platforms = put_image(shelves, repository, planned)
-        say_all(shelves, planned, variant, index, platforms)
+        images[variant] = index, platforms = put_image(shelves, repository, planned, variant)
+        for cell in planned.cells_of(variant):
+            image = listed.contents_of(platforms[str(cell.platform)].digest, repository)
+            files |= files_of(planned, cell, image)
+        say_all(shelves, planned, variant, index, platforms, files)
         for tag in ("1.2.3", "1.2", "1", "latest"):
             shelves.put_tag(repository, Tag(tag), index.digest)
+    files[CHECKSUMS] = sums_of({name: Digest.of(data) for name, data in files.items()})
     told = {v: msgspec.structs.replace(built(v), digest=index.digest) for v, (index, _) in images.items()}
     release = Release(
         id=7,
