@@ -292,16 +292,15 @@ class Line:
 
     def _look(self) -> verifying.Verified:
         """Verify in this process: a claim in a file is no proof."""
-        wanted = [
-            expected
-            for variant in self.plan.config.variants
-            for expected in verifying.expected(
-                *saying.subjects(variant, self.plan, self.built(variant), self.world)
-            )
-        ]
+        recorded = self.run.read("sign", str(self.plan.version), ev.SignedAll)
+        wanted, claims = verifying.signed_as(self.statements(), recorded)
         clients = self.clients
         return verifying.verify(
-            wanted, registry=clients.registry, verifier=clients.verifier(), cosign=clients.cosign()
+            wanted,
+            registry=clients.registry,
+            verifier=clients.verifier(),
+            cosign=clients.cosign(),
+            claims=claims,
         )
 
     def _draft(self) -> ev.Drafted:

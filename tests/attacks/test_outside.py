@@ -25,7 +25,7 @@ from sealift.services.supervised import Supervised
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.verify import Verified
 from sealift.tools.regctl import regctl
-from sealift.tools.registry import PREDICATE_ANNOTATION
+from sealift.tools.registry_bundle import PREDICATE_ANNOTATION
 from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.forging import ARM64
 

@@ -14,7 +14,8 @@ import pytest
 from sealift.model.names import Digest, Tag
 from sealift.model.statements import PredicateType
 from sealift.provision.everything import Provided
-from sealift.tools.registry import PREDICATE_ANNOTATION, Registry
+from sealift.tools.registry import Registry
+from sealift.tools.registry_bundle import PREDICATE_ANNOTATION
 from tests.rehearsal.playing import Desk, Played
 from tests.rehearsal.town import Town, delete
 

@@ -17,17 +17,23 @@ _SETTING = re.compile(r"^build\t([^=\t\n]+)=(.*)$", re.MULTILINE)
 
 def build_settings(data: bytes) -> Mapping[str, str]:
     """Return settings such as GOAMD64; nothing for a program that Go did not build, or an older Go."""
+    _, text = build_text(data)
+    return {name: value.strip('"') for name, value in _SETTING.findall(text)}
+
+
+def build_text(data: bytes) -> tuple[str, str]:
+    """Return Go's version, and the lines that name modules and settings; both empty where there are none."""
     at = data.find(MAGIC)
     while at >= 0:
         if len(data) > at + _STRINGS and data[at + len(MAGIC) + 1] & _INLINE:
-            _version, end = _string(data, at + _STRINGS)
+            version, end = _string(data, at + _STRINGS)
             modules, _ = _string(data, end)
             # 16 bytes of a mark stand before and after it.
             text = modules[16:-16].decode(errors="replace")
-            if found := dict(_SETTING.findall(text)):
-                return {name: value.strip('"') for name, value in found.items()}
+            if _SETTING.search(text):
+                return version.decode(errors="replace"), text
         at = data.find(MAGIC, at + 1)
-    return {}
+    return "", ""
 
 
 def _string(data: bytes, at: int) -> tuple[bytes, int]:

@@ -91,6 +91,20 @@ class Gates(Strict, frozen=True, kw_only=True):
     not_checked: Literal["refuse", "allow"] = "refuse"
 
 
+class Signer(Strict, frozen=True, kw_only=True):
+    """What certificates must say of the repository and its runs, beyond their names.
+
+    GitHub's numbers of the repository and its owner stay when a name is given to somebody else; what is None
+    must be the same in all signatures of a release. ``self_hosted`` accepts signatures made on runners that
+    are not GitHub's, too.
+    """
+
+    repository_id: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    owner_id: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    visibility: Literal["public", "private", "internal"] | None = None
+    self_hosted: bool = False
+
+
 class Config(Strict, frozen=True, kw_only=True):
     """Everything ``ci/release.yaml`` says.
 
@@ -112,6 +126,7 @@ class Config(Strict, frozen=True, kw_only=True):
     github: GitHubHost | None = None
     github_latest: bool = True
     issuer: IssuerUrl | None = None
+    signer: Signer = Signer()
 
     @property
     def host(self) -> GitHubHost:

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from sealift.errors import OutsideError, SealiftError, UsageError
+from sealift.model.config import Signer
 from sealift.model.names import Version
 
 AUDIENCE = "sigstore"
@@ -39,11 +40,15 @@ _LIFETIME = 900
 _SKEW = 5
 
 JSON = dict[str, Any]
+_OPEN = Signer()
 
 
-def github_claims(repository: str, commit: str, version: Version, workflow: str = WORKFLOW) -> dict[str, str]:
+def github_claims(
+    repository: str, commit: str, version: Version, signer: Signer = _OPEN, workflow: str = WORKFLOW
+) -> dict[str, str]:
     """Return what GitHub says of a workflow run that a version's tag has started.
 
+    ``signer`` is what ci/release.yaml says of the repository; numbers that it leaves open follow from names.
     https://docs.github.com/en/actions/reference/security/oidc
     """
     owner, slash, name = repository.partition("/")
@@ -58,10 +63,10 @@ def github_claims(repository: str, commit: str, version: Version, workflow: str 
         "job_workflow_sha": commit,
         "ref": ref,
         "repository": repository,
-        "repository_id": _number(repository),
+        "repository_id": str(signer.repository_id or _number(repository)),
         "repository_owner": owner,
-        "repository_owner_id": _number(owner),
-        "repository_visibility": "public",
+        "repository_owner_id": str(signer.owner_id or _number(owner)),
+        "repository_visibility": signer.visibility or "public",
         "run_attempt": "1",
         "run_id": "1",
         "runner_environment": "github-hosted",

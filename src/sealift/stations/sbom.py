@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from packageurl import PackageURL
@@ -23,6 +24,15 @@ from sealift.tools.sbom import go_modules, purls, settled
 STATUS = "/var/lib/dpkg/status.d/"
 FORMATS: tuple[trivy.SbomFormat, ...] = ("spdx-json", "cyclonedx")
 Names = frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What an image holds: Debian packages, and the Go modules of its program beside the main one."""
+
+    packages: Names
+    modules: frozenset[GoModule]
+    main: GoModule
 
 
 def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, run: RunFolder) -> Listed:
@@ -46,16 +56,10 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
         )
         for form in FORMATS
     )
-    for name, raw, urls in (
-        ("SPDX", spdx, spdx_purls(decode(spdx, JSON))),
-        ("CycloneDX", cyclonedx, cyclonedx_purls(decode(cyclonedx, JSON))),
-    ):
+    contents = Contents(packages=debian, modules=frozenset(modules), main=main)
+    for name, raw in (("SPDX", spdx), ("CycloneDX", cyclonedx)):
         publish(run.root / paths[name.lower()], raw)
-        parsed = [PackageURL.from_string(url) for url in urls]
-        _compare(looks, f"{name}: Debian packages", debian, {_deb(p) for p in parsed if p.type == "deb"})
-        listed = _with_capitals(set(go_modules(decode(raw, JSON))), {*modules, main})
-        looks.true(main in listed, f"{name}: {main} itself", f"{name}: {main.path} is missing")
-        _compare(looks, f"{name}: Go modules", _texts(modules), _texts(listed - {main}))
+        look_list(looks, name, decode(raw, JSON), contents)
     gates = looks.done(
         means="the list does not say what is in the image",
         next_step=f"compare sbom/{cell.slug}.* with the image",
@@ -68,6 +72,18 @@ def sbom(cell: Cell, plan: Plan, built: Built, proven: Proven, *, world: World, 
         go_modules=len(modules),
         debian_packages=len(debian),
     )
+
+
+def look_list(looks: Looks, name: str, document: JSON, contents: Contents) -> None:
+    """Hold one list, of the form that its name says, against what an image holds."""
+    urls = spdx_purls(document) if name == "SPDX" else cyclonedx_purls(document)
+    parsed = [PackageURL.from_string(url) for url in urls]
+    debian = {_deb(p) for p in parsed if p.type == "deb"}
+    _compare(looks, f"{name}: Debian packages", contents.packages, debian)
+    modules, main = contents.modules, contents.main
+    listed = _with_capitals(set(go_modules(document)), {*modules, main})
+    looks.true(main in listed, f"{name}: {main} itself", f"{name}: {main.path} is missing")
+    _compare(looks, f"{name}: Go modules", _texts(modules), _texts(listed - {main}))
 
 
 def debian_packages(rootfs: Rootfs) -> Names:

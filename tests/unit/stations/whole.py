@@ -12,15 +12,18 @@ from sealift.errors import OutsideError
 from sealift.model.evidence import Drafted
 from sealift.model.names import Digest, Repository, Tag
 from sealift.model.plan import Plan
-from sealift.model.statements import PredicateType, Statement, Subject
+from sealift.model.statements import JSON, PredicateType, Statement, Subject
 from sealift.model.status import Finding
 from sealift.model.world import World
+from sealift.rehearsal.oci_writer import writing
 from sealift.stations.assets import CHECKSUMS, names, notes
+from sealift.stations.statements import provenance_of
 from sealift.stations.status import Remembered, look
 from sealift.stations.verify import Expected, expected
 from sealift.tools.cosign import Cosign
 from sealift.tools.github import Asset, GitHub, Release
-from tests.unit.stations.things import COMMIT, OURS, Glass, Shelves, built, bundle, digest_of, plan, world
+from tests import images
+from tests.unit.stations.things import COMMIT, OURS, Glass, Shelves, built, bundle, plan, world
 
 VARIANTS = ("static", "base")
 
@@ -112,60 +115,62 @@ class Street:
         self.remembered = Remembered(pushed=pushed, drafted=Drafted(release_id=7, assets=assets))
 
 
-def put(shelves: Shelves, repository: Repository, manifest: object) -> Subject:
-    body = json.dumps(manifest).encode()
-    shelves.bodies[Digest.of(body)] = body
-    return Subject(repository=repository, digest=Digest.of(body))
-
-
-def put_image(shelves: Shelves, repository: Repository, plan: Plan) -> tuple[Subject, dict[str, Subject]]:
-    platforms = {}
-    for platform in plan.config.platforms:
-        blob = digest_of(f"{repository} {platform}")
-        shelves.blobs.add(blob)
-        platforms[str(platform)] = put(shelves, repository, {"config": {"digest": blob}})
-    children = [
-        {"digest": s.digest, "platform": dict(zip(("os", "architecture"), p.split("/"), strict=True))}
-        for p, s in platforms.items()
-    ]
-    return put(shelves, repository, {"manifests": children}), platforms
+def put_image(
+    shelves: Shelves, folder: Path, repository: Repository, plan: Plan
+) -> tuple[Subject, dict[str, Subject]]:
+    """Hold a small service's image of every platform."""
+    with writing(folder / repository.path) as new:
+        found = [images.write(new, plan, p, salt=repository.encode()) for p in plan.config.platforms]
+        index = new.index(found, "whole")
+    for path in (folder / repository.path / "blobs" / "sha256").iterdir():
+        shelves.bodies[Digest(f"sha256:{path.name}")] = path.read_bytes()
+        shelves.blobs.add(Digest(f"sha256:{path.name}"))
+    named = zip(plan.config.platforms, found, strict=True)
+    return (
+        Subject(repository=repository, digest=index),
+        {str(p): Subject(repository=repository, digest=Digest(d["digest"])) for p, d in named},
+    )
 
 
 def say(shelves: Shelves, wanted: Expected, predicate: dict[str, object]) -> None:
-    if wanted.predicate_type is PredicateType.PROVENANCE:
-        predicate = {
-            "buildDefinition": {"resolvedDependencies": [{"digest": {"gitCommit": COMMIT}}]},
-            "runDetails": {"builder": {"id": OURS.san}},
-        }
     said = Statement(subject=wanted.subject, predicate_type=wanted.predicate_type, predicate=predicate)
     shelves.attach(wanted.subject.repository, wanted.subject.digest, bundle(said), said.predicate_type)
 
 
-def say_all(
-    shelves: Shelves, plan: Plan, variant: str, index: Subject, platforms: dict[str, Subject]
-) -> None:
-    cells = {platforms[cell.platform]: cell for cell in plan.cells_of(variant)}
-    for wanted in expected(index, tuple(platforms.values())):
-        listed = ""
-        if wanted.predicate_type in (PredicateType.SPDX, PredicateType.CYCLONEDX):
-            _, spdx, cyclonedx = names(plan, cells[wanted.subject])
-            listed = spdx if wanted.predicate_type is PredicateType.SPDX else cyclonedx
-        say(shelves, wanted, {"is": listed})
+def said_of(shelves: Shelves, plan: Plan, variant: str, wanted: Expected, outside: World) -> JSON:
+    """Return what a release says: small, and true."""
+    match wanted.predicate_type:
+        case PredicateType.PROVENANCE:
+            return provenance_of(variant, plan, built(variant), outside)
+        case PredicateType.SPDX:
+            return images.spdx(str(plan.version))
+        case PredicateType.CYCLONEDX:
+            return images.cyclonedx(str(plan.version))
+        case PredicateType.VULNERABILITIES:
+            manifest = json.loads(shelves.manifest(str(wanted.subject)))
+            return images.scan(wanted.subject, Digest(manifest["config"]["digest"]))
+        case _:
+            return {}
 
 
 def whole(folder: Path) -> Street:
     """Release 1.2.3."""
     planned, outside, shelves = plan(), world(folder), Shelves()
-    files = {name: f'{{"is": "{name}"}}'.encode() for cell in planned.cells for name in names(planned, cell)}
+    files = {}
+    for program, spdx, cyclonedx in (names(planned, cell) for cell in planned.cells):
+        files[program] = program.encode()
+        files[spdx] = json.dumps(images.spdx("1.2.3")).encode()
+        files[cyclonedx] = json.dumps(images.cyclonedx("1.2.3")).encode()
     files[CHECKSUMS] = "".join(f"{Digest.of(d).hex}  {n}\n" for n, d in sorted(files.items())).encode()
-    images = {}
+    put = {}
     for variant in VARIANTS:
         repository = outside.repository(planned.variant(variant).repository)
-        images[variant] = index, platforms = put_image(shelves, repository, planned)
-        say_all(shelves, planned, variant, index, platforms)
+        put[variant] = index, platforms = put_image(shelves, folder, repository, planned)
+        for wanted in expected(index, tuple(platforms.values())):
+            say(shelves, wanted, said_of(shelves, planned, variant, wanted, outside))
         for tag in ("1.2.3", "1.2", "1", "latest"):
             shelves.put_tag(repository, Tag(tag), index.digest)
-    told = {v: msgspec.structs.replace(built(v), digest=index.digest) for v, (index, _) in images.items()}
+    told = {v: msgspec.structs.replace(built(v), digest=index.digest) for v, (index, _) in put.items()}
     release = Release(
         id=7,
         tag="v1.2.3",
@@ -177,4 +182,4 @@ def whole(folder: Path) -> Street:
         url="",
         assets=tuple(Asset(id=i, name=n, size=1, uploaded=True) for i, n in enumerate(files)),
     )
-    return Street(planned, outside, shelves, Hub(release, files), images)
+    return Street(planned, outside, shelves, Hub(release, files), put)
