@@ -12,6 +12,7 @@ from datetime import datetime
 
 import msgspec
 
+from sealift.elf.gobuild import build_info_of
 from sealift.elf.rootfs import Rootfs
 from sealift.errors import RefusedError, UsageError
 from sealift.model.claims import Certified
@@ -26,7 +27,6 @@ from sealift.stations.image import labels
 from sealift.stations.provenance import Known
 from sealift.stations.sbom import Contents, debian_packages, look_list
 from sealift.tools.attested import Attested
-from sealift.tools.gobinary import build_info_of
 from sealift.tools.registry import Registry
 
 LISTS = {PredicateType.SPDX: "SPDX", PredicateType.CYCLONEDX: "CycloneDX"}

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from sealift.elf.gobuild import build_text
 from sealift.errors import UsageError
 from sealift.model.codec import decode
 from sealift.model.modules import GoModule
@@ -184,37 +183,6 @@ def parse_build_info(raw: bytes, name: str) -> BuildInfo:
         main_module=_module(info.main),
         modules=tuple(_module(module) for module in info.deps),
         settings={setting.key: setting.value for setting in info.settings},
-    )
-
-
-def build_info_of(program: bytes, name: str) -> BuildInfo:
-    """Read the build info of a program's bytes without Go, which a reader of a release may not have."""
-    version, text = build_text(program)
-    main, modules, settings, path = _Module(), list[_Module](), dict[str, str](), ""
-    for line in text.splitlines():
-        match line.split("\t"):
-            case ["path", path]:
-                pass
-            case ["mod", named, at, *sums]:
-                main = _Module(path=named, version=at, sum="".join(sums))
-            case ["dep", named, at, *sums]:
-                modules.append(_Module(path=named, version=at, sum="".join(sums)))
-            case ["=>", named, at, *sums] if modules:
-                replaced = _Module(path=named, version=at, sum="".join(sums))
-                modules[-1] = msgspec.structs.replace(modules[-1], replace=replaced)
-            case ["build", setting]:
-                key, _, value = setting.partition("=")
-                settings[key] = value
-            case _:
-                raise UsageError(f"{name} has a line in its Go build info that Go does not write: {line!r}")
-    if not version:
-        raise UsageError(f"{name} has no Go build info", means="it was not built by Go, or is damaged")
-    return BuildInfo(
-        go_version=version,
-        path=path,
-        main_module=_module(main),
-        modules=tuple(map(_module, modules)),
-        settings=settings,
     )
 
 
