@@ -189,7 +189,7 @@ def signed(sample: str, words: str, artefact: Callable[[Subject], bytes]) -> Att
 
 @each(
     signed("with a wrong sha512", "expected the sha512", digests(sha512="0" * 128)),
-    signed("with a digest of another algorithm", "its gitBlob cannot be computed", digests(gitBlob="0" * 40)),
+    signed("with a wrong SHA-3", "expected the sha3_256", digests(sha3_256="0" * 64)),
     signed("with two subjects", "alone, with a name and digests, got 2", subjects({}, {})),
     signed(
         "with a second subject of another image",

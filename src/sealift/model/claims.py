@@ -143,9 +143,5 @@ def disagreement(run: Run, other: Run) -> Iterator[str]:
 def described(run: Run) -> str:
     """Say of a run what a reader can look up on GitHub."""
     told = dict(run)
-    return (
-        f"{told['run']}, {told['runner']}, repository id {told['repository id']}, "
-        f"owner id {told['owner id']}, {told['visibility']}"
-        if told.get("run")
-        else "no workflow run"
-    )
+    ids = (f"{name} {told[name]}" for name in ("repository id", "owner id") if name in told)
+    return ", ".join(filter(None, (told.get("run"), told.get("runner"), *ids, told.get("visibility"))))

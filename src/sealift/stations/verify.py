@@ -295,7 +295,8 @@ def _look_runs(looked: Sequence[_Looked], known: Run | None) -> None:
             if run not in runs:
                 differs = "; ".join(disagreement(run, max(runs)))
                 one.looks.refused(f"{kind} by the sigstore library: not of the release's run: {differs}")
-    looked[0].looks.passed(f"{SIGNED_BY}{described(run)}")
+    if who := described(run):
+        looked[0].looks.passed(f"{SIGNED_BY}{who}")
 
 
 def _look_cosign(looks: Looks, wanted: Sequence[Expected], registry: Registry, cosign: Cosign) -> None:

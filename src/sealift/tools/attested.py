@@ -20,7 +20,10 @@ _DSSE_PAYLOAD = "application/vnd.in-toto+json"
 _STATEMENTS = frozenset({"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"})
 _FULCIO = "1.3.6.1.4.1.57264.1."
 # What can be computed again of a manifest's bytes: https://github.com/in-toto/attestation/blob/main/spec/v1/digest_set.md
-_HASHES = {"sha224": hashlib.sha224, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+_HASHES = {
+    name: getattr(hashlib, name)
+    for name in ("sha224", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512")
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,7 @@ def test_either_version_is_read(form: str) -> None:
         {"subject": [NAMED | {"name": "docker.io/owner/app"}]},
         {"subject": [NAMED | {"digest": {"sha512": "0" * 128}}]},
         {"subject": [NAMED | {"digest": {"sha256": "0" * 64}}]},
+        {"subject": [NAMED | {"digest": {"sha256": SUBJECT.digest.hex, "gitBlob": "0" * 40}}]},
         {"predicateType": None},
         {"predicate": []},
         {"predicate": {"a": 1, "A": 2}},
@@ -64,7 +65,7 @@ def test_another_kind_of_payload_is_refused() -> None:
         read(json.dumps(RIGHT).encode(), kind="text/plain")
 
 
-@pytest.mark.parametrize("algorithm", ["sha224", "sha384", "sha512"])
+@pytest.mark.parametrize("algorithm", ["sha224", "sha384", "sha512", "sha3_256"])
 def test_further_digests_are_computed_again(algorithm: str) -> None:
     def said(text: str) -> bytes:
         digest = {"sha256": SUBJECT.digest.hex, algorithm: text}
