@@ -46,7 +46,11 @@ _MEMBERS = frozenset(
 # Go folds the long s and the Kelvin sign, too.
 _FOLDED = frozenset(name.casefold() for name in _MEMBERS)
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# One without an end reaches to the end, or each of its quotes would be looked at as the beginning of another.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
+_STEP = {ord("{"): 1, ord("["): 1, ord("]"): -1, ord("}"): -1}
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MOST_DIGITS = 18
 
 
@@ -199,8 +203,9 @@ def read_json(data: bytes, what: str, limits: Limits = IMAGE) -> JSON:
             parse_float=_fraction if limits.fractions else _no_number,
             parse_constant=_no_number,
         )
-        # A lone surrogate becomes another character in Go.
-        json.dumps(found, ensure_ascii=False).encode()
+        if _SURROGATE.search(data):
+            # One that stands alone becomes another character in Go.
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as err:
         raise _refused(what, f"is not strict JSON: {err}") from err
     if not isinstance(found, dict):
@@ -316,15 +321,8 @@ def _check_descriptor(what: str, entry: Descriptor, allowed: Collection[str]) ->
 
 def _depth(data: bytes) -> int:
     """Say how deep brackets are nested, without a reader that could run out of stack."""
-    depth = deepest = 0
-    for token in _TOKEN.finditer(data):
-        match token[0]:
-            case b"{" | b"[":
-                depth += 1
-                deepest = max(deepest, depth)
-            case b"}" | b"]":
-                depth -= 1
-    return deepest
+    brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    return max(itertools.accumulate(_STEP[bracket] for bracket in brackets), default=0)
 
 
 def _members(limits: Limits, pairs: Sequence[tuple[str, Any]]) -> JSON:
@@ -336,7 +334,7 @@ def _members(limits: Limits, pairs: Sequence[tuple[str, Any]]) -> JSON:
     if len(found) > limits.members:
         raise ValueError(f"an object has {len(found)} members, more than {limits.members}")
     # Image documents are read into known members, which refuse every other one; statements may hold any.
-    if limits.fractions and len({name.casefold() for name in found}) != len(found):
+    if limits.fractions and len(set(map(str.casefold, found))) != len(found):
         folded = sorted(found, key=str.casefold)
         alike = next(pair for pair in itertools.pairwise(folded) if pair[0].casefold() == pair[1].casefold())
         raise ValueError(f"the members {alike[0]!r} and {alike[1]!r} are one for some readers")
