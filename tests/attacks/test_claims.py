@@ -70,7 +70,9 @@ def claiming(sample: str, words: str, **claims: str) -> Attack[dict[str, str]]:
     claiming("another run", "run: expected", run_id="2"),
     claiming("an attempt that is no number", "run: expected", run_attempt="0"),
 )
-def test_a_claim_that_is_wrong(shelf: Shelf, subject: Subject, attack: Attack[dict[str, str]]) -> None:
+def test_verify_rejects_certificate_with_wrong_claim(
+    shelf: Shelf, subject: Subject, attack: Attack[dict[str, str]]
+) -> None:
     with shelf.claiming(**attack.artefact):
         shelf.say(signature(subject))
     assert SIGNATURE in shelf.cosign.accepted(subject)
@@ -98,7 +100,7 @@ def mixed(sample: str, words: str, *, self_hosted: bool = False, **claims: str) 
     mixed("two subjects of the token", "token subject: expected", sub="repo:other"),
     mixed("two kinds of runner", "runner: expected", self_hosted=True, runner_environment="self-hosted"),
 )
-def test_what_a_stranger_cannot_know_must_agree(
+def test_verify_rejects_signatures_that_disagree(
     shelf: Shelf, subject: Subject, attack: Attack[Mixed]
 ) -> None:
     stranger = shelf.stranger(self_hosted=attack.artefact.self_hosted)
@@ -117,7 +119,7 @@ def test_what_a_stranger_cannot_know_must_agree(
         words="run: expected https://github.com/sealift/sealift/actions/runs/2",
     )
 )
-def test_what_sign_recorded_binds_verify(
+def test_verify_rejects_other_run_than_sign_recorded(
     shelf: Shelf, subject: Subject, attack: Attack[dict[str, str]]
 ) -> None:
     shelf.say(signature(subject))
@@ -127,7 +129,7 @@ def test_what_sign_recorded_binds_verify(
     )
 
 
-def test_honest_differences_are_accepted(shelf: Shelf, subject: Subject) -> None:
+def test_verify_accepts_honest_differences(shelf: Shelf, subject: Subject) -> None:
     """A second attempt of the run, a private repository, runners of one's own, a shared workflow."""
     with shelf.claiming(run_attempt="2"):
         shelf.say(signature(subject))
@@ -232,14 +234,14 @@ def signed(sample: str, words: str, artefact: Callable[[Subject], bytes]) -> Att
         lambda s: json.dumps(statement(s, predicate={"approved": "yes"})).encode(),
     ),
 )
-def test_a_statement_that_says_too_much(
+def test_verify_rejects_statement_in_other_form(
     shelf: Shelf, subject: Subject, attack: Attack[Callable[[Subject], bytes]]
 ) -> None:
     shelf.attach(subject, shelf.sign_raw(attack.artefact(subject)))
     blocked(attack, lambda: shelf.verify(wanting(subject)))
 
 
-def test_further_digests_that_are_right_are_accepted(shelf: Shelf, subject: Subject) -> None:
+def test_verify_accepts_further_digests_that_are_right(shelf: Shelf, subject: Subject) -> None:
     import hashlib
 
     manifest = shelf.registry.manifest(str(subject))
@@ -273,7 +275,9 @@ Change = Callable[[bytes], tuple[bytes, str]]
         words="the bundle is not accepted",
     ),
 )
-def test_a_bundle_with_two_meanings(shelf: Shelf, subject: Subject, attack: Attack[Change]) -> None:
+def test_verify_rejects_bundle_with_two_meanings(
+    shelf: Shelf, subject: Subject, attack: Attack[Change]
+) -> None:
     (bundle,) = shelf.sign(signature(subject))
     changed, listed = attack.artefact(bundle)
     assert (changed, listed) != (bundle, SIGNATURE)
@@ -293,7 +297,9 @@ def test_a_bundle_with_two_meanings(shelf: Shelf, subject: Subject, attack: Atta
         words="expected what sign recorded",
     ),
 )
-def test_a_list_other_than_what_was_signed(shelf: Shelf, subject: Subject, attack: Attack[Any]) -> None:
+def test_verify_rejects_other_list_than_was_signed(
+    shelf: Shelf, subject: Subject, attack: Attack[Any]
+) -> None:
     this: JSON = {"name": "this"}
     shelf.say(Statement(subject=subject, predicate_type=SPDX, predicate=this))
     (wanted,) = wanting(subject, SPDX)
@@ -335,7 +341,9 @@ def true_of(shelf: Shelf, subject: Subject, kind: PredicateType) -> JSON:
 
 
 @pytest.mark.parametrize("kind", [SIGNATURE, PROVENANCE, SPDX, CYCLONEDX, SCAN], ids=lambda kind: kind.name)
-def test_what_is_true_of_an_image_is_accepted(shelf: Shelf, subject: Subject, kind: PredicateType) -> None:
+def test_verify_accepts_predicate_that_is_true_of_image(
+    shelf: Shelf, subject: Subject, kind: PredicateType
+) -> None:
     shelf.say(Statement(subject=subject, predicate_type=kind, predicate=true_of(shelf, subject, kind)))
     assert shelf.verify([read_by(shelf, subject, kind)]).covers(subject)
 
@@ -433,8 +441,23 @@ STRANGE = "pkg:golang/example.com/evil@v6.6.6"
         "that ended before it began", " ended before", "metadata", "scanFinishedOn", to="2001-01-01T00:00:00Z"
     ),
     lying("a scan that is empty", "the scan is not in the form", SCAN, lambda p: p.clear()),
-    provenance("another builder", "builder: expected", "runDetails", "builder", "id", to="https://else"),
-    provenance("another commit", "commit: expected", *NEEDS, 0, "digest", "gitCommit", to="0" * 40),
+    provenance(
+        "a builder that is not the signer",
+        "builder: expected",
+        "runDetails",
+        "builder",
+        "id",
+        to="https://else",
+    ),
+    provenance(
+        "a commit that is not the certificate's",
+        "commit: expected",
+        *NEEDS,
+        0,
+        "digest",
+        "gitCommit",
+        to="0" * 40,
+    ),
     provenance(
         "a second digest of the source", "commit: expected one", *NEEDS, 0, "digest", "sha256", to="0" * 64
     ),
@@ -466,7 +489,7 @@ STRANGE = "pkg:golang/example.com/evil@v6.6.6"
     ),
     lying("a provenance that is empty", "the provenance is not in the form", PROVENANCE, lambda p: p.clear()),
 )
-def test_a_predicate_that_contradicts_the_image_or_its_certificate(
+def test_verify_rejects_predicate_that_contradicts_image_or_certificate(
     shelf: Shelf, subject: Subject, attack: Attack[Lie]
 ) -> None:
     lie, told = attack.artefact, true_of(shelf, subject, attack.artefact.kind)
@@ -504,7 +527,9 @@ def relabelled(shelf: Shelf, **changed: object) -> Subject:
         words="org.opencontainers.image.created: expected",
     ),
 )
-def test_an_image_that_contradicts_who_signed_it(shelf: Shelf, attack: Attack[dict[str, Any]]) -> None:
+def test_verify_rejects_image_that_contradicts_certificate(
+    shelf: Shelf, attack: Attack[dict[str, Any]]
+) -> None:
     subject = relabelled(shelf, **attack.artefact)
     shelf.say(signature(subject))
     blocked(attack, lambda: shelf.verify([read_by(shelf, subject, SIGNATURE)]))
