@@ -68,6 +68,7 @@ def production(
 def outside(plan: Plan) -> World:
     """Describe the real outside for one who only looks: any desk may, and nothing that signs is in it."""
     ref = f"refs/tags/{plan.version.git_tag}"
+    signed_by = plan.config.signer.signed_by(f"{plan.config.source}/{WORKFLOW}", ref)
     nowhere = Path(os.devnull)
     return World(
         name="production",
@@ -80,9 +81,7 @@ def outside(plan: Plan) -> World:
         sigstore=SigstoreWorld(
             trusted_root=None,
             trust_config=None,
-            identity=Identity(
-                san=f"{plan.config.source_url}/{WORKFLOW}@{ref}", issuer=plan.config.token_issuer
-            ),
+            identity=Identity(san=f"{plan.config.host.url}/{signed_by}", issuer=plan.config.token_issuer),
             claims=Claims(
                 repository=plan.config.source,
                 commit=plan.commit,

@@ -56,11 +56,13 @@ def github_claims(
         raise UsageError(f"{repository!r} is not a GitHub repository", next_step="write it as owner/name")
     ref = f"refs/tags/{version.git_tag}"
     file = f"{repository}/{workflow}@{ref}"
+    signed_by = signer.signed_by(f"{repository}/{workflow}", ref)
+    own = signed_by.startswith(f"{repository}/") and signed_by.endswith(f"@{ref}")
     return {
         "sub": f"repo:{repository}:ref:{ref}",
         "event_name": "push",
-        "job_workflow_ref": file,
-        "job_workflow_sha": commit,
+        "job_workflow_ref": signed_by,
+        "job_workflow_sha": commit if own else hashlib.sha256(signed_by.encode()).hexdigest()[:40],
         "ref": ref,
         "repository": repository,
         "repository_id": str(signer.repository_id or _number(repository)),
