@@ -1,4 +1,4 @@
-"""Verify: what the right workflow's certificates and statements say, and nobody compared.
+"""Verify: what the right workflow's certificates and statements claim, compared one by one.
 
 cosign accepts all of these: the identity, the workflow's name, its commit and its ref are right.
 """
@@ -206,7 +206,7 @@ def signed(sample: str, words: str, artefact: Callable[[Subject], bytes]) -> Att
     signed("whose subject has no name", "expected the name", subjects({"name": ""})),
     signed("whose subject has a second address", "alone, with a name", subjects({"uri": "https://else"})),
     signed(
-        "with a member that nobody knows",
+        "with an unknown member",
         "_type, subject, predicateType and predicate alone",
         lambda s: json.dumps(statement(s, extra=1)).encode(),
     ),
@@ -482,7 +482,7 @@ STRANGE = "pkg:golang/example.com/evil@v6.6.6"
         "another run", "invocation: expected", "runDetails", "metadata", to={"invocationId": "https://else"}
     ),
     lying(
-        "a provenance with a member that nobody knows",
+        "a provenance with an unknown member",
         "the provenance is not in the form",
         PROVENANCE,
         setting("buildDefinition", "externalParameters", "script", to="curl | sh"),

@@ -83,7 +83,7 @@ def test_a_run_must_sign_as_what_github_tells_of_it() -> None:
 
 
 def test_numbers_that_are_written_down_count() -> None:
-    """A repository whose name was given to somebody else is told another number by GitHub."""
+    """A repository that took over a name has another number at GitHub."""
     plan = configured("signer: {repository_id: 1, owner_id: 2, visibility: private, self_hosted: true}")
     claims = of_this_run(outside(plan).sigstore.claims, NUMBERS)
     assert (claims.repository_id, claims.owner_id, claims.run_id) == ("1", "2", "9")

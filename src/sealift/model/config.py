@@ -95,7 +95,7 @@ class Gates(Strict, frozen=True, kw_only=True):
 class Signer(Strict, frozen=True, kw_only=True):
     """What certificates must say of the repository and its runs, beyond their names.
 
-    GitHub's numbers of the repository and its owner stay when a name is given to somebody else; what is None
+    GitHub's numbers of the repository and its owner stay when a name is given to another owner; what is None
     must be the same in all signatures of a release. ``self_hosted`` accepts signatures made on runners that
     are not GitHub's, too. ``workflow`` is the one whose job signs, where the repository's own only calls it.
     """

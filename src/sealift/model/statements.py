@@ -99,7 +99,7 @@ class Claims:
     """What the certificate says of the workflow run; what is None is not asked.
 
     ``workflow`` is the workflow's name and ``workflow_file`` its path; GitHub's numbers of the repository and
-    its owner stay when a name is given to somebody else.
+    its owner stay when a name is given to another owner.
     """
 
     repository: str | None = None

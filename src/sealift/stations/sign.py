@@ -60,7 +60,7 @@ def sign(
     """Have every statement signed and attached to its subject.
 
     All are signatures of one workflow run: where an earlier one signed in part, all is signed again. ``made``
-    collects the manifests that carry what was made; whoever tries again gives the same set again.
+    collects the manifests that carry what was made; a retry passes the same set again.
     """
     there = _look(tuple(dict.fromkeys(s.subject for s in wanted)), registry, verifier)
     run = _fullest(wanted, there)
