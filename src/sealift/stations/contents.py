@@ -96,12 +96,16 @@ def read_image(subject: Subject, plan: Plan, registry: Registry) -> Image:
 
 
 def label_problems(known: Known, certified: Certified, found: Mapping[str, str]) -> Iterator[str]:
-    """Say which label of an image contradicts its certificate, or the plan; a base's own labels stay."""
+    """Say which label of an image contradicts its certificate, or the plan; a base's own labels stay.
+
+    An older version of this pipeline may have written fewer: only what is there is compared with the plan.
+    """
     prefix = "org.opencontainers.image"
-    wanted = labels(known.plan) if known.whole else {f"{prefix}.version": str(known.plan.version)}
+    wanted = {n: v for n, v in labels(known.plan).items() if n in found} if known.whole else {}
     wanted |= {
-        f"{prefix}.{word}": certified.get(c, "")
-        for word, c in (("revision", "commit"), ("source", "repository"))
+        f"{prefix}.version": str(known.plan.version),
+        f"{prefix}.revision": certified.get("commit", ""),
+        f"{prefix}.source": certified.get("repository", ""),
     }
     for name, want in wanted.items():
         if (got := found.get(name)) != want:
