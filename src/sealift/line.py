@@ -320,13 +320,15 @@ class Line:
 
     def _look(self) -> verifying.Verified:
         """Verify in this process: a claim in a file is no proof."""
-        wanted = [
-            verifying.Expected(subject=s.subject, predicate_type=s.predicate_type, predicate=s.predicate)
-            for s in self.statements()
-        ]
+        recorded = self.run.read("sign", str(self.plan.version), ev.SignedAll)
+        wanted, claims = verifying.signed_as(self.statements(), recorded)
         clients = self.clients
         return verifying.verify(
-            wanted, registry=clients.registry, verifier=clients.verifier(), cosign=clients.cosign()
+            wanted,
+            registry=clients.registry,
+            verifier=clients.verifier(),
+            cosign=clients.cosign(),
+            claims=claims,
         )
 
     def _draft(self) -> ev.Drafted:

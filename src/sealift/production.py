@@ -58,7 +58,11 @@ def production(
             patience_seconds=PATIENCE_SECONDS,
             layouts=f"localhost:{port}",
             builder=os.environ.get("BUILDX_BUILDER", ""),
-            sigstore=replace(seen.sigstore, token_env=_tokens(os.environ)),
+            sigstore=replace(
+                seen.sigstore,
+                claims=of_this_run(seen.sigstore.claims, os.environ),
+                token_env=_tokens(os.environ),
+            ),
             bases=bases,
             advisories=cache / "advisories" / "trivy",
             go_advisories=cache / "advisories" / "go",
@@ -68,6 +72,7 @@ def production(
 def outside(plan: Plan) -> World:
     """Describe the real outside for one who only looks: any desk may, and nothing that signs is in it."""
     ref = f"refs/tags/{plan.version.git_tag}"
+    signed_by = plan.config.signer.signed_by(f"{plan.config.source}/{WORKFLOW}", ref)
     nowhere = Path(os.devnull)
     return World(
         name="production",
@@ -80,15 +85,18 @@ def outside(plan: Plan) -> World:
         sigstore=SigstoreWorld(
             trusted_root=None,
             trust_config=None,
-            identity=Identity(
-                san=f"{plan.config.source_url}/{WORKFLOW}@{ref}", issuer=plan.config.token_issuer
-            ),
+            identity=Identity(san=f"{plan.config.host.url}/{signed_by}", issuer=plan.config.token_issuer),
             claims=Claims(
                 repository=plan.config.source,
                 commit=plan.commit,
                 ref=ref,
                 workflow=Path(WORKFLOW).stem,
                 trigger="push",
+                workflow_file=WORKFLOW,
+                repository_id=_number(plan.config.signer.repository_id),
+                owner_id=_number(plan.config.signer.owner_id),
+                visibility=plan.config.signer.visibility,
+                self_hosted=plan.config.signer.self_hosted,
             ),
             token_env={},
         ),
@@ -101,6 +109,19 @@ def outside(plan: Plan) -> World:
         advisory_max_age_days=ADVISORY_MAX_AGE_DAYS,
         stand_ins=(),
         cannot_show=(),
+    )
+
+
+def of_this_run(claims: Claims, env: Mapping[str, str]) -> Claims:
+    """Add what GitHub tells a job of its repository and its run; ci/release.yaml's own numbers stay.
+
+    A run that verifies for others, at another time, is another one than the run that signed.
+    """
+    return replace(
+        claims,
+        repository_id=claims.repository_id or env.get("GITHUB_REPOSITORY_ID") or None,
+        owner_id=claims.owner_id or env.get("GITHUB_REPOSITORY_OWNER_ID") or None,
+        run_id=env.get("GITHUB_RUN_ID") or None,
     )
 
 
@@ -165,6 +186,10 @@ def download_advisories(cache: Path) -> None:
     shutil.rmtree(cache / "advisories" / "trivy", ignore_errors=True)
     trivy.download_database(cache / "advisories" / "trivy")
     govulncheck.download_database(cache / "advisories" / "go")
+
+
+def _number(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def _tokens(env: Mapping[str, str]) -> dict[str, str]:

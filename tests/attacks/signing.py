@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sigstore import dsse
+from sigstore.models import ClientTrustConfig
+from sigstore.sign import SigningContext
+
 from sealift.model.names import Digest, Platform, Repository
-from sealift.model.statements import Claims, Identity, PredicateType, Statement, Subject
+from sealift.model.statements import Claims, Identity, PredicateType, Statement, Subject, provenance
 from sealift.rehearsal.issuer import github_identity
 from sealift.rehearsal.oci_writer import LayerTar, writing
 from sealift.rehearsal.world import Stage
@@ -20,7 +24,8 @@ from sealift.tools.cosign import Cosign
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
 from sealift.tools.sigstore_client import BundleVerifier, SigstoreSigner
-from sealift.tools.sigstore_token import ambient_token
+from sealift.tools.sigstore_token import ambient_token, identity_token
+from tests.unit.stations import listed
 
 JSON = dict[str, Any]
 ANY = Claims()
@@ -71,6 +76,7 @@ class Shelf:
         *,
         verifier: BundleVerifier | None = None,
         cosign: Cosign | None = None,
+        claims: Mapping[str, str] | None = None,
     ) -> Verified:
         """Verify as a release does, or with a client that asks for somebody else."""
         return verify(
@@ -78,7 +84,24 @@ class Shelf:
             registry=self.registry,
             verifier=verifier or self.verifier,
             cosign=cosign or self.cosign,
+            claims=claims,
         )
+
+    def stranger(self, **changed: Any) -> BundleVerifier:
+        """The library, asking for what a reader knows who was not there: no numbers and no run."""
+        sigstore = self.stage.world.sigstore
+        unknown: JSON = dict.fromkeys(("repository_id", "owner_id", "run_id", "visibility"))
+        return self.verifier_of(sigstore.identity, replace(sigstore.claims, **unknown, **changed))
+
+    def service(self) -> Subject:
+        """Put the image of a small service on the shelf, with nothing attached."""
+        name = secrets.token_hex(6)
+        with writing(self.folder / name) as new:
+            platform = listed.write(new, self.stage.plan, Platform("linux/amd64"), salt=name.encode())
+            index = new.index([platform], name)
+        repository = Repository(f"{self.host}/small/{name}")
+        self.registry.copy(f"ocidir://{self.folder / name}@{index}", repository.at(index))
+        return Subject(repository=repository, digest=Digest(platform["digest"]))
 
     def image(self) -> Subject:
         """Put an image that nobody has seen before on the shelf, with nothing attached."""
@@ -110,6 +133,15 @@ class Shelf:
         )
         return signer.sign_batch(statements)
 
+    def sign_raw(self, *payloads: bytes) -> list[bytes]:
+        """Sign statements that no value of ours can be, as the release would."""
+        sigstore = self.stage.world.sigstore
+        assert sigstore.trust_config is not None
+        config = ClientTrustConfig.from_json(sigstore.trust_config.read_text(encoding="utf-8"))
+        token = identity_token(ambient_token(sigstore.token_env))
+        with SigningContext.from_trust_config(config).signer(token) as signer:
+            return [signer.sign_dsse(dsse.Statement(p)).to_json().encode() for p in payloads]
+
     def sign_by_email(self, *statements: Statement) -> list[bytes]:
         """Sign as the makers of the bases do."""
         local = self.stage.sigstore
@@ -127,12 +159,22 @@ class Shelf:
 
     def provenance(self, subject: Subject, **changed: str) -> Statement:
         """Say how an image was made, or something else than that."""
-        sigstore = self.stage.world.sigstore
-        told = {"builder": sigstore.identity.san, "commit": str(sigstore.claims.commit)} | changed
-        predicate: JSON = {
-            "buildDefinition": {"resolvedDependencies": [{"digest": {"gitCommit": told["commit"]}}]},
-            "runDetails": {"builder": {"id": told["builder"]}},
-        }
+        plan, sigstore = self.stage.plan, self.stage.world.sigstore
+        told = {"builder": sigstore.identity.san, "commit": plan.commit} | changed
+        predicate = provenance(
+            source=plan.config.source_url,
+            commit=told["commit"],
+            ref=f"refs/tags/{plan.version.git_tag}",
+            version=plan.version,
+            service=plan.config.service,
+            variant="static",
+            platforms=plan.config.platforms,
+            time=plan.time,
+            base="gcr.io/distroless/static-debian12:nonroot",
+            base_digests=[subject.digest],
+            programs={"buildkitd@v1": subject.digest},
+            builder=told["builder"],
+        )
         return Statement(subject=subject, predicate_type=PredicateType.PROVENANCE, predicate=predicate)
 
     @contextmanager

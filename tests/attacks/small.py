@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sealift.clients import Clients
 from sealift.line import BUILD, STATIONS, Line
 from sealift.model import evidence as ev
@@ -18,7 +16,7 @@ from sealift.model.names import Digest, Repository, RunPath
 from sealift.model.plan import Cell
 from sealift.model.run import RunFolder
 from sealift.oci.documents import INDEX
-from sealift.stations import contents
+from sealift.tools.layout import Layout
 from tests.unit.stations import listed
 from tests.unit.stations.resuming import FakeGitHub, FakeRegistry
 from tests.unit.stations.things import COMMIT, OURS, Glass, Pen, digest_of, plan, world
@@ -52,9 +50,8 @@ class Outside(Clients):
         return self.hub
 
 
-def small(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
+def small(folder: Path) -> Line:
     """Build a release of two variants on two platforms, with all evidence up to the gates before push."""
-    monkeypatch.setattr(contents, "read_build_info", lambda path: listed.info_of(path.read_bytes()))
     hub = FakeGitHub(None, {})
     hub.commit = COMMIT
     nothing: Any = None
@@ -116,7 +113,7 @@ def build(line: Line, variant: str) -> ev.Built:
     for cell in line.plan.cells_of(variant):
         binary = program(cell)
         line.run.publish(line.run.binary(cell, line.plan.config.service), binary)
-        parts, child = listed.blobs(cell.platform, binary)
+        parts, child = listed.blobs(cell.platform, binary, line.plan)
         for digest, data in parts.items():
             (root / digest.hex).write_bytes(data)
         children.append(child)
@@ -163,7 +160,9 @@ def of_node(  # noqa: PLR0911
                 stop_seconds=1,
             )
         case "scan":
-            files = publish(line, f"scan/{cell.slug}", {"json": {}, "vuln.json": listed.scanned(image)})
+            layout = Layout(line.run.root / made[cell.variant].layout)
+            predicate = listed.scanned(image, listed.config_of(layout.read(built.digest)))
+            files = publish(line, f"scan/{cell.slug}", {"json": {}, "vuln.json": predicate})
             return ev.Scanned(
                 gates=gates,
                 files=files,

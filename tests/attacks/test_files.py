@@ -56,9 +56,9 @@ push, sign, draft, promote = (
 
 
 @pytest.fixture
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
+def built(tmp_path: Path) -> Line:
     """Build a release up to push."""
-    return small(tmp_path, monkeypatch)
+    return small(tmp_path)
 
 
 def blocked(line: Line, attack: Attack[Damage]) -> SealiftError:
@@ -292,8 +292,8 @@ def take_the_other_variant(line: Line) -> None:
 
 def implant(line: Line) -> None:
     """Put another program into layout, dist and evidence together; only the lists are the old ones."""
-    program = b"an implant"
-    parts, child = listed.blobs(CELL.platform, program)
+    program = listed.program(b"an implant")
+    parts, child = listed.blobs(CELL.platform, program, line.plan)
     path = evidence(line, "image", "static")
     told = json.loads(path.read_bytes())
     blobs = line.run.images / "static" / "blobs" / "sha256"

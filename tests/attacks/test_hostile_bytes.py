@@ -147,7 +147,7 @@ def stands_deep() -> Iterator[Attack[Read]]:
             "verify",
             3,
             "the bundle is not accepted",
-            lambda _: samples.verifier().read(b'{"mediaType": ' + DEEP, digest=samples.IMAGE),
+            lambda _: samples.verifier().read(b'{"mediaType": ' + DEEP, samples.SUBJECT),
         ),
         ("what cosign prints", "verify", 4, "something else than JSON", lambda _: cosign_says(DEEP)),
         (

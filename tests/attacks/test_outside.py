@@ -15,6 +15,7 @@ from sealift.line import Line
 from sealift.model.codec import publish, to_json
 from sealift.model.names import Digest, Repository, Tag
 from sealift.model.plan import Cell
+from sealift.model.run import RunFolder
 from sealift.model.statements import PredicateType
 from sealift.rehearsal.github.store import Ref, Store
 from sealift.rehearsal.world import Stage
@@ -25,7 +26,7 @@ from sealift.services.supervised import Supervised
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.verify import Verified
 from sealift.tools.regctl import regctl
-from sealift.tools.registry import PREDICATE_ANNOTATION
+from sealift.tools.registry_bundle import PREDICATE_ANNOTATION
 from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.forging import ARM64
 
@@ -36,13 +37,24 @@ Tags = dict[str, tuple[Tag, ...]]
 
 @pytest.fixture(scope="module")
 def elsewhere(line: Line, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """Play on in a copy of the registry in which no tag has moved yet; GitHub's copy is each test's own."""
+    """Continue in a copy of the registry, signed by its own name, in which no tag has moved yet.
+
+    GitHub's copy is each test's own.
+    """
     folder = tmp_path_factory.mktemp("elsewhere")
     shutil.copytree(stage.folder / "registry", folder / "registry")
     (port,) = free_ports(1).release()
     with Supervised(log=folder / "supervisor.log") as services:
         services.start([public_registry(folder / "registry", port, log=folder / "registry.log")])
-        copied = replace(line, world=replace(line.world, registry=f"localhost:{port}"))
+        run = RunFolder(folder / "run")
+        run.root.mkdir()
+        for part in line.run.root.iterdir():
+            if part.name == "evidence":
+                shutil.copytree(part, run.root / part.name)
+            else:
+                (run.root / part.name).symlink_to(part)
+        copied = replace(line, world=replace(line.world, registry=f"localhost:{port}"), run=run)
+        run.write("sign", str(line.plan.version), copied._sign())
         for repository in repositories(copied):
             for tag in copied.clients.registry.tags(repository):
                 regctl("tag", "delete", repository.tagged(tag), plain_http=copied.clients.registry.plain_http)
@@ -168,13 +180,10 @@ def test_one_signature_that_was_lost_is_missed(elsewhere: Line) -> None:
     repository = elsewhere.world.repository(elsewhere.plan.variant(cell.variant).repository)
     digest = Digest(elsewhere.built(cell.variant).platforms[cell.platform].digest)
     registry = elsewhere.clients.registry
-    (lost,) = [
-        r.digest
-        for r in registry.referrers(repository, digest)
-        if r.annotations[PREDICATE_ANNOTATION] == PredicateType.SIGNATURE
-    ]
-    done = regctl("manifest", "delete", repository.at(lost), plain_http=registry.plain_http)
-    assert done.returncode == 0
+    for found in registry.referrers(repository, digest):
+        if found.annotations[PREDICATE_ANNOTATION] == PredicateType.SIGNATURE:
+            done = regctl("manifest", "delete", repository.at(found.digest), plain_http=registry.plain_http)
+            assert done.returncode == 0
     with pytest.raises(GateRefusedError) as caught:
         elsewhere._look()
     refused = [gate for gate in caught.value.gates if gate.verdict == "refused"]

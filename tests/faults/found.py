@@ -16,6 +16,7 @@ from sealift.errors import RefusedError
 from sealift.line import Line
 from sealift.model.evidence import Built
 from sealift.model.names import Digest, Repository
+from sealift.model.statements import Subject
 from sealift.rehearsal.github.store import ReleaseRecord, Store
 from sealift.services.ports import LOOPBACK
 from sealift.tools.sigstore_client import BundleVerifier
@@ -98,7 +99,7 @@ def statements(line: Line, behind: Behind) -> Counter[tuple[str, str]]:
         for digest in (built.digest, *(p.digest for p in built.platforms.values())):
             for bundle in behind.bundles(repository, digest):
                 try:
-                    said = verifier.read(bundle, digest=digest)
+                    said = verifier.read(bundle, Subject(repository=repository, digest=digest))
                 except RefusedError:
                     found[(digest, "not valid")] += 1
                 else:

@@ -336,7 +336,7 @@ def tokens(data: bytes) -> None:
 def bundles(data: bytes) -> None:
     verifier = _verifier()
     verifier._accepted.clear()
-    attempt(lambda: verifier.read(data, digest=samples.IMAGE))
+    attempt(lambda: verifier.read(data, samples.SUBJECT))
     attempt(lambda: samples.attested(data))
 
 

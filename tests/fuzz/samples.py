@@ -22,11 +22,13 @@ from sealift.model.codec import to_json
 from sealift.model.evidence import Compiled, Drafted, Evidence, Gate, Proven, SignedAll, SignedEntry
 from sealift.model.modules import GoModule
 from sealift.model.names import Digest, Repository, RunPath
+from sealift.model.statements import Subject
 from sealift.oci.documents import INDEX, MANIFEST
 from sealift.report.collect import Report
 from sealift.stations.sbom import Contents
+from sealift.tools.attested import read_statement
 from sealift.tools.github import Release
-from sealift.tools.sigstore_client import BundleVerifier, _attested
+from sealift.tools.sigstore_client import BundleVerifier
 from tests.fuzz.wire import NEXT, answer
 from tests.unit.elf import assets, tars
 from tests.unit.elf.crafted import many_needed
@@ -43,6 +45,7 @@ JSON = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 ONES = Digest(f"sha256:{'1' * 64}")
 IMAGE = signed.IMAGE
+SUBJECT = Subject(repository=Repository("registry.test/owner/app"), digest=IMAGE)
 
 
 def dumped(value: Any) -> bytes:
@@ -133,7 +136,11 @@ def configurations() -> list[bytes]:
 
 def evidence() -> list[bytes]:
     gates = (Gate(station="prove", subject="static/linux/amd64", verdict="pass", detail="it is static"),)
-    entries = (SignedEntry(subject=f"r.example/a@{ONES}", predicate_type="https://x.example", made=True),)
+    entries = (
+        SignedEntry(
+            subject=f"r.example/a@{ONES}", predicate_type="https://x.example", predicate=ONES, made=True
+        ),
+    )
     made: list[Any] = [
         plan(),
         built("static"),
@@ -153,7 +160,7 @@ def evidence() -> list[bytes]:
             modified=False,
             limitations=("none",),
         ),
-        SignedAll(entries=entries),
+        SignedAll(entries=entries, claims={}),
         Drafted(release_id=1, assets={"SHA256SUMS": ONES}),
         Report(
             version=plan().version,
@@ -510,7 +517,7 @@ def verifier() -> BundleVerifier:
 
 
 def bundles() -> list[bytes]:
-    subject = [{"name": "it", "digest": {"sha256": IMAGE.hex}}]
+    subject = [{"name": SUBJECT.repository, "digest": {"sha256": IMAGE.hex}}]
     kind = {"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1"}
     names = ("signature", "provenance", "rekor2", "email")
     return [
@@ -521,11 +528,7 @@ def bundles() -> list[bytes]:
 
 def attested(data: bytes) -> None:
     """Read a statement as it comes out of a bundle that was accepted."""
-    try:
-        statement = json.loads(data)
-    except (ValueError, RecursionError):
-        return
-    _attested("application/vnd.in-toto+json", statement, IMAGE)
+    read_statement("application/vnd.in-toto+json", data, SUBJECT, None)
 
 
 def authorities() -> list[bytes]:

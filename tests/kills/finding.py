@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from sealift.model.names import Digest
-from sealift.tools.registry import BUNDLE_TYPE
+from sealift.tools.registry_bundle import BUNDLE_TYPE
 from tests.kills.left import OwnDesk
 from tests.kills.stages import Out, Stage
 

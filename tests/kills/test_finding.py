@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sealift.model.names import Digest
-from sealift.tools.registry import BUNDLE_TYPE
+from sealift.tools.registry_bundle import BUNDLE_TYPE
 from tests.kills.finding import Traces
 from tests.kills.left import OwnDesk
 from tests.kills.stages import Stage

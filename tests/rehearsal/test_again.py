@@ -17,7 +17,7 @@ import pytest
 from sealift.model.names import Digest, Repository
 from sealift.model.statements import PredicateType
 from sealift.provision.everything import Provided
-from sealift.tools.registry import PREDICATE_ANNOTATION
+from sealift.tools.registry_bundle import PREDICATE_ANNOTATION
 from tests.kills.left import OwnDesk, own_desk
 from tests.rehearsal.playing import SEALIFT, Desk
 from tests.rehearsal.town import Town, delete

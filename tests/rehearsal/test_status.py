@@ -14,7 +14,8 @@ import pytest
 from sealift.model.names import Digest, Tag
 from sealift.model.statements import PredicateType
 from sealift.provision.everything import Provided
-from sealift.tools.registry import PREDICATE_ANNOTATION, Registry
+from sealift.tools.registry import Registry
+from sealift.tools.registry_bundle import PREDICATE_ANNOTATION
 from tests.rehearsal.playing import Desk, Played
 from tests.rehearsal.town import Town, delete
 
@@ -48,7 +49,7 @@ def restored(*folders: Path, beside: Path) -> Iterator[None]:
 def test_a_whole_release_agrees_while_its_services_are_kept(played: Played) -> None:
     said = played.desk.sealift("status")
     assert said.status == 0, said.stdout + said.stderr
-    assert said.stdout.splitlines()[-1] == "0.1.0, rehearsal: 55 agree"
+    assert said.stdout.splitlines()[-1] == "0.1.0, rehearsal: 56 agree"
     assert played.desk.sealift("rehearse", "env").status == 0
 
 

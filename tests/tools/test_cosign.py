@@ -18,7 +18,8 @@ from sealift.model.names import Digest, Repository
 from sealift.model.statements import Claims, PredicateType, Subject
 from sealift.oci.documents import INDEX, MANIFEST
 from sealift.tools.cosign import Cosign
-from sealift.tools.registry import BUNDLE_TYPE, Registry
+from sealift.tools.registry import Registry
+from sealift.tools.registry_bundle import BUNDLE_TYPE
 from tests.tools.scripted import Asked, Reply, serving, told
 from tests.unit.tools.test_sigstore_client import CLAIMS, IMAGE, MAKERS, OURS, ROOT, bundle
 

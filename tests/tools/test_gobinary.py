@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sealift.elf.gobuild import build_info_of
 from sealift.errors import UsageError
 from sealift.process import run
 from sealift.tools.gobinary import read_build_info
@@ -54,6 +55,7 @@ def test_a_stamped_program(module: Path) -> None:
     ]
     assert (info.vcs_revision, info.vcs_modified) == (commit, False)
     assert (info.cgo_enabled, info.goos, info.goarch) == (False, "linux", "arm64")
+    assert build_info_of((module.parent / "hello").read_bytes(), "hello") == info
 
     (module / "main.go").write_text("package main\n\nfunc main() {}\n")
     changed = read_build_info(build(module))

@@ -22,7 +22,8 @@ from sealift.stations.push import missing
 from sealift.tools.http import Http
 from sealift.tools.layout import Layout
 from sealift.tools.regctl import regctl
-from sealift.tools.registry import BUNDLE_TYPE, PREDICATE_ANNOTATION, Registry
+from sealift.tools.registry import Registry
+from sealift.tools.registry_bundle import BUNDLE_TYPE, PREDICATE_ANNOTATION
 from sealift.tools.registry_http import NotThereError
 from tests.tools.scripted import Asked, Reply, serving
 from tests.tools.test_registry_login import LOGIN, TokenServer

@@ -20,7 +20,8 @@ from sealift.oci.documents import INDEX, MANIFEST
 from sealift.services.ports import free_ports
 from sealift.tools import http_limits, registry_referrers
 from sealift.tools.http_limits import LIMIT
-from sealift.tools.registry import BUNDLE_TYPE, PREDICATE_ANNOTATION, ImmutableTagError, Registry
+from sealift.tools.registry import ImmutableTagError, Registry
+from sealift.tools.registry_bundle import BUNDLE_TYPE, PREDICATE_ANNOTATION
 from sealift.tools.registry_http import NotThereError
 from tests.tools.scripted import Asked, Reply, Script, Server, serving, told
 

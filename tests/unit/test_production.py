@@ -9,9 +9,11 @@ import pytest
 
 from sealift.errors import UsageError
 from sealift.model import bases, config
+from sealift.model.claims import of_token, problems
 from sealift.model.names import Digest, Version
 from sealift.model.plan import Plan
-from sealift.production import EVIDENCE, handed_on, only_in_actions, outside
+from sealift.production import EVIDENCE, handed_on, of_this_run, only_in_actions, outside
+from sealift.rehearsal.issuer import github_claims
 from sealift.stations.assets import notes
 from sealift.stations.image import labels
 from sealift.tools.sigstore_token import SECRETS
@@ -62,6 +64,49 @@ def test_a_job_on_another_github_is_refused_with_the_setting() -> None:
         only_in_actions(
             configured("github: git.acme.test"), ACTIONS | {"GITHUB_SERVER_URL": "https://github.com"}
         )
+
+
+NUMBERS = {"GITHUB_REPOSITORY_ID": "7", "GITHUB_REPOSITORY_OWNER_ID": "8", "GITHUB_RUN_ID": "9"}
+
+
+def test_a_run_must_sign_as_what_github_tells_of_it() -> None:
+    claims = outside(PLAN).sigstore.claims
+    assert (claims.repository_id, claims.owner_id, claims.run_id, claims.self_hosted) == (
+        None,
+        None,
+        None,
+        False,
+    )
+    here = of_this_run(claims, NUMBERS)
+    assert (here.repository_id, here.owner_id, here.run_id) == ("7", "8", "9")
+    assert of_this_run(claims, {}) == claims
+
+
+def test_numbers_that_are_written_down_count() -> None:
+    """A repository that took over a name has another number at GitHub."""
+    plan = configured("signer: {repository_id: 1, owner_id: 2, visibility: private, self_hosted: true}")
+    claims = of_this_run(outside(plan).sigstore.claims, NUMBERS)
+    assert (claims.repository_id, claims.owner_id, claims.run_id) == ("1", "2", "9")
+    assert (claims.visibility, claims.self_hosted) == ("private", True)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "signs"),
+    [
+        ("acme/shared/.github/workflows/pipeline.yml@refs/tags/v4", "@refs/tags/v4"),
+        ("sealift/sealift/.github/workflows/pipeline.yml", "@refs/tags/v1.2.3"),
+    ],
+)
+def test_another_workflow_may_sign(workflow: str, signs: str) -> None:
+    plan = configured(f"signer: {{workflow: {workflow}}}")
+    sigstore = outside(plan).sigstore
+    assert sigstore.identity.san == f"https://github.com/{workflow.partition('@')[0]}{signs}"
+    token = github_claims(plan.config.source, plan.commit, plan.version, plan.config.signer)
+    certified = of_token(token | {"iss": sigstore.identity.issuer}, "https://github.com")
+    assert list(problems(certified, sigstore.identity, sigstore.claims)) == []
+    assert list(
+        problems({**certified, "workflow": sigstore.identity.san}, sigstore.identity, sigstore.claims)
+    )
 
 
 def test_an_enterprises_host_and_issuer_are_in_everything_that_names_them() -> None:

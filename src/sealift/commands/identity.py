@@ -11,7 +11,7 @@ from sealift.errors import UsageError
 
 def command(*, version: VersionOption = None, production: ProductionOption = False) -> None:
     """Ask for the identity token that will sign, and compare it with ci/release.yaml; nothing is signed."""
-    from sealift.production import only_in_actions, outside
+    from sealift.production import of_this_run, only_in_actions, outside
     from sealift.tools.sigstore_token import token_of
 
     if not production:
@@ -22,5 +22,5 @@ def command(*, version: VersionOption = None, production: ProductionOption = Fal
     plan = planned(checkout(), Asked(version=version, production=True))
     only_in_actions(plan, os.environ)
     sigstore = outside(plan).sigstore
-    token_of(sigstore.identity, sigstore.claims, os.environ)
+    token_of(sigstore.identity, of_this_run(sigstore.claims, os.environ), os.environ)
     console.result(f"{plan.version} would be signed by {sigstore.identity.san} ({sigstore.identity.issuer})")

@@ -26,6 +26,7 @@ from sealift.model.settings import (
     Suite,
     UserIds,
     VariantName,
+    WorkflowRef,
 )
 from sealift.model.yamlfile import load_yaml, parse_yaml
 from sealift.model.yamlproblems import Problem
@@ -91,6 +92,26 @@ class Gates(Strict, frozen=True, kw_only=True):
     not_checked: Literal["refuse", "allow"] = "refuse"
 
 
+class Signer(Strict, frozen=True, kw_only=True):
+    """What certificates must say of the repository and its runs, beyond their names.
+
+    GitHub's numbers of the repository and its owner stay when a name is given to another owner; what is None
+    must be the same in all signatures of a release. ``self_hosted`` accepts signatures made on runners that
+    are not GitHub's, too. ``workflow`` is the one whose job signs, where the repository's own only calls it.
+    """
+
+    workflow: WorkflowRef | None = None
+    repository_id: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    owner_id: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    visibility: Literal["public", "private", "internal"] | None = None
+    self_hosted: bool = False
+
+    def signed_by(self, own: str, ref: str) -> str:
+        """Name the workflow that signs at a ref, of which the repository's ``own`` is the usual one."""
+        named = self.workflow or own
+        return named if "@" in named else f"{named}@{ref}"
+
+
 class Config(Strict, frozen=True, kw_only=True):
     """Everything ``ci/release.yaml`` says.
 
@@ -112,6 +133,7 @@ class Config(Strict, frozen=True, kw_only=True):
     github: GitHubHost | None = None
     github_latest: bool = True
     issuer: IssuerUrl | None = None
+    signer: Signer = Signer()
 
     @property
     def host(self) -> GitHubHost:

@@ -138,17 +138,19 @@ class Pushed(Evidence, frozen=True, kw_only=True):
 
 
 class SignedEntry(Strict, frozen=True, kw_only=True):
-    """One statement in the registry; ``made`` tells whether this run made it."""
+    """One statement in the registry, its predicate by its hash; ``made`` tells whether this run made it."""
 
     subject: str
     predicate_type: str
+    predicate: Digest
     made: bool
 
 
 class SignedAll(Evidence, frozen=True, kw_only=True):
-    """Every statement of the release."""
+    """Every statement of the release, and the claims that all their certificates share."""
 
     entries: tuple[SignedEntry, ...]
+    claims: dict[str, str]
 
 
 class VerifiedAll(Evidence, frozen=True, kw_only=True):

@@ -165,6 +165,23 @@ class IssuerUrl(Text):
         yield f"https://{host.lower()}{slash}{path}"
 
 
+class WorkflowRef(Pattern):
+    """A workflow as certificates name it; without a ref it is that of the version's tag."""
+
+    kind = "workflow: owner/name/.github/workflows/FILE.yml, and perhaps @refs/... or @ and a whole commit"
+    example = "owner/name/.github/workflows/release.yml@refs/tags/v4"
+    pattern = re.compile(
+        r"[A-Za-z0-9][A-Za-z0-9-]*/(?!\.\.?/)[A-Za-z0-9._-]+/\.github/workflows/[A-Za-z0-9._-]+\.ya?ml"
+        r"(?:@(?:refs/(?:heads|tags)/[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*|[0-9a-f]{40}))?"
+    )
+    __slots__ = ()
+
+    @classmethod
+    def guesses(cls, text: str) -> Iterator[str]:
+        named, at, ref = _SCHEME.sub("", text.strip()).removeprefix(f"{GITHUB}/").partition("@")
+        yield f"{named}{at}refs/tags/{ref}"
+
+
 class ServiceName(Pattern):
     """What the program is called: a file in the image, and the beginning of every asset's name."""
 

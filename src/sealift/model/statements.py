@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from sealift.model.names import Digest, Platform, Repository, Version
 
 JSON = dict[str, Any]
@@ -94,13 +96,23 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
-    """What the certificate says of the workflow run; what is None is not asked."""
+    """What the certificate says of the workflow run; what is None is not asked.
+
+    ``workflow`` is the workflow's name and ``workflow_file`` its path; GitHub's numbers of the repository and
+    its owner stay when a name is given to another owner.
+    """
 
     repository: str | None = None
     commit: str | None = None
     ref: str | None = None
     workflow: str | None = None
     trigger: str | None = None
+    workflow_file: str | None = None
+    repository_id: str | None = None
+    owner_id: str | None = None
+    run_id: str | None = None
+    visibility: str | None = None
+    self_hosted: bool = False
 
 
 def signature(subject: Subject) -> Statement:
@@ -153,20 +165,9 @@ def provenance(
     }
 
 
-def provenance_problem(predicate: JSON, *, builder: str, commit: str | None) -> str | None:
-    """Say what is wrong with a provenance that claims another builder or commit than its certificate."""
-    match predicate:
-        case {
-            "buildDefinition": {"resolvedDependencies": [{"digest": {"gitCommit": made_from}}, *_]},
-            "runDetails": {"builder": {"id": made_by}},
-        }:
-            if made_by != builder:
-                return f"the provenance's builder: expected {builder}, got {made_by}"
-            if commit is not None and made_from != commit:
-                return f"the provenance's commit: expected {commit}, got {made_from}"
-            return None
-        case _:
-            return "the provenance names no builder, or no commit"
+def predicate_digest(predicate: JSON) -> Digest:
+    """Name a predicate by its content, whatever the order of its members."""
+    return Digest.of(msgspec.json.encode(predicate, order="sorted"))
 
 
 def _without(value: JSON, paths: Sequence[tuple[str, ...]]) -> JSON:

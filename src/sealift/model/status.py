@@ -19,6 +19,7 @@ What = Literal[
     "platform",
     "signature",
     "attestation",
+    "signer",
     "moving tag",
 ]
 

@@ -10,7 +10,10 @@ differ: exact names, none twice, none unknown, no number but a whole one, and bo
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,18 +40,34 @@ MANIFESTS = frozenset([MANIFEST, f"{DOCKER}distribution.manifest.v2+json"])
 CONFIGS = frozenset([CONFIG, f"{DOCKER}container.image.v1+json"])
 LAYERS = frozenset([LAYER, f"{DOCKER}image.rootfs.diff.tar.gzip"])
 
-# Registries accept manifests of 4 MiB: https://github.com/opencontainers/distribution-spec
-MAX_BYTES = 4 * 1024 * 1024
-MAX_DEPTH = 16
-MAX_ITEMS = 1024
 _MEMBERS = frozenset(
     ["schemaVersion", "mediaType", "manifests", "config", "layers", "annotations", "subject"]
 )
 # Go folds the long s and the Kelvin sign, too.
 _FOLDED = frozenset(name.casefold() for name in _MEMBERS)
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# One without an end reaches to the end, or each of its quotes would be looked at as the beginning of another.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
+_STEP = {ord("{"): 1, ord("["): 1, ord("]"): -1, ord("}"): -1}
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MOST_DIGITS = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much a document may hold; ``fractions`` tells whether it may have numbers that are not whole."""
+
+    size: int
+    depth: int
+    members: int
+    fractions: bool = False
+
+
+# Registries accept manifests of 4 MiB: https://github.com/opencontainers/distribution-spec
+IMAGE = Limits(size=4 << 20, depth=16, members=1024)
+# Lists of packages and scanners' reports; no client reads a greater bundle.
+STATEMENT = Limits(size=32 << 20, depth=64, members=65_536, fractions=True)
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -170,22 +189,23 @@ class Document(Generic[T]):
     size: int
 
 
-def read_json(data: bytes, what: str) -> JSON:
+def read_json(data: bytes, what: str, limits: Limits = IMAGE) -> JSON:
     """Read an object that every JSON reader takes for the same; anything else raises RefusedError."""
-    if len(data) > MAX_BYTES:
-        raise _refused(what, f"has {len(data)} bytes, more than {MAX_BYTES}")
-    if _depth(data) > MAX_DEPTH:
-        raise _refused(what, f"is nested more than {MAX_DEPTH} deep")
+    if len(data) > limits.size:
+        raise _refused(what, f"has {len(data)} bytes, more than {limits.size}")
+    if _depth(data) > limits.depth:
+        raise _refused(what, f"is nested more than {limits.depth} deep")
     try:
         found = json.loads(
             data.decode(),
-            object_pairs_hook=_members,
+            object_pairs_hook=functools.partial(_members, limits),
             parse_int=_whole,
-            parse_float=_no_number,
+            parse_float=_fraction if limits.fractions else _no_number,
             parse_constant=_no_number,
         )
-        # A lone surrogate becomes another character in Go.
-        json.dumps(found, ensure_ascii=False).encode()
+        if _SURROGATE.search(data):
+            # One that stands alone becomes another character in Go.
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as err:
         raise _refused(what, f"is not strict JSON: {err}") from err
     if not isinstance(found, dict):
@@ -301,25 +321,23 @@ def _check_descriptor(what: str, entry: Descriptor, allowed: Collection[str]) ->
 
 def _depth(data: bytes) -> int:
     """Say how deep brackets are nested, without a reader that could run out of stack."""
-    depth = deepest = 0
-    for token in _TOKEN.finditer(data):
-        match token[0]:
-            case b"{" | b"[":
-                depth += 1
-                deepest = max(deepest, depth)
-            case b"}" | b"]":
-                depth -= 1
-    return deepest
+    brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    return max(itertools.accumulate(_STEP[bracket] for bracket in brackets), default=0)
 
 
-def _members(pairs: Sequence[tuple[str, Any]]) -> JSON:
+def _members(limits: Limits, pairs: Sequence[tuple[str, Any]]) -> JSON:
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise ValueError(f"the member {twice!r} stands twice")
-    if len(found) > MAX_ITEMS:
-        raise ValueError(f"an object has {len(found)} members, more than {MAX_ITEMS}")
+    if len(found) > limits.members:
+        raise ValueError(f"an object has {len(found)} members, more than {limits.members}")
+    # Image documents are read into known members, which refuse every other one; statements may hold any.
+    if limits.fractions and len(set(map(str.casefold, found))) != len(found):
+        folded = sorted(found, key=str.casefold)
+        alike = next(pair for pair in itertools.pairwise(folded) if pair[0].casefold() == pair[1].casefold())
+        raise ValueError(f"the members {alike[0]!r} and {alike[1]!r} are one for some readers")
     return found
 
 
@@ -327,6 +345,11 @@ def _whole(text: str) -> int:
     if len(text) > _MOST_DIGITS or text == "-0":
         return _no_number(text[:_MOST_DIGITS])
     return int(text)
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text[:_MOST_DIGITS])
 
 
 def _no_number(text: str) -> NoReturn:

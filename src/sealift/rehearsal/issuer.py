@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from sealift.errors import OutsideError, SealiftError, UsageError
+from sealift.model.config import Signer
 from sealift.model.names import Version
 
 AUDIENCE = "sigstore"
@@ -39,11 +40,15 @@ _LIFETIME = 900
 _SKEW = 5
 
 JSON = dict[str, Any]
+_OPEN = Signer()
 
 
-def github_claims(repository: str, commit: str, version: Version, workflow: str = WORKFLOW) -> dict[str, str]:
+def github_claims(
+    repository: str, commit: str, version: Version, signer: Signer = _OPEN, workflow: str = WORKFLOW
+) -> dict[str, str]:
     """Return what GitHub says of a workflow run that a version's tag has started.
 
+    ``signer`` is what ci/release.yaml says of the repository; numbers that it leaves open follow from names.
     https://docs.github.com/en/actions/reference/security/oidc
     """
     owner, slash, name = repository.partition("/")
@@ -51,17 +56,19 @@ def github_claims(repository: str, commit: str, version: Version, workflow: str 
         raise UsageError(f"{repository!r} is not a GitHub repository", next_step="write it as owner/name")
     ref = f"refs/tags/{version.git_tag}"
     file = f"{repository}/{workflow}@{ref}"
+    signed_by = signer.signed_by(f"{repository}/{workflow}", ref)
+    own = signed_by.startswith(f"{repository}/") and signed_by.endswith(f"@{ref}")
     return {
         "sub": f"repo:{repository}:ref:{ref}",
         "event_name": "push",
-        "job_workflow_ref": file,
-        "job_workflow_sha": commit,
+        "job_workflow_ref": signed_by,
+        "job_workflow_sha": commit if own else hashlib.sha256(signed_by.encode()).hexdigest()[:40],
         "ref": ref,
         "repository": repository,
-        "repository_id": _number(repository),
+        "repository_id": str(signer.repository_id or _number(repository)),
         "repository_owner": owner,
-        "repository_owner_id": _number(owner),
-        "repository_visibility": "public",
+        "repository_owner_id": str(signer.owner_id or _number(owner)),
+        "repository_visibility": signer.visibility or "public",
         "run_attempt": "1",
         "run_id": "1",
         "runner_environment": "github-hosted",

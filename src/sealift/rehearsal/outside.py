@@ -11,7 +11,7 @@ from sealift.environment import search_path
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
 from sealift.model.world import GitHubWorld, SigstoreWorld, World
-from sealift.rehearsal.issuer import github_claims, github_identity
+from sealift.rehearsal.issuer import WORKFLOW, github_claims, github_identity
 from sealift.services.ports import LOOPBACK
 from sealift.services.service import Service, TcpReady
 
@@ -30,7 +30,7 @@ def outside(
 
     ``issuer`` is the address that stands in for that of GitHub's tokens, as certificates name it.
     """
-    claims = github_claims(plan.config.source, plan.commit, plan.version)
+    claims = github_claims(plan.config.source, plan.commit, plan.version, plan.config.signer)
     return World(
         name="rehearsal",
         patience_seconds=0,
@@ -49,6 +49,12 @@ def outside(
                 ref=claims["ref"],
                 workflow=claims["workflow"],
                 trigger=claims["event_name"],
+                workflow_file=WORKFLOW,
+                repository_id=claims["repository_id"],
+                owner_id=claims["repository_owner_id"],
+                run_id=claims["run_id"],
+                visibility=claims["repository_visibility"],
+                self_hosted=plan.config.signer.self_hosted,
             ),
             token_env={},
         ),

@@ -238,7 +238,7 @@ def _prepare(
     sigstore = prepare_sigstore(
         folder / "sigstore",
         profile=wanted.profile,
-        claims=github_claims(plan.config.source, plan.commit, plan.version),
+        claims=github_claims(plan.config.source, plan.commit, plan.version, plan.config.signer),
         cache=cache,
         server=plan.config.host.url,
     )

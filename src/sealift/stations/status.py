@@ -8,6 +8,7 @@ What a run of this checkout pushed is a hint where to look while the version tag
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,8 +24,9 @@ from sealift.model.status import Finding, Verdict, compared
 from sealift.model.world import World
 from sealift.stations import verify as verifying
 from sealift.stations.assets import names, noted
-from sealift.stations.contents import Held, build_info
-from sealift.stations.status_contents import InfoOf, look_binaries, look_list, read_images
+from sealift.stations.contents import Reader
+from sealift.stations.provenance import Known
+from sealift.stations.status_contents import look_binaries, read_images
 from sealift.stations.status_images import Image, look_image
 from sealift.stations.status_release import Page, answer, look_release, look_tag
 from sealift.stations.together import together
@@ -74,12 +76,11 @@ def look(
     github: GitHub,
     registry: Registry,
     verifiers: Callable[[str], Verifiers],
-    info_of: InfoOf = build_info,
 ) -> tuple[Finding, ...]:
     """Look at everything that a version consists of.
 
     ``commit`` is the one that this checkout knows the version by; None where it knows none. ``verifiers``
-    makes both clients for the commit that certificates must carry; ``info_of`` reads a program's build info.
+    makes both clients for the commit that certificates must carry.
     """
     named, tag = look_tag(github, plan, commit)
     page = look_release(github, plan, remembered.uploaded)
@@ -95,9 +96,13 @@ def look(
 
     variants = tuple(plan.config.variants)
     images = dict(zip(variants, together(one, variants), strict=True))
-    held, unread = read_images(plan, images, registry, info_of) if page.files else ({}, ())
+    readers = {
+        variant: Reader(known=Known(plan=plan, variant=variant, whole=commit is not None), registry=registry)
+        for variant in variants
+    }
+    held, unread = read_images(plan, images, readers) if page.files else ({}, ())
     said = _look_statements(
-        plan, images, page, held, registry, lambda: verifiers(commit or named or plan.commit)
+        plan, images, page, registry, readers, lambda: verifiers(commit or named or plan.commit)
     )
     return (
         *tag,
@@ -140,12 +145,14 @@ def _look_statements(
     plan: Plan,
     images: Mapping[str, Image],
     page: Page,
-    held: Mapping[Cell, Held],
     registry: Registry,
+    readers: Mapping[str, Reader],
     verifiers: Callable[[], Verifiers],
 ) -> tuple[Finding, ...]:
-    """Verify as a stranger would; lists must say what the files of the release and the images say."""
-    wanted = [e for variant, image in images.items() for e in _wanted(plan, variant, image, page)]
+    """Verify as a stranger would; lists must say what the files of the release and the image say."""
+    wanted = [
+        e for variant, image in images.items() for e in _wanted(plan, variant, image, page, readers[variant])
+    ]
     if not wanted:
         return ()
     made, failed = answer("signature", "every signature and attestation", ACCEPTED, verifiers)
@@ -154,19 +161,32 @@ def _look_statements(
     verifier, cosign = made
     gates = verifying.look(wanted, registry=registry, verifier=verifier, cosign=cosign)
     lost = {subject for image in images.values() for subject in image.lost}
-    return tuple(look_list(e, judged(e, gates), held) for e in wanted if e.subject not in lost)
+    return (*_signer(gates), *(judged(e, gates) for e in wanted if e.subject not in lost))
 
 
-def _wanted(plan: Plan, variant: str, image: Image, page: Page) -> Iterator[Expected]:
+def _signer(gates: Sequence[Gate]) -> Iterator[Finding]:
+    """Show who signed, for the reader: what names do not tell must only be the same everywhere."""
+    for gate in gates:
+        if gate.verdict == "pass" and gate.detail.startswith(verifying.SIGNED_BY):
+            who = gate.detail.removeprefix(verifying.SIGNED_BY)
+            yield compared("signer", "every signature and attestation", expected=who, got=who)
+
+
+def _wanted(plan: Plan, variant: str, image: Image, page: Page, reader: Reader) -> Iterator[Expected]:
     if image.index is None:
         return
     cells = {s: Cell(variant, p) for p, s in image.platforms.items()}
-    for wanted in verifying.expected(image.index, tuple(image.platforms.values())):
+    for found in verifying.expected(image.index, tuple(image.platforms.values())):
+        wanted = replace(found, known=reader.known)
         cell = cells.get(wanted.subject)
         yield (
             wanted
             if cell is None
-            else replace(wanted, predicate=_listed(plan, cell, wanted.predicate_type, page))
+            else replace(
+                wanted,
+                predicate=_listed(plan, cell, wanted.predicate_type, page),
+                problems=functools.partial(reader.problems, wanted.subject),
+            )
         )
 
 

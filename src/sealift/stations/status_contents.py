@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-import msgspec
+from collections.abc import Mapping
 
 from sealift.model.names import Digest
 from sealift.model.plan import Cell, Plan
 from sealift.model.status import Finding, compared
-from sealift.stations import contents
 from sealift.stations.assets import names
-from sealift.stations.contents import Held
-from sealift.stations.sbom import differences
+from sealift.stations.contents import Held, Reader
 from sealift.stations.status_images import Image
 from sealift.stations.status_release import Page, answer
 from sealift.stations.together import together
-from sealift.stations.verify import Expected
-from sealift.tools.gobinary import BuildInfo
-from sealift.tools.registry import Registry
-
-InfoOf = Callable[[bytes], BuildInfo]
 
 
 def read_images(
-    plan: Plan, images: Mapping[str, Image], registry: Registry, info_of: InfoOf
+    plan: Plan, images: Mapping[str, Image], readers: Mapping[str, Reader]
 ) -> tuple[dict[Cell, Held], tuple[Finding, ...]]:
     """Read every platform that the registry holds, and say of which that could not be done."""
 
@@ -33,19 +24,11 @@ def read_images(
         subject = image.platforms.get(cell.platform)
         if subject is None or subject in image.lost:
             return None, ()
-
-        def blob(digest: Digest) -> bytes:
-            if digest == subject.digest:
-                return registry.manifest(str(subject))
-            return registry.blob(subject.repository, digest)
-
         return answer(
             "platform",
             f"{subject} {cell.platform}",
             "an image of this release",
-            lambda: contents.read(
-                cell, plan, subject.digest, blob, repository=subject.repository, info_of=info_of
-            ),
+            lambda: readers[cell.variant].image(subject),
         )
 
     answers = dict(zip(plan.cells, together(one, plan.cells), strict=True))
@@ -62,12 +45,3 @@ def look_binaries(plan: Plan, page: Page, held: Mapping[Cell, Held]) -> tuple[Fi
         else f
         for f in page.findings
     )
-
-
-def look_list(wanted: Expected, found: Finding, held: Mapping[Cell, Held]) -> Finding:
-    """Compare a signed list, which the release has as a file, with its image."""
-    there = next((h for h in held.values() if h.contents.digest == wanted.subject.digest), None)
-    if found.verdict != "agrees" or there is None or wanted.predicate is None:
-        return found
-    odd = differences(wanted.predicate, there.contents)
-    return msgspec.structs.replace(found, verdict="differs", got="; ".join(odd)) if odd else found

@@ -6,12 +6,14 @@ Two clients that share nothing must agree: the sigstore library and cosign. Only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NoReturn, final
 
 from sealift.errors import DefectError, OutsideError, RefusedError
-from sealift.model.evidence import Gate, VerifiedAll
+from sealift.model.claims import Run, described, disagreement, fullest, run_of
+from sealift.model.evidence import Gate, SignedAll, VerifiedAll
+from sealift.model.names import Digest
 from sealift.model.statements import (
     JSON,
     ON_INDEX,
@@ -19,27 +21,45 @@ from sealift.model.statements import (
     PredicateType,
     Statement,
     Subject,
-    provenance_problem,
+    predicate_digest,
 )
 from sealift.oci import documents
 from sealift.stations.gate import GateRefusedError, Looks, NotCheckedError
+from sealift.stations.provenance import Known, provenance_problems
 from sealift.stations.together import together
+from sealift.tools.attested import Attested
 from sealift.tools.cosign import Cosign
 from sealift.tools.registry import Registry
 from sealift.tools.registry_http import NotThereError
-from sealift.tools.sigstore_client import Attested, BundleVerifier
+from sealift.tools.sigstore_client import BundleVerifier
 
 STATION = "verify"
 _MADE_HERE = object()
+# How the line begins that shows whose signatures were accepted.
+SIGNED_BY = "signed by "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What must be attached to a subject; with ``predicate``, with this content."""
+    """What must be attached to a subject: with this ``predicate``, but for times; with this hash of it.
+
+    ``known`` is compared with a provenance; ``problems`` says what else is wrong with what a bundle says.
+    """
 
     subject: Subject
     predicate_type: PredicateType
     predicate: JSON | None = None
+    hash: Digest | None = None
+    known: Known | None = None
+    problems: Callable[[Attested], Iterable[str]] | None = None
+
+
+@dataclass
+class _Looked:
+    """What was looked at of one subject, and which runs signed each thing that was accepted there."""
+
+    looks: Looks
+    runs: list[tuple[PredicateType, set[Run]]] = field(default_factory=list)
 
 
 @final
@@ -89,15 +109,44 @@ def expected(index: Subject, platforms: Sequence[Subject]) -> tuple[Expected, ..
     )
 
 
+def signed_as(
+    statements: Sequence[Statement], recorded: SignedAll
+) -> tuple[tuple[Expected, ...], Mapping[str, str]]:
+    """List what the run folder and sign's evidence say that was signed, and the claims of all signatures."""
+    hashes = {(e.subject, e.predicate_type): e.predicate for e in recorded.entries}
+    wanted = tuple(
+        Expected(
+            subject=s.subject,
+            predicate_type=s.predicate_type,
+            predicate=s.predicate,
+            hash=hashes.get((str(s.subject), s.predicate_type)),
+        )
+        for s in statements
+    )
+    if unsigned := [f"{e.predicate_type} of {e.subject}" for e in wanted if e.hash is None]:
+        raise RefusedError(
+            f"sign's evidence does not name {', '.join(unsigned)}",
+            means="the run folder is of another release than the signatures",
+            next_step="sealift sign",
+        )
+    return wanted, recorded.claims
+
+
 def verify(
-    wanted: Sequence[Expected], *, registry: Registry, verifier: BundleVerifier, cosign: Cosign
+    wanted: Sequence[Expected],
+    *,
+    registry: Registry,
+    verifier: BundleVerifier,
+    cosign: Cosign,
+    claims: Mapping[str, str] | None = None,
 ) -> Verified:
     """Accept a release, or refuse it with everything that is wrong.
 
+    ``claims`` are those that every certificate must carry, where they are known; else all must agree.
     Raises GateRefusedError when something is missing or wrong, and NotCheckedError when nothing is but
     not all could be read.
     """
-    looked = _look(wanted, registry=registry, verifier=verifier, cosign=cosign)
+    looked = _look(wanted, registry=registry, verifier=verifier, cosign=cosign, claims=claims)
     gates = tuple(gate for looks in looked for gate in looks.gates)
     verdicts = {g.verdict for g in gates}
     if "refused" in verdicts or not gates:
@@ -126,16 +175,21 @@ def look(
 
 
 def _look(
-    wanted: Sequence[Expected], *, registry: Registry, verifier: BundleVerifier, cosign: Cosign
+    wanted: Sequence[Expected],
+    *,
+    registry: Registry,
+    verifier: BundleVerifier,
+    cosign: Cosign,
+    claims: Mapping[str, str] | None = None,
 ) -> list[Looks]:
     subjects = tuple(dict.fromkeys(e.subject for e in wanted))
 
-    def one(subject: Subject) -> Looks:
-        looks = Looks(STATION, str(subject))
-        mine = [e for e in wanted if e.subject == subject]
+    def one(subject: Subject) -> _Looked:
+        looked = _Looked(Looks(STATION, str(subject)))
+        looks, mine = looked.looks, [e for e in wanted if e.subject == subject]
         try:
-            _look_children(looks, subject, subjects, registry)
-            read = _read(subject, registry, verifier)
+            manifest = _look_children(looks, subject, subjects, registry)
+            read = _read(subject, manifest, registry, verifier)
         except NotThereError as err:
             # The registry was read, and said no.
             looks.refused(str(err))
@@ -145,35 +199,41 @@ def _look(
         except RefusedError as err:
             looks.refused(str(err))
         else:
-            found = [e for e in mine if _look_library(looks, e, read, verifier)]
+            found = [e for e in mine if _look_library(looked, e, read, verifier)]
             _look_cosign(looks, found, registry, cosign)
-        return looks
+        return looked
 
-    return together(one, subjects)
+    looked = together(one, subjects)
+    _look_runs(looked, None if claims is None else tuple(sorted(claims.items())))
+    return [one.looks for one in looked]
 
 
-def _look_children(looks: Looks, subject: Subject, subjects: Sequence[Subject], registry: Registry) -> None:
+def _look_children(
+    looks: Looks, subject: Subject, subjects: Sequence[Subject], registry: Registry
+) -> bytes | None:
     """Hash the manifest again; what an index names must be expected too, or it would ship unsigned."""
     try:
-        listed = documents.children(registry.manifest(str(subject)), f"the manifest {subject.digest}")
+        manifest = registry.manifest(str(subject))
+        listed = documents.children(manifest, f"the manifest {subject.digest}")
     except RefusedError as err:
         looks.refused(str(err))
-        return
+        return None
     children = {str(child.get("digest")) for child in listed}
     if strangers := children - {s.digest for s in subjects if s.repository == subject.repository}:
         looks.refused(f"the index names manifests that nobody vouches for: {', '.join(sorted(strangers))}")
     else:
         looks.passed(f"the registry holds {subject.digest}")
+    return manifest
 
 
 def _read(
-    subject: Subject, registry: Registry, verifier: BundleVerifier
+    subject: Subject, manifest: bytes | None, registry: Registry, verifier: BundleVerifier
 ) -> tuple[Attested | RefusedError, ...]:
     def one(bundle: bytes | RefusedError) -> Attested | RefusedError:
         if isinstance(bundle, RefusedError):
             return bundle
         try:
-            return verifier.read(bundle, digest=subject.digest)
+            return verifier.read(bundle, subject, manifest)
         except RefusedError as err:
             return err
 
@@ -181,34 +241,62 @@ def _read(
 
 
 def _look_library(
-    looks: Looks, wanted: Expected, read: Sequence[Attested | RefusedError], verifier: BundleVerifier
+    looked: _Looked, wanted: Expected, read: Sequence[Attested | RefusedError], verifier: BundleVerifier
 ) -> bool:
     """Look with the sigstore library; a good bundle counts even when a stranger's lies beside it."""
     what = f"{wanted.predicate_type} by the sigstore library"
     accepted = [r for r in read if isinstance(r, Attested)]
     problems = [str(r) for r in read if isinstance(r, RefusedError)]
-    for said in accepted:
-        if said.predicate_type == wanted.predicate_type:
-            if (problem := _content(wanted, said.predicate, verifier)) is None:
-                looks.passed(f"{what}: accepted")
-                return True
-            problems.append(problem)
+    runs = set()
+    for said in (r for r in accepted if r.predicate_type == wanted.predicate_type):
+        try:
+            wrong = list(_wrong(wanted, said, verifier))
+        except (NotThereError, RefusedError) as err:
+            wrong = [str(err)]
+        except OutsideError as err:
+            looked.looks.not_checked(f"{what}: {err}", err)
+            return False
+        problems += wrong
+        if not wrong:
+            runs.add(run_of(said.certified))
+    if runs:
+        looked.looks.passed(f"{what}: accepted")
+        looked.runs.append((wanted.predicate_type, runs))
+        return True
     types = ", ".join(sorted({said.predicate_type for said in accepted})) or "none"
-    looks.refused("; ".join([f"{what}: missing, accepted types: {types}", *problems]))
+    looked.looks.refused("; ".join([f"{what}: missing, accepted types: {types}", *problems]))
     return False
 
 
-def _content(wanted: Expected, predicate: JSON, verifier: BundleVerifier) -> str | None:
-    if wanted.predicate is not None:
-        asked = Statement(
-            subject=wanted.subject, predicate_type=wanted.predicate_type, predicate=wanted.predicate
-        )
-        if not asked.says_the_same(predicate):
-            return "its content is not the expected one"
+def _wrong(wanted: Expected, said: Attested, verifier: BundleVerifier) -> Iterator[str]:
+    """Say what is wrong with the content of a statement that the right one has signed."""
+    expected = {} if wanted.predicate_type is PredicateType.SIGNATURE else wanted.predicate
+    if expected is not None:
+        asked = Statement(subject=wanted.subject, predicate_type=wanted.predicate_type, predicate=expected)
+        if not asked.says_the_same(said.predicate):
+            yield "its content is not the expected one"
+    if wanted.hash is not None and (got := predicate_digest(said.predicate)) != wanted.hash:
+        yield f"its content: expected what sign recorded, {wanted.hash}, got {got}"
     if wanted.predicate_type is PredicateType.PROVENANCE:
-        builder, commit = verifier.identity.san, verifier.claims.commit
-        return provenance_problem(predicate, builder=builder, commit=commit)
-    return None
+        yield from provenance_problems(
+            said.predicate, builder=verifier.identity.san, certified=said.certified, known=wanted.known
+        )
+    if wanted.problems is not None:
+        yield from wanted.problems(said)
+
+
+def _look_runs(looked: Sequence[_Looked], known: Run | None) -> None:
+    """Look whether one run has signed everything that was accepted."""
+    run = known or fullest(runs for one in looked for _, runs in one.runs)
+    if run is None:
+        return
+    for one in looked:
+        for kind, runs in one.runs:
+            if run not in runs:
+                differs = "; ".join(disagreement(run, max(runs)))
+                one.looks.refused(f"{kind} by the sigstore library: not of the release's run: {differs}")
+    if who := described(run):
+        looked[0].looks.passed(f"{SIGNED_BY}{who}")
 
 
 def _look_cosign(looks: Looks, wanted: Sequence[Expected], registry: Registry, cosign: Cosign) -> None:

@@ -22,17 +22,18 @@ from sealift.model.names import Digest, Repository, Tag
 from sealift.oci.documents import MANIFEST
 from sealift.tools import regctl
 from sealift.tools.docker_login import for_programs
-from sealift.tools.http_limits import LIMIT
+from sealift.tools.registry_bundle import (
+    BUNDLE_TYPE,
+    CONTENT_ANNOTATION,
+    PREDICATE_ANNOTATION,
+    Artifact,
+    check_said,
+)
 from sealift.tools.registry_denied import UNAUTHORIZED, DeniedError, next_step_for
 from sealift.tools.registry_http import NOT_FOUND, OK, Api, NotThereError
 from sealift.tools.registry_objects import Manifest, Objects, unexpected
 from sealift.tools.registry_referrers import Descriptor, Referrers
 
-BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-# What every version of it begins with: older clients wrote others.
-_ANY_BUNDLE = "application/vnd.dev.sigstore.bundle"
-CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
-PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 # https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidance-for-an-empty-descriptor
 EMPTY_TYPE, EMPTY = "application/vnd.oci.empty.v1+json", b"{}"
 # How regctl says that it was denied access, or that a repository does not exist; and what may pass beside it.
@@ -41,6 +42,8 @@ _DENIED = re.compile(
 )
 _MAY_PASS = re.compile(r"\[http (?:408|425|429|5\d\d)\]|dial tcp|i/o timeout|connection reset")
 SUBJECT_HEADER = "OCI-Subject"
+# Bytes of a layer that is read to look into it.
+LAYER_LIMIT = 1 << 30
 
 
 class ImmutableTagError(OutsideError):
@@ -70,24 +73,6 @@ class _Tags(msgspec.Struct, frozen=True):
     tags: list[str] | None
 
 
-class _Layer(msgspec.Struct, frozen=True, rename="camel"):
-    digest: str
-    media_type: str = ""
-    size: int = 0
-
-
-class _Artifact(msgspec.Struct, frozen=True, rename="camel"):
-    layers: tuple[_Layer, ...] | None = None
-    artifact_type: str | None = None
-    annotations: dict[str, str] | None = None
-
-    @property
-    def is_bundle(self) -> bool:
-        """Whether it says so itself, or holds one."""
-        kinds = [self.artifact_type or "", *(layer.media_type for layer in self.layers or ())]
-        return any(kind.startswith(_ANY_BUNDLE) for kind in kinds)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Registry:
     """Registries with the hosts that speak plain HTTP, and an environment of its own; threads may share it.
@@ -102,10 +87,14 @@ class Registry:
     # One pool of connections and one set of tokens for all threads.
     _objects: Objects = field(init=False, repr=False, compare=False)
     _referrers: Referrers = field(init=False, repr=False, compare=False)
+    # What may be greater than documents are.
+    _layers: Objects = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_objects", Objects(Api(plain_http=self.plain_http, env=self.env)))
         object.__setattr__(self, "_referrers", Referrers(self._objects))
+        layers = Api(plain_http=self.plain_http, env=self.env, limit=LAYER_LIMIT)
+        object.__setattr__(self, "_layers", Objects(layers))
 
     def head(self, reference: str) -> Digest | None:
         """Return the digest that a reference names, or None when there is nothing."""
@@ -121,6 +110,10 @@ class Registry:
     def blob(self, repository: Repository, digest: Digest) -> bytes:
         """Return a small blob (a bundle, a configuration), hashed again, or raise NotThereError."""
         return self._objects.blob(repository, digest)
+
+    def layer(self, repository: Repository, digest: Digest) -> bytes:
+        """Read a layer, hashed again; it may be greater than other blobs."""
+        return self._layers.blob(repository, digest)
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Tell whether the registry says that it holds a blob, of any size; its bytes are not read."""
@@ -238,7 +231,7 @@ class Registry:
             if artifact_type != BUNDLE_TYPE:
                 return None
             try:
-                artifact = decode(self.manifest(repository.at(digest)), _Artifact)
+                artifact = decode(self.manifest(repository.at(digest)), Artifact)
             except (NotThereError, RefusedError, msgspec.MsgspecError):
                 # Every client that may write can list anything.
                 return None
@@ -271,20 +264,6 @@ class Registry:
                 self._referrers.add(repository, digest, added)
         return manifest.digest
 
-    def artifact_get(self, repository: Repository, digest: Digest) -> bytes:
-        """Return the one bundle that an artifact's manifest holds."""
-        reference = repository.at(digest)
-        layers = _layers(self.manifest(reference), reference)
-        if len(layers) != 1 or not layers[0].media_type.startswith(_ANY_BUNDLE):
-            raise RefusedError(
-                f"{reference} should hold one layer of type {BUNDLE_TYPE}",
-                means=f"it holds {[layer.media_type for layer in layers]}",
-            )
-        (layer,) = layers
-        if layer.size > LIMIT or not Digest.accepts(layer.digest):
-            raise RefusedError(f"{reference} names a bundle that cannot be read: {layer.size} bytes")
-        return self.blob(repository, Digest(layer.digest))
-
     def bundles(
         self, repository: Repository, digest: Digest
     ) -> tuple[tuple[Digest, bytes | RefusedError], ...]:
@@ -293,17 +272,19 @@ class Registry:
         One that is not in the form of a bundle, or is listed and not there, comes as the error that says
         so: anyone who may write can attach anything, and a good one beside it still counts.
         """
-        return tuple(
-            (r.digest, self._bundle(repository, r.digest)) for r in self.referrers(repository, digest)
-        )
+        return tuple((r.digest, self._bundle(repository, r)) for r in self.referrers(repository, digest))
 
-    def _bundle(self, repository: Repository, digest: Digest) -> bytes | RefusedError:
+    def _bundle(self, repository: Repository, found: Referrer) -> bytes | RefusedError:
+        reference = repository.at(found.digest)
         try:
-            return self.artifact_get(repository, digest)
+            artifact, layer = Artifact.of_bundle(self.manifest(reference), reference)
+            bundle = self.blob(repository, Digest(layer.digest))
+            check_said(bundle, artifact, layer, found.annotations, reference)
         except NotThereError as err:
-            return RefusedError(f"{repository.at(digest)} is listed as a bundle: {err.happened}")
+            return RefusedError(f"{reference} is listed as a bundle: {err.happened}")
         except RefusedError as err:
             return err
+        return bundle
 
     def _regctl_copy(self, source: str, target: str) -> None:
         with for_programs(self.env) as env:
@@ -326,14 +307,6 @@ def parsed(reference: str) -> tuple[Repository, str]:
 def _may_be_immutable(error: OutsideError) -> bool:
     """Tell whether a tag was refused for good; registries say so in many ways: 400, 403, 405, 409, 412."""
     return not error.again and not (isinstance(error, DeniedError) and error.status == UNAUTHORIZED)
-
-
-def _layers(body: bytes, reference: str) -> tuple[_Layer, ...]:
-    """Read an artifact's layers; its bytes are what its digest names, so what is wrong stays wrong."""
-    try:
-        return decode(body, _Artifact).layers or ()
-    except msgspec.MsgspecError as err:
-        raise RefusedError(f"{reference} is no manifest: {err}") from err
 
 
 def _tags(body: bytes, what: str) -> list[str]:

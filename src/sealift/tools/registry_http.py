@@ -14,6 +14,7 @@ from urllib.parse import urljoin
 from sealift.errors import OutsideError
 from sealift.model.names import Repository
 from sealift.tools.http import Answer, Http
+from sealift.tools.http_limits import LIMIT
 from sealift.tools.registry_address import leaves_tls, origin, plainly, secured
 from sealift.tools.registry_auth import Login, Scope
 from sealift.tools.registry_denied import FORBIDDEN, UNAUTHORIZED, refused
@@ -35,10 +36,12 @@ class NotThereError(OutsideError):
 class Api:
     """The API of every registry that is asked; threads may share it. ``env`` replaces the environment."""
 
-    def __init__(self, *, plain_http: tuple[str, ...], env: Mapping[str, str] | None) -> None:
+    def __init__(
+        self, *, plain_http: tuple[str, ...], env: Mapping[str, str] | None, limit: int = LIMIT
+    ) -> None:
         self._plain = frozenset(plain_http)
         self._env = env
-        self._http = Http(env)
+        self._http = Http(env, limit=limit)
         self._login = Login(self._http, plain_http=plain_http, env=env)
 
     def ask(

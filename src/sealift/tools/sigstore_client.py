@@ -4,24 +4,26 @@
     bundles = signer.sign_batch(statements)
 
     verifier = BundleVerifier(trusted_root=folder / "trusted_root.json", identity=identity, claims=claims)
-    predicate = verifier.verify(bundle, digest=digest, predicate_type=PredicateType.SIGNATURE)
+    predicate = verifier.read(bundle, subject).predicate
 
 Without a file it is the public instance, and its keys come by TUF; with one, nothing else is asked.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sealift import process
 from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
+from sealift.model.claims import problems
 from sealift.model.names import Digest
-from sealift.model.statements import JSON, Claims, Identity, Statement
+from sealift.model.statements import Claims, Identity, Statement, Subject
+from sealift.oci import documents
+from sealift.tools.attested import Attested, certified_by, read_statement
 from sealift.tools.sigstore_outside import fetch_keys_by_policy, hurry_all, outside, own_error, words
 from sealift.tools.sigstore_token import ambient_token, identity_token
 
@@ -32,17 +34,6 @@ if TYPE_CHECKING:
 
 # A log of the second version answers with its next checkpoint: entries wait for the same one, not in turn.
 THREADS = 32
-_DSSE_PAYLOAD = "application/vnd.in-toto+json"
-# cosign attest still writes the older one.
-_STATEMENTS = frozenset({"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attested:
-    """What a bundle says, after everything but its kind was checked."""
-
-    predicate_type: str
-    predicate: JSON
 
 
 @dataclass(kw_only=True)
@@ -103,40 +94,43 @@ class BundleVerifier:
         except Error as err:
             raise UsageError(f"{trusted_root} is not a Sigstore trusted root: {err}") from err
         self._policy = _policy(self.identity, self.claims)
-        self._accepted: dict[tuple[Digest, Digest], Attested] = {}
+        self._accepted: dict[tuple[Digest, Subject], Attested] = {}
 
-    def read(self, bundle: bytes, *, digest: Digest) -> Attested:
-        """Check a bundle and that it speaks of ``digest``, and return what it says."""
-        key = (Digest.of(bundle), digest)
+    def read(self, bundle: bytes, subject: Subject, manifest: bytes | None = None) -> Attested:
+        """Check a bundle and that it speaks of ``subject`` alone, and return what it says.
+
+        ``manifest`` is the subject's, of which a bundle may give further digests.
+        """
+        key = (Digest.of(bundle), subject)
         if (known := self._accepted.get(key)) is None:
-            known = self._accepted[key] = self._check(bundle, digest)
+            known = self._accepted[key] = self._check(bundle, subject, manifest)
         return known
 
-    def _check(self, bundle: bytes, digest: Digest) -> Attested:
+    def _check(self, bundle: bytes, subject: Subject, manifest: bytes | None) -> Attested:
         from sigstore.models import Bundle
 
         try:
-            kind, payload = self._verifier.verify_dsse(Bundle.from_json(bundle), self._policy)
-            statement = json.loads(payload)
+            # cosign refuses a bundle with a member twice, too.
+            documents.read_json(bundle, "it", documents.STATEMENT)
+            read = Bundle.from_json(bundle)
+            kind, payload = self._verifier.verify_dsse(read, self._policy)
+            certified = certified_by(read.signing_certificate)
         except Exception as err:
             # A stranger wrote these bytes: whatever breaks on them is a refusal, never a crash.
             raise RefusedError(f"the bundle is not accepted: {words(err)}") from err
-        return _attested(kind, statement, digest)
-
-    def verify(self, bundle: bytes, *, digest: Digest, predicate_type: str) -> JSON:
-        """Check everything, and return the predicate."""
-        said = self.read(bundle, digest=digest)
-        if said.predicate_type != predicate_type:
-            raise RefusedError(f"predicate type: expected {predicate_type}, got {said.predicate_type}")
-        return said.predicate
+        if wrong := list(problems(certified, self.identity, self.claims)):
+            raise RefusedError(f"the certificate is not this release's: {'; '.join(wrong)}")
+        predicate_type, predicate = read_statement(kind, payload, subject, manifest)
+        return Attested(predicate_type=predicate_type, predicate=predicate, certified=certified)
 
 
 def _entry(signer: LibrarySigner, statement: Statement, *, stamped: bool) -> bytes:
     """Sign one statement and log it."""
-    from sigstore.dsse import StatementBuilder, Subject
+    from sigstore.dsse import StatementBuilder
+    from sigstore.dsse import Subject as Named
 
     process.go_on()
-    subject = Subject(
+    subject = Named(
         name=statement.subject.repository,
         digest={"sha256": statement.subject.digest.hex},  # type: ignore[arg-type]
     )
@@ -150,31 +144,6 @@ def _entry(signer: LibrarySigner, statement: Statement, *, stamped: bool) -> byt
             f"the timestamp authority gave {statement.subject} no timestamp", next_step="run again"
         )
     return bundle.to_json().encode()
-
-
-def _attested(kind: str, statement: Any, digest: Digest) -> Attested:
-    match statement:
-        case {
-            "_type": str(form),
-            "predicateType": str(predicate_type),
-            "subject": [*subjects],
-            **rest,
-        } if kind == _DSSE_PAYLOAD and form in _STATEMENTS:
-            got = [d for s in subjects for d in _sha256(s)]
-            if digest.hex not in got:
-                raise RefusedError(f"subject: expected {digest.hex}, got {', '.join(got)[:200] or 'none'}")
-            predicate = rest.get("predicate")
-            return Attested(
-                predicate_type=predicate_type, predicate=predicate if isinstance(predicate, dict) else {}
-            )
-        case _:
-            raise RefusedError(f"expected an in-toto statement in {_DSSE_PAYLOAD}, got another in {kind}")
-
-
-def _sha256(subject: Any) -> Iterator[str]:
-    match subject:
-        case {"digest": {"sha256": str(digest)}}:
-            yield digest
 
 
 def _policy(identity: Identity, claims: Claims) -> VerificationPolicy:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.model.claims import SELF_HOSTED, Certified, of_token, problems
 from sealift.model.statements import Claims, Identity
 from sealift.network import ProxyFailedError
 from sealift.patience import passes, retry_after
@@ -69,8 +70,8 @@ def ambient_token(env: Mapping[str, str] | None = None) -> str:
     )
 
 
-def signatory(token: str, server: str = "https://github.com") -> tuple[Identity, Claims]:
-    """Say whom a GitHub Actions token will make sign: what its certificate is going to carry.
+def signatory(token: str, server: str = "https://github.com") -> Certified:
+    """Say what the certificate of a GitHub Actions token is going to carry.
 
     ``server`` is the GitHub whose workflow it is, which no claim names.
     """
@@ -78,14 +79,7 @@ def signatory(token: str, server: str = "https://github.com") -> tuple[Identity,
     if odd := [name for name in _CLAIMS if not isinstance(claims.get(name, ""), str)]:
         raise OutsideError(f"the claim {odd[0]} of the identity token is no text", again=False)
     try:
-        identity = Identity(san=f"{server}/{claims['job_workflow_ref']}", issuer=claims["iss"])
-        return identity, Claims(
-            repository=claims["repository"],
-            commit=claims["sha"],
-            ref=claims["ref"],
-            workflow=claims["workflow"],
-            trigger=claims["event_name"],
-        )
+        return of_token(claims, server)
     except KeyError as err:
         raise UsageError(f"the identity token has no claim {err}: it is not a GitHub workflow's") from err
 
@@ -93,20 +87,26 @@ def signatory(token: str, server: str = "https://github.com") -> tuple[Identity,
 def token_of(identity: Identity, claims: Claims, env: Mapping[str, str] | None = None) -> str:
     """Ask for a token, and refuse one of somebody else before a public log has it for ever.
 
-    A claim that is None is not asked.
+    A claim that is None need only be there.
     """
     token = ambient_token(env)
-    got_identity, got_claims = signatory(token, "://".join(urlsplit(identity.san)[:2]))
-    asked = {"identity": (identity.san, got_identity.san), "issuer": (identity.issuer, got_identity.issuer)}
-    for name in ("repository", "commit", "ref", "workflow", "trigger"):
-        if (expected := getattr(claims, name)) is not None:
-            asked[name] = (expected, getattr(got_claims, name))
-    wrong = [f"{name}: expected {want}, got {got}" for name, (want, got) in asked.items() if want != got]
-    if identity.issuer != got_identity.issuer and len(wrong) == 1:
+    got = signatory(token, "://".join(urlsplit(identity.san)[:2]))
+    name = identity_token(token)._unverified_claims.get("workflow")  # noqa: SLF001 - no extension has it
+    wrong = list(problems(got, identity, claims))
+    if claims.workflow not in (None, name):
+        wrong.append(f"workflow's name: expected {claims.workflow}, got {name}")
+    if len(wrong) == 1 and identity.issuer != got["issuer"]:
         raise RefusedError(
             f"another issuer than ci/release.yaml names has made this job's identity token: {wrong[0]}",
             means="an enterprise can have an issuer of its own; everyone who verifies must name the same one",
-            next_step=f"where that is yours, write issuer: {got_identity.issuer} into ci/release.yaml",
+            next_step=f"where that is yours, write issuer: {got['issuer']} into ci/release.yaml",
+        )
+    if len(wrong) == 1 and got["runner"] == SELF_HOSTED and not claims.self_hosted:
+        raise RefusedError(
+            f"this job would sign on a machine of its own: {wrong[0]}",
+            means="what else ran on a self-hosted runner is not known, so signatures made there are refused",
+            next_step="let the job sign run on a runner of GitHub's; where that cannot be, write "
+            "signer: {self_hosted: true} into ci/release.yaml",
         )
     if wrong:
         raise RefusedError(

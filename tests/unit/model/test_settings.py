@@ -68,6 +68,7 @@ def test_what_keeps_the_grammar_is_taken_as_it_is(kind: Grammar, text: str) -> N
         (settings.GlibcVersion, "glibc 2.36", "2.36"),
         (settings.UserIds, "65532", "65532:65532"),
         (settings.Line, "two\nlines", "two lines"),
+        (settings.WorkflowRef, "a/b/.github/workflows/c.yml@v4", "a/b/.github/workflows/c.yml@refs/tags/v4"),
     ],
 )  # fmt: skip
 def test_a_slip_is_refused_with_what_was_meant(kind: Grammar, text: str, right: str) -> None:
@@ -105,6 +106,10 @@ def test_a_slip_is_refused_with_what_was_meant(kind: Grammar, text: str, right: 
         (settings.UserIds, "nonroot"),
         (settings.UserIds, "0:2147483648"),
         (settings.Line, "\t"),
+        (settings.WorkflowRef, "owner/name/.github/workflows/../x.yml"),
+        (settings.WorkflowRef, "owner/../.github/workflows/x.yml"),
+        (settings.WorkflowRef, "owner/name/workflows/x.yml"),
+        (settings.WorkflowRef, "owner/name/.github/workflows/x.yml@"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_an_example(kind: Grammar, text: str) -> None:

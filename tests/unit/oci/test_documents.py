@@ -56,6 +56,15 @@ def test_depth_is_bounded_before_anything_is_read(raw: bytes) -> None:
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize("end", [b"", b"\\", b'"', b'"}'])
+def test_text_without_an_end_takes_no_longer(end: bytes) -> None:
+    """Each quote in it could begin a text that has no end either."""
+    began = time.process_time()
+    with pytest.raises(RefusedError):
+        read_json(b'{"a":"' + b'\\"' * 2_000_000 + end + b"[" * 20, "it")
+    assert time.process_time() - began < 2
+
+
 def test_brackets_in_text_are_no_depth() -> None:
     assert read_json(b'{"a":"' + b"[" * 1000 + b'\\"{"}', "it")["a"].endswith('"{')
 

@@ -31,7 +31,7 @@ REPORT = Report(
         Gate(station="prove", subject="static/linux/amd64", verdict="pass", detail="machine: amd64"),
         Gate(station="scan", subject="static/linux/amd64", verdict="refused", detail="HIGH CVE-2024-1"),
     ),
-    signatures=(SignedEntry(subject="s", predicate_type="t", made=True),),
+    signatures=(SignedEntry(subject="s", predicate_type="t", predicate=DIGEST, made=True),),
     programs=(),
     release_url="",
     seconds=12.34,

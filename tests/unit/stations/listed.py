@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from sealift.elf.gobuild import MAGIC
 from sealift.model.modules import GoModule
 from sealift.model.names import Digest, Platform, Repository
+from sealift.model.plan import Plan
 from sealift.oci.documents import CONFIG, INDEX, LAYER, MANIFEST
-from sealift.rehearsal.oci_writer import LayerTar
+from sealift.rehearsal.oci_writer import LayerTar, Packed, Writer
+from sealift.stations.contents import SCANNER
+from sealift.stations.image import labels
 from sealift.stations.sbom import Contents
-from sealift.tools.gobinary import BuildInfo, Module
 from sealift.tools.sbom import purl
 from tests.unit.stations.things import COMMIT
 
@@ -32,16 +36,14 @@ def base() -> LayerTar:
     )
 
 
-def info_of(program: bytes) -> BuildInfo:
-    """Say of any program that it is the service, of one module beside its own."""
-    assert program
-    return BuildInfo(
-        go_version=GO,
-        path=f"{MAIN}/cmd/{SERVICE}",
-        main_module=Module(path=MAIN, version="(devel)", sum=""),
-        modules=(Module(path=LIB.path, version=LIB.version, sum="h1:x"),),
-        settings={"vcs.revision": COMMIT},
-    )
+def program(salt: bytes = b"", *modules: GoModule, commit: str = COMMIT) -> bytes:
+    """Give what begins as a program does, with what Go's linker writes into it."""
+    lines = [f"path\t{MAIN}/cmd/{SERVICE}", f"mod\t{MAIN}\t(devel)\t"]
+    lines += [f"dep\t{module.path}\t{module.version}\th1:x=" for module in modules or (LIB,)]
+    told = "\n".join([*lines, "build\tCGO_ENABLED=0", f"build\tvcs.revision={commit}", ""])
+    text = b"0" * 16 + told.encode() + b"1" * 16
+    strings = b"".join(bytes([len(s) & 0x7F | 0x80, len(s) >> 7]) + s for s in (GO.encode(), text))
+    return b"\x7fELF" + salt + MAGIC + bytes([8, 2]) + bytes(16) + strings
 
 
 def entries(image: Contents) -> list[Entry]:
@@ -98,31 +100,61 @@ def document(
     }
 
 
-def scanned(image: Contents) -> JSON:
-    """Write the predicate of a scan of an image."""
-    name = image.repository.at(image.digest)
+def scanned(image: Contents, config: Digest) -> JSON:
+    """Write the predicate of a scan of an image, in which nothing was found."""
+    name, moment = image.repository.at(image.digest), "2026-11-30T12:00:00Z"
     packages = [{"Name": n, "Identifier": {"PURL": url}} for _, n, _, url in entries(image) if url]
-    about = {"ArtifactName": name, "Metadata": {"RepoDigests": [name]}, "Results": [{"Packages": packages}]}
-    return {"scanner": {"result": about}}
+    return {
+        "scanner": {
+            "uri": f"{SCANNER}v0.74.0",
+            "version": "v0.74.0",
+            "db": {"uri": "", "version": "sha256:0", "lastUpdate": moment},
+            "result": {
+                "ArtifactName": name,
+                "Metadata": {"ImageID": config, "RepoDigests": [name]},
+                "Results": [{"Packages": packages}],
+            },
+        },
+        "metadata": {"scanStartedOn": moment, "scanFinishedOn": moment},
+    }
 
 
-def blobs(platform: Platform, program: bytes) -> tuple[dict[Digest, bytes], JSON]:
+def layers(program: bytes) -> list[Packed]:
+    return [base().pack(), LayerTar().file(SERVICE, program, 0o755).pack()]
+
+
+def write(new: Writer, plan: Plan, platform: Platform, salt: bytes = b"") -> JSON:
+    """Write the image of one platform into a layout, and return its descriptor."""
+    config = {"Entrypoint": [f"/{SERVICE}"], "Labels": labels(plan)}
+    return new.image(platform, layers(program(salt)), config=config, annotations={})
+
+
+def blobs(platform: Platform, program: bytes, plan: Plan) -> tuple[dict[Digest, bytes], JSON]:
     """Write one platform's image; return what it consists of, and how an index names it."""
-    layers = [base().pack(), LayerTar().file(SERVICE, program, 0o755).pack()]
+    packed = layers(program)
     target = {"os": platform.os, "architecture": platform.arch}
     config = msgspec.json.encode(
-        {**target, "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in layers]}}
+        {
+            **target,
+            "config": {"Entrypoint": [f"/{SERVICE}"], "Labels": labels(plan)},
+            "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in packed]},
+        }
     )
     manifest = msgspec.json.encode(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": descriptor(config, CONFIG),
-            "layers": [descriptor(layer.blob, LAYER) for layer in layers],
+            "layers": [descriptor(layer.blob, LAYER) for layer in packed],
         }
     )
-    parts = [manifest, config, *(layer.blob for layer in layers)]
+    parts = [manifest, config, *(layer.blob for layer in packed)]
     return {Digest.of(part): part for part in parts}, {**descriptor(manifest, MANIFEST), "platform": target}
+
+
+def config_of(manifest: bytes) -> Digest:
+    """Return the digest of the configuration that a manifest names."""
+    return Digest(json.loads(manifest)["config"]["digest"])
 
 
 def index(children: Sequence[JSON]) -> bytes:

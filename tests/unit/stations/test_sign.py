@@ -59,6 +59,34 @@ def test_only_what_is_missing_is_made() -> None:
     assert [s.made for s in signed] == [False, True, True]
 
 
+RUN = "https://github.com/sealift/sealift/actions/runs"
+
+
+def test_a_second_attempt_goes_on_where_the_first_ended() -> None:
+    shelves, pen = Shelves(), Pen(claims={"run": f"{RUN}/1/attempts/2"})
+    run(WANTED[:1], shelves, Pen())
+    assert [s.made for s in run(WANTED, shelves, pen)] == [False, True, True]
+
+
+def test_another_run_signs_everything_again() -> None:
+    shelves, pen = Shelves(), Pen(claims={"run": f"{RUN}/2/attempts/1"})
+    run(WANTED[:2], shelves, Pen())
+    signed = run(WANTED, shelves, pen)
+    assert [s.made for s in signed] == [True] * 3
+    assert {dict(s.run)["run"] for s in signed} == {f"{RUN}/2"}
+    assert evidence(signed).claims["run"] == f"{RUN}/2"
+    assert [s.made for s in run(WANTED, shelves, pen)] == [False] * 3
+
+
+def test_of_two_runs_the_whole_one_counts() -> None:
+    shelves = Shelves()
+    run(WANTED, shelves, Pen())
+    shelves.attached[str(ONE)].insert(0, bundle(signature(ONE), run=f"{RUN}/9/attempts/1"))
+    signed = run(WANTED, shelves, Pen())
+    assert [s.made for s in signed] == [False] * 3
+    assert {dict(s.run)["run"] for s in signed} == {f"{RUN}/1"}
+
+
 @pytest.mark.parametrize(
     "there",
     [

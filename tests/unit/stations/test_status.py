@@ -47,6 +47,7 @@ def test_a_whole_release_agrees_in_everything(street: Street) -> None:
         "platform": 4,
         "signature": 2 + 4,
         "attestation": 2 + 4 * 4,
+        "signer": 1,
         "moving tag": 2 * 3,
     }
 

@@ -12,19 +12,33 @@ import msgspec
 
 from sealift.errors import OutsideError, RefusedError
 from sealift.model import config
+from sealift.model.claims import Certified, of_token
 from sealift.model.evidence import Built, BuiltPlatform
 from sealift.model.names import Digest, Platform, Repository, RunPath, Tag, Version
 from sealift.model.plan import Plan
-from sealift.model.statements import Claims, Identity, Statement
+from sealift.model.statements import JSON, Claims, Identity, Statement, Subject
 from sealift.model.world import Base, GitHubWorld, SigstoreWorld, World
+from sealift.rehearsal.issuer import github_claims
+from sealift.stations.statements import provenance_of
+from sealift.tools.attested import Attested
 from sealift.tools.registry import Registry
-from sealift.tools.sigstore_client import Attested, BundleVerifier
+from sealift.tools.sigstore_client import BundleVerifier
 
 ROOT = Path(__file__).parents[3]
 COMMIT = "c" * 40
 AMD64, ARM64 = Platform("linux/amd64"), Platform("linux/arm64")
 REPOSITORY = Repository("registry.example/health-caretaker")
-OURS = Identity(san="https://github.com/sealift/sealift/.github/workflows/release.yml", issuer="https://i")
+OURS = Identity(
+    san="https://github.com/sealift/sealift/.github/workflows/release.yml@refs/tags/v1.2.3",
+    issuer="https://i",
+)
+
+
+# What a certificate of our own run tells.
+CERTIFIED: Certified = of_token(
+    github_claims("sealift/sealift", COMMIT, Version.parse("1.2.3")) | {"iss": OURS.issuer},
+    "https://github.com",
+)
 
 
 def digest_of(text: str | bytes) -> Digest:
@@ -136,6 +150,9 @@ class Shelves(Registry):
     def blob(self, repository: Repository, digest: Digest) -> bytes:
         return self.bodies[digest] if repository else b""
 
+    def layer(self, repository: Repository, digest: Digest) -> bytes:
+        return self.blob(repository, digest)
+
     def put_labelled(
         self, repository: Repository, tag: str, labels: dict[str, str], kind: str = "index"
     ) -> Digest:
@@ -178,20 +195,28 @@ class Pen:
 
     batches: list[list[Statement]] = field(default_factory=list)
     by: str = "us"
+    claims: dict[str, str] = field(default_factory=dict)
 
     def sign_batch(self, statements: Sequence[Statement]) -> list[bytes]:
         self.batches.append(list(statements))
-        return [bundle(s, by=self.by, number=100 * len(self.batches) + n) for n, s in enumerate(statements)]
+        first = 100 * len(self.batches)
+        return [bundle(s, by=self.by, number=first + n, **self.claims) for n, s in enumerate(statements)]
 
 
-def bundle(statement: Statement, *, by: str = "us", number: int = 0) -> bytes:
-    """Write what ``Glass`` reads."""
+def made() -> JSON:
+    """Say how the static variant was made."""
+    return provenance_of("static", plan(), built("static"), world(Path()))
+
+
+def bundle(statement: Statement, *, by: str = "us", number: int = 0, **claims: str) -> bytes:
+    """Write what ``Glass`` reads; with other claims than those of our own run."""
     told = {
         "by": by,
         "digest": statement.subject.digest,
         "type": statement.predicate_type,
         "predicate": statement.predicate,
         "number": number,
+        "certified": {**CERTIFIED, **claims},
     }
     return json.dumps(told).encode()
 
@@ -203,8 +228,8 @@ class Glass(BundleVerifier):
         self.identity = OURS
         self.claims = Claims(commit=COMMIT)
 
-    def read(self, bundle: bytes, *, digest: Digest) -> Attested:
+    def read(self, bundle: bytes, subject: Subject, _manifest: bytes | None = None) -> Attested:
         said = json.loads(bundle)
-        if said["by"] != "us" or said["digest"] != digest:
+        if said["by"] != "us" or said["digest"] != subject.digest:
             raise RefusedError(f"by {said['by']} of {said['digest']}")
-        return Attested(predicate_type=said["type"], predicate=said["predicate"])
+        return Attested(predicate_type=said["type"], predicate=said["predicate"], certified=said["certified"])

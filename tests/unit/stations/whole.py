@@ -12,11 +12,12 @@ from sealift.errors import OutsideError
 from sealift.model.evidence import Drafted
 from sealift.model.names import Digest, Repository, Tag
 from sealift.model.plan import Cell, Plan
-from sealift.model.statements import PredicateType, Statement, Subject
+from sealift.model.statements import JSON, PredicateType, Statement, Subject
 from sealift.model.status import Finding
 from sealift.model.world import World
 from sealift.stations.assets import CHECKSUMS, names, notes, sums_of
 from sealift.stations.sbom import Contents
+from sealift.stations.statements import provenance_of
 from sealift.stations.status import Remembered, look
 from sealift.stations.verify import Expected, expected
 from sealift.tools.cosign import Cosign
@@ -94,7 +95,6 @@ class Street:
             github=self.hub,
             registry=self.shelves,
             verifiers=verifiers,
-            info_of=listed.info_of,
         )
 
     def wrong(self) -> list[Finding]:
@@ -126,7 +126,7 @@ def put_image(
 ) -> tuple[Subject, dict[str, Subject]]:
     platforms, children = {}, []
     for cell in plan.cells_of(variant):
-        parts, child = listed.blobs(cell.platform, program(cell))
+        parts, child = listed.blobs(cell.platform, program(cell), plan)
         shelves.bodies.update(parts)
         digest = Digest(child["digest"])
         shelves.blobs.update(set(parts) - {digest})
@@ -139,7 +139,7 @@ def put_image(
 
 def program(cell: Cell) -> bytes:
     """Give what stands for the binary of a cell."""
-    return f"the program of {cell}".encode()
+    return listed.program(str(cell).encode())
 
 
 def files_of(plan: Plan, cell: Cell, image: Contents) -> dict[str, bytes]:
@@ -148,31 +148,26 @@ def files_of(plan: Plan, cell: Cell, image: Contents) -> dict[str, bytes]:
     return dict(zip(names(plan, cell), parts, strict=True))
 
 
-def say(shelves: Shelves, wanted: Expected, predicate: dict[str, object]) -> None:
-    if wanted.predicate_type is PredicateType.PROVENANCE:
-        predicate = {
-            "buildDefinition": {"resolvedDependencies": [{"digest": {"gitCommit": COMMIT}}]},
-            "runDetails": {"builder": {"id": OURS.san}},
-        }
+def say(shelves: Shelves, wanted: Expected, predicate: JSON) -> None:
     said = Statement(subject=wanted.subject, predicate_type=wanted.predicate_type, predicate=predicate)
     shelves.attach(wanted.subject.repository, wanted.subject.digest, bundle(said), said.predicate_type)
 
 
-def say_all(
-    shelves: Shelves,
-    plan: Plan,
-    variant: str,
-    index: Subject,
-    platforms: dict[str, Subject],
-    files: dict[str, bytes],
-) -> None:
-    cells = {platforms[cell.platform]: cell for cell in plan.cells_of(variant)}
-    for wanted in expected(index, tuple(platforms.values())):
-        told: dict[str, object] = {}
-        if wanted.predicate_type in (PredicateType.SPDX, PredicateType.CYCLONEDX):
-            _, spdx, cyclonedx = names(plan, cells[wanted.subject])
-            told = json.loads(files[spdx if wanted.predicate_type is PredicateType.SPDX else cyclonedx])
-        say(shelves, wanted, told)
+def said_of(shelves: Shelves, plan: Plan, variant: str, wanted: Expected, outside: World) -> JSON:
+    """Return what a release says of an image: small, and true."""
+    subject = wanted.subject
+    image = listed.contents_of(subject.digest, subject.repository)
+    match wanted.predicate_type:
+        case PredicateType.PROVENANCE:
+            return provenance_of(variant, plan, built(variant), outside)
+        case PredicateType.SPDX:
+            return listed.document("SPDX", image)
+        case PredicateType.CYCLONEDX:
+            return listed.document("CycloneDX", image)
+        case PredicateType.VULNERABILITIES:
+            return listed.scanned(image, listed.config_of(shelves.manifest(str(subject))))
+        case _:
+            return {}
 
 
 def whole(folder: Path) -> Street:
@@ -185,7 +180,8 @@ def whole(folder: Path) -> Street:
         for cell in planned.cells_of(variant):
             image = listed.contents_of(platforms[str(cell.platform)].digest, repository)
             files |= files_of(planned, cell, image)
-        say_all(shelves, planned, variant, index, platforms, files)
+        for wanted in expected(index, tuple(platforms.values())):
+            say(shelves, wanted, said_of(shelves, planned, variant, wanted, outside))
         for tag in ("1.2.3", "1.2", "1", "latest"):
             shelves.put_tag(repository, Tag(tag), index.digest)
     files[CHECKSUMS] = sums_of({name: Digest.of(data) for name, data in files.items()})

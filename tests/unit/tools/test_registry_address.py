@@ -75,7 +75,7 @@ REPOSITORY, SCOPE = (
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> Line:
     line = Line(None)
-    monkeypatch.setattr(registry_http, "Http", lambda _env: line)
+    monkeypatch.setattr(registry_http, "Http", lambda _env, **_: line)
     return line
 
 

@@ -10,9 +10,11 @@ import jwt
 import pytest
 
 from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.model.names import Version
+from sealift.rehearsal.issuer import github_claims
 from sealift.tools import sigstore_token
 from sealift.tools.sigstore_token import ambient_token, signatory, token_of
-from tests.unit.tools.test_sigstore_client import CLAIMS, COMMIT, OURS
+from tests.unit.tools.test_sigstore_client import CERTIFIED, CLAIMS, COMMIT, OURS
 
 
 def test_without_an_identity_the_means_are_named() -> None:
@@ -23,15 +25,9 @@ def test_without_an_identity_the_means_are_named() -> None:
 
 def claims_of_a_run() -> dict[str, Any]:
     return {
+        **github_claims("sealift/sealift", COMMIT, Version.parse("1.2.3")),
         "iss": OURS.issuer,
         "aud": "sigstore",
-        "sub": "repo:sealift/sealift:ref:refs/tags/v1.2.3",
-        "job_workflow_ref": OURS.san.removeprefix("https://github.com/"),
-        "repository": CLAIMS.repository,
-        "sha": COMMIT,
-        "ref": CLAIMS.ref,
-        "workflow": CLAIMS.workflow,
-        "event_name": CLAIMS.trigger,
         "iat": int(time.time()) - 5,
         "exp": int(time.time()) + 600,
     }
@@ -39,7 +35,7 @@ def claims_of_a_run() -> dict[str, Any]:
 
 def test_a_token_says_who_will_sign() -> None:
     told = claims_of_a_run()
-    assert signatory(jwt.encode(told, "x" * 32)) == (OURS, CLAIMS)
+    assert signatory(jwt.encode(told, "x" * 32)) == CERTIFIED
     del told["job_workflow_ref"]
     with pytest.raises(UsageError, match="has no claim 'job_workflow_ref'"):
         signatory(jwt.encode(told, "x" * 32))
@@ -63,11 +59,21 @@ def test_a_clock_that_is_off_is_named(hours: int) -> None:
     [
         ("sha", "commit: expected"),
         ("ref", "ref: expected"),
-        ("workflow", "workflow: expected"),
+        ("workflow", "workflow's name: expected"),
         ("event_name", "trigger: expected"),
         ("repository", "repository: expected"),
-        ("job_workflow_ref", "identity: expected"),
+        ("job_workflow_ref", "build signer: expected"),
         ("iss", "issuer: expected"),
+        ("job_workflow_sha", "build signer's commit: expected"),
+        ("runner_environment", "runner: expected github-hosted, got another"),
+        ("repository_id", "repository id: expected"),
+        ("repository_owner", "owner: expected"),
+        ("repository_owner_id", "owner id: expected"),
+        ("workflow_ref", "workflow: expected"),
+        ("workflow_sha", "workflow's commit: expected"),
+        ("run_id", "run: expected"),
+        ("run_attempt", "run: expected"),
+        ("repository_visibility", "visibility: expected public, got another"),
     ],
 )
 def test_a_token_of_somebody_else_signs_nothing(
@@ -98,4 +104,6 @@ def test_a_token_of_an_enterprises_own_github(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sigstore_token, "ambient_token", lambda _env: jwt.encode(claims_of_a_run(), "x" * 32))
     there = replace(OURS, san=OURS.san.replace("github.com", "git.acme.test:8443"))
     assert token_of(there, CLAIMS)
-    assert signatory(token_of(there, CLAIMS), "https://git.acme.test:8443") == (there, CLAIMS)
+    certified = signatory(token_of(there, CLAIMS), "https://git.acme.test:8443")
+    assert certified["build signer"] == there.san
+    assert certified["owner"] == "https://git.acme.test:8443/sealift"
