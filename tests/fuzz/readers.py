@@ -176,7 +176,7 @@ def evidence(data: bytes) -> None:
     _file("run/plan.json", data)
     attempt(run.read_plan)
     attempt(run.part, "plan.json", "it")
-    attempt(collect.gates, run.root / "evidence")
+    attempt(collect.gates, run)
     attempt(collect._limitations, run)
     attempt(collect.read, _file("run/report.json", data))
 

@@ -33,6 +33,7 @@ SHOWS = frozenset({"say", "result", "print", "true", "equal"})
 REGCTL = "regctl() gives regctl a link's reference"
 NAME = "a name of the configuration, of a module or of a file in an image; no folder of this machine"
 KNOWN: Mapping[tuple[str, str], str] = {
+    ("sealift.production", "f'{plan.config.source}/{WORKFLOW}'"): "the workflow's name in a certificate",
     ("noxfile", "f\"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}\""): (
         "venv makes no environment below a folder with a colon"
     ),
@@ -75,8 +76,13 @@ KNOWN: Mapping[tuple[str, str], str] = {
         "sealift.rehearsal.apt",
         'f\'{ways_out}\\nDir "{plain}";\\nDir::State::status "{plain}/var/lib/dpkg/status";\\n\'',
     ): "it comes from plainly()",
+    (
+        "sealift.stations.chain",
+        "f'{file.path} is not what {name} vouches for: expected {file.sha256}, got {found}'",
+    ): NAME,
     ("sealift.stations.image", "f'look at {plan.variant(variant).dockerfile}'"): NAME,
     ("sealift.stations.prove", "f'{skipped.path} of {origin} cannot be used: {skipped.why}'"): NAME,
+    ("sealift.stations.sbom", "f'{image.main.path} is missing'"): NAME,
     ("sealift.tools.docker_login", "f'save {path} as UTF-8 without a byte order mark'"): "for people",
     ("sealift.tools.git", "f'git {words[0]} failed in {root}: {said}'"): "for people",
     (

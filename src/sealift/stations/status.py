@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sealift.errors import UsageError
@@ -100,9 +100,9 @@ def look(
         variant: Reader(known=Known(plan=plan, variant=variant, whole=commit is not None), registry=registry)
         for variant in variants
     }
-    held, unread = read_images(plan, images, readers) if page.files else ({}, ())
+    held, unread = read_images(plan, images, readers)
     said = _look_statements(
-        plan, images, page, registry, readers, lambda: verifiers(commit or named or plan.commit)
+        plan, images, page, held, registry, readers, lambda: verifiers(commit or named or plan.commit)
     )
     return (
         *tag,
@@ -145,6 +145,7 @@ def _look_statements(
     plan: Plan,
     images: Mapping[str, Image],
     page: Page,
+    held: Collection[Cell],
     registry: Registry,
     readers: Mapping[str, Reader],
     verifiers: Callable[[], Verifiers],
@@ -160,7 +161,13 @@ def _look_statements(
         return failed
     verifier, cosign = made
     gates = verifying.look(wanted, registry=registry, verifier=verifier, cosign=cosign)
-    lost = {subject for image in images.values() for subject in image.lost}
+    # What cannot be read is told once, of the platform.
+    lost = {
+        subject
+        for variant, image in images.items()
+        for platform, subject in image.platforms.items()
+        if Cell(variant, platform) not in held
+    }
     return (*_signer(gates), *(judged(e, gates) for e in wanted if e.subject not in lost))
 
 

@@ -6,6 +6,7 @@ A piece of advice is an end where it is another version, or something that only 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import OutsideError, SealiftError
-from sealift.model.names import Version
+from sealift.model.names import Digest, Version
 from sealift.model.status import Finding
 from sealift.patience import may_help
 from sealift.stations.repair import TABLE, Place, repair
@@ -55,6 +56,11 @@ def stray_in_a_draft(street: Resumed) -> None:
     status.strange_file(street)
 
 
+def a_lost_blob(street: Resumed) -> None:
+    manifest = json.loads(street.registry.bodies[street.platform().digest])
+    street.registry.blobs.remove(Digest(manifest["config"]["digest"]))
+
+
 def half_uploaded(street: Resumed) -> None:
     unpublished(street)
     street.github.drop(status.BINARY)
@@ -93,7 +99,7 @@ DAMAGES: dict[str, Damage] = {
     "the version tag is missing": lambda s: s.registry.tagged.pop(s.tag("1.2.3")),
     "the version tag is another's": status.other_image,
     "a platform is lost": lambda s: s.registry.bodies.pop(s.platform().digest),
-    "a blob is lost": lambda s: s.registry.blobs.remove(digest_of(f"{s.platform().repository} linux/amd64")),
+    "a blob is lost": a_lost_blob,
     "the index is lost": lambda s: s.registry.bodies.pop(s.index().digest),
     "an index without platforms": another_platform,
     "no signature": status.no_signature,
