@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sealift import records
 from sealift.console import say
-from sealift.places import ours_alone, plain, shell_word
+from sealift.places import ours_alone, plain, plainly, shell_word
 from sealift.tools import gocache, modules
 
 # zig's notes of its own sources: large, and of use only for a library that is not made yet.
@@ -94,7 +94,9 @@ def zig_cache(cache: Path, target: str, *, own: Path) -> Iterator[Path]:
         if kept is not None:
             with tarfile.open(fileobj=io.BytesIO(kept)) as tar:
                 tar.extractall(folder, filter="data")
-        yield folder
+        # What a C compiler says of the files that it read is a text, too.
+        with plainly(folder) as place:
+            yield place
         if kept is None:
             packed = io.BytesIO()
             with tarfile.open(fileobj=packed, mode="w") as tar:
