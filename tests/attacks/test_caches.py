@@ -1,4 +1,4 @@
-"""Caches whose contents are swapped: compiled packages, modules, base images, programs.
+"""Compilers' caches whose contents are swapped: compiled packages, modules, libc.
 
 With exit code 0 the swapped copy was not used, and the run went on with what it made or fetched anew.
 """
@@ -11,117 +11,34 @@ import io
 import os
 import shutil
 import tarfile
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from sealift import process, production, records
+from sealift import records
 from sealift.errors import RefusedError
-from sealift.model.names import Digest, Platform
 from sealift.process import run
-from sealift.provision import everything
-from sealift.provision.programs import Program, bin_folder
-from sealift.rehearsal import apt, bases, golang
-from sealift.rehearsal.bases import assemble_all
-from sealift.rehearsal.distroless import SUITES
-from sealift.stations.base import look_blobs
-from sealift.stations.gate import Looks
-from sealift.tools import compiling, go, gocache, govulncheck, modules, trivy
-from sealift.tools.layout import Layout
-from sealift.tools.podman_store import kept_store
+from sealift.tools import compiling, gocache, modules
 from tests.attacks.catalogue import Attack, Kind, each
-from tests.unit.rehearsal.debs import write_deb, write_debs
+from tests.attacks.compiled import (
+    GIT,
+    IMPLANT,
+    LIBRARY,
+    UPPER,
+    WRITTEN,
+    Built,
+    build,
+    made_in,
+    made_writable,
+    packed_module,
+    publish_module,
+    sums,
+)
 
 pytestmark = pytest.mark.programs
-
-# Two texts of one length: what the source says, and what somebody wants to ship.
-WRITTEN, IMPLANT = "as-it-was-written", "an-evil-implant!!"
-LIBRARY, UPPER = "example.com/lib", "example.com/Upper"
-GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
-AMD64 = Platform("linux/amd64")
-
-
-# What go compiled before, and the modules that it fetched.
-
-
-@dataclass(frozen=True)
-class Built:
-    """A program of two modules, compiled once: the request, its caches, and the user's key."""
-
-    request: go.GoBuildRequest
-    proxy: Path
-
-    @property
-    def entries(self) -> list[Path]:
-        """The entries of actions whose file holds the text."""
-        return [
-            entry for entry in self.store.glob("??/*-a") if WRITTEN.encode() in self.data(entry).read_bytes()
-        ]
-
-    @property
-    def store(self) -> Path:
-        return self.request.cache / "go-build"
-
-    @property
-    def mod(self) -> Path:
-        return self.request.cache / "go-mod"
-
-    @property
-    def library(self) -> Path:
-        return self.mod / "example.com" / "lib@v1.0.0"
-
-    @property
-    def archive(self) -> Path:
-        return self.mod / "cache" / "download" / "example.com" / "lib" / "@v" / "v1.0.0.zip"
-
-    def data(self, entry: Path) -> Path:
-        output = entry.read_text().split()[0]
-        return self.store / output[:2] / f"{output}-d"
-
-    def forged(self, entry: Path) -> tuple[str, bytes]:
-        """Return the file of an action with the implant, put under its own hash."""
-        body = self.data(entry).read_bytes().replace(WRITTEN.encode(), IMPLANT.encode())
-        output = hashlib.sha256(body).hexdigest()
-        place = self.store / output[:2] / f"{output}-d"
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(body)
-        return output, body
-
-
-def publish_module(proxy: Path, path: str, word: str) -> None:
-    escaped = path.replace("U", "!u")
-    folder = proxy / escaped / "@v"
-    folder.mkdir(parents=True)
-    mod = f"module {path}\n\ngo 1.24\n"
-    (folder / "v1.0.0.mod").write_text(mod)
-    (folder / "v1.0.0.info").write_text('{"Version":"v1.0.0"}')
-    (folder / "v1.0.0.zip").write_bytes(packed_module(path, mod, word))
-
-
-def packed_module(path: str, mod: str, word: str) -> bytes:
-    name, packed = path.rpartition("/")[2].lower(), io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as files:
-        files.writestr(f"{path}@v1.0.0/go.mod", mod)
-        files.writestr(f"{path}@v1.0.0/{name}.go", f'package {name}\n\nvar Word = "{word}"\n')
-        files.writestr(f"{path}@v1.0.0/notes.txt", "none\n")
-    return packed.getvalue()
-
-
-def sums(proxy: Path, path: str) -> str:
-    folder = proxy / path.replace("U", "!u") / "@v"
-    with zipfile.ZipFile(folder / "v1.0.0.zip") as files:
-        names = {name: hashlib.sha256(files.read(name)).hexdigest() for name in files.namelist()}
-    return "".join(
-        f"{path} v1.0.0{of} h1:{base64.b64encode(hashlib.sha256(lines.encode()).digest()).decode()}\n"
-        for of, lines in (
-            ("", "".join(f"{digest}  {name}\n" for name, digest in sorted(names.items()))),
-            ("/go.mod", f"{hashlib.sha256((folder / 'v1.0.0.mod').read_bytes()).hexdigest()}  go.mod\n"),
-        )
-    )
 
 
 @pytest.fixture(scope="session")
@@ -147,40 +64,12 @@ def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def made_in(root: Path, cache: Path) -> Built:
-    request = go.GoBuildRequest(
-        module=root / "repo" / "svc",
-        package="./cmd/x",
-        variable="main.version",
-        version="1.2.3",
-        platform=AMD64,
-        linkage="static",
-        glibc=None,
-        output=cache.with_name(f"{cache.name}-run") / "x",
-        cache=cache,
-    )
-    return Built(request, root / "proxy")
-
-
-def build(built: Built, patch: pytest.MonkeyPatch) -> str:
-    """Compile, and return what the program says."""
-    patch.setenv("GOPROXY", built.proxy.as_uri())
-    patch.setenv("GOSUMDB", "off")
-    go.build(Path(process.resolve("go")), built.request)
-    return run([built.request.output]).stderr
-
-
 @pytest.fixture
 def built(compiled_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Built:
     monkeypatch.setenv("XDG_STATE_HOME", str(compiled_once / "state"))
     shutil.copytree(compiled_once / "cache", tmp_path / "cache", symlinks=True)
     made_writable(tmp_path / "cache" / "go-mod")
     return made_in(compiled_once, tmp_path / "cache")
-
-
-def made_writable(folder: Path) -> None:
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(path.stat().st_mode | 0o200)
 
 
 def test_what_was_compiled_before_is_used(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,419 +336,8 @@ def test_what_zig_did_not_make_for_this_user_is_not_linked(tmp_path: Path, attac
     attack.assert_ended(0, f"begins with {found}" if found else "begins empty")
 
 
-# Base images.
-
-
-@pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = write_debs(tmp_path / "debs", SUITES["debian12"].names)
-    monkeypatch.setattr(bases, "fetch_debs", lambda *_: folder)
-    return folder
-
-
-def implanted(folder: Path, work: Path) -> Path:
-    """Assemble whole layouts with one file more, as sealift does."""
-    write_deb(folder, "base-files", {"./usr/bin/implant": b"evil"})
-    made = assemble_all("debian12", [AMD64], work / "cache", work / "out")
-    write_deb(folder, "base-files")
-    return made["static"].layout.parent
-
-
-def swap_layouts(kept: Path, evil: Path) -> None:
-    shutil.rmtree(kept)
-    shutil.copytree(evil, kept)
-
-
-def swap_layouts_and_record(kept: Path, evil: Path) -> None:
-    swap_layouts(kept, evil)
-    named = " ".join(f"{kind}={Layout(kept / kind).index()}" for kind in ("static", "base"))
-    kept.with_suffix(".record").write_text(f"{'0' * 64}\n{named}")
-
-
-def swap_layouts_and_take_a_record(kept: Path, evil: Path) -> None:
-    swap_layouts(kept, evil)
-    own = next((evil.parent / "cache" / "bases").glob("*.record"))
-    shutil.copyfile(own, kept.with_suffix(".record"))
-
-
-def swap_one_layout(kept: Path, evil: Path) -> None:
-    shutil.rmtree(kept / "base")
-    shutil.copytree(evil / "base", kept / "base")
-
-
-Swap = Callable[[Path, Path], None]
-
-
-def assembled(sample: str, artefact: Swap) -> Attack[Swap]:
-    words = "do not match this user's record: assembling them again"
-    return Attack(kind=Kind.CACHES, sample=sample, artefact=artefact, stage="bases", words=words, exit_code=0)
-
-
-@each(
-    assembled("whole base images with one program more", swap_layouts),
-    assembled("one whole base image with one program more", swap_one_layout),
-    assembled("base images with a forged record", swap_layouts_and_record),
-    assembled("base images with the record of others", swap_layouts_and_take_a_record),
-)
-def test_base_images_that_were_swapped_are_assembled_again(
-    tmp_path: Path, packages: Path, attack: Attack[Swap], capsys: pytest.CaptureFixture[str]
-) -> None:
-    first = assemble_all("debian12", [AMD64], tmp_path / "cache", tmp_path / "a")
-    (kept,) = (path for path in (tmp_path / "cache" / "bases").iterdir() if path.is_dir())
-    attack.artefact(kept, implanted(packages, tmp_path / "evil"))
-    capsys.readouterr()
-    again = assemble_all("debian12", [AMD64], tmp_path / "cache", tmp_path / "b")
-    assert {kind: base.digest for kind, base in again.items()} == {
-        k: base.digest for k, base in first.items()
-    }
-    attack.assert_ended(0, capsys.readouterr().err)
-
-
-@each(
-    Attack(
-        kind=Kind.CACHES,
-        sample="Debian packages that were swapped with their record",
-        artefact="libc6",
-        stage="bases",
-        words="do not match this user's record: fetching them again",
-        exit_code=0,
-    )
-)
-def test_packages_that_were_swapped_are_fetched_again(
-    tmp_path: Path, attack: Attack[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    names = (attack.artefact,)
-
-    def download(_names: object, _what: str, to: Path, _env: object) -> None:
-        write_debs(to, names)
-
-    monkeypatch.setattr(
-        apt, "mirror", lambda: apt.Mirror(archive="http://x", security=None, keyring=Path("/k"))
-    )
-    monkeypatch.setattr(apt, "_download", download)
-    folder = apt.fetch("bookworm", "amd64", names, tmp_path)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    write_deb(folder, attack.artefact, {"./usr/lib/implant": b"evil"})
-    record = tmp_path / "bookworm-amd64.json"
-    old, (new,) = hashlib.sha256(*before.values()).hexdigest(), folder.iterdir()
-    forged = record.read_bytes().replace(old.encode(), hashlib.sha256(new.read_bytes()).hexdigest().encode())
-    assert forged != record.read_bytes()
-    record.write_bytes(forged)
-    capsys.readouterr()
-    again = apt.fetch("bookworm", "amd64", names, tmp_path)
-    assert {path.name: path.read_bytes() for path in again.iterdir()} == before
-    attack.assert_ended(0, capsys.readouterr().err)
-
-
-def change_a_layer(layout: Path) -> None:
-    largest = max((layout / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[:-1] + b"!")
-
-
-def change_the_configuration(layout: Path) -> None:
-    image = Layout(layout)
-    (manifest,) = image.platforms(image.index()).values()
-    place = image.blob_path(Digest(image.manifest(manifest)["config"]["digest"]))
-    place.write_bytes(place.read_bytes().replace(b"nonroot", b"toor   ").replace(b"65532", b"00000"))
-
-
-def locked(sample: str, artefact: Folder) -> Attack[Folder]:
-    return Attack(
-        kind=Kind.CACHES, sample=sample, artefact=artefact, stage="base", words="has other bytes: sha256:"
-    )
-
-
-@each(
-    locked("a layer with other bytes in a base image's folder", change_a_layer),
-    locked("a configuration with other bytes in a base image's folder", change_the_configuration),
-)
-def test_a_base_image_with_other_bytes_is_refused(
-    tmp_path: Path, packages: Path, attack: Attack[Folder]
-) -> None:
-    assert packages.exists()
-    layout = assemble_all("debian12", [AMD64], tmp_path / "cache", tmp_path / "out")["base"].layout
-    attack.artefact(layout)
-    looks = Looks("base", "base")
-    look_blobs(looks, Layout(layout), [AMD64])
-    with pytest.raises(RefusedError) as caught:
-        looks.done(means="", next_step="")
-    attack.assert_blocked_by(caught.value)
-
-
-@each(
-    Attack(
-        kind=Kind.CACHES,
-        sample="a golang image that this user did not assemble",
-        artefact="a.record",
-        stage="docker",
-        words="is not taken",
-        exit_code=0,
-    )
-)
-def test_a_golang_image_of_others_is_not_taken(
-    tmp_path: Path, packages: Path, attack: Attack[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    layout = assemble_all("debian12", [AMD64], tmp_path / "cache", tmp_path / "out")["base"].layout
-    place = layout.rename(tmp_path / "a")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
-    records.write(place.with_name(attack.artefact), "golang a", Layout(place).index().encode())
-    assert packages.exists()
-    assert golang.known(place) == Layout(place).index()
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "ours"))
-    attack.assert_ended(0, "is taken" if golang.known(place) else "is not taken")
-
-
-@each(
-    Attack(
-        kind=Kind.CACHES,
-        sample="an advisory database that calls itself new",
-        artefact="metadata.json",
-        stage="scan",
-        words="fetched into an empty folder",
-        exit_code=0,
-    )
-)
-def test_production_fetches_advisories_anew(
-    tmp_path: Path, attack: Attack[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "advisories" / "trivy" / "db" / attack.artefact
-    place.parent.mkdir(parents=True)
-    place.write_text('{"NextUpdate": "2099-01-01T00:00:00Z"}')
-    said: list[str] = []
-
-    def download(folder: Path) -> None:
-        said.append(f"fetched into {'a folder that was there' if folder.exists() else 'an empty folder'}")
-
-    monkeypatch.setattr(trivy, "download_database", download)
-    monkeypatch.setattr(govulncheck, "download_database", lambda _: None)
-    production.download_advisories(tmp_path)
-    attack.assert_ended(0, " ".join(said))
-
-
-# Programs.
-
-
-def script(path: Path, word: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\necho {word}\n")
-    path.chmod(0o755)
-    return path
-
-
-def program(path: Path, *, locked: bool = True) -> Program:
-    file = process.OpenProgram(path)
-    return Program(
-        name=path.name, path=path, file=file, sha256=file.sha256, version="", origin="cache", locked=locked
-    )
-
-
-def replaced(place: Path) -> None:
-    script(place.with_name("implant"), IMPLANT).replace(place)
-
-
-def behind_a_link(place: Path) -> None:
-    place.unlink()
-    place.symlink_to(script(place.with_name("implant"), IMPLANT))
-
-
-def folder_replaced(place: Path) -> None:
-    place.parent.rename(place.parent.with_name("aside"))
-    script(place, IMPLANT)
-
-
-def beside(place: Path) -> None:
-    for name in ("git", "podman"):
-        script(place.with_name(name), IMPLANT)
-
-
-def started(sample: str, artefact: Folder) -> Attack[Folder]:
-    return Attack(
-        kind=Kind.CACHES, sample=sample, artefact=artefact, stage="programs", words=WRITTEN, exit_code=0
-    )
-
-
-@each(
-    started("a program that is replaced after it was hashed", replaced),
-    started("a link that leads to another program after it was hashed", behind_a_link),
-    started("a programs folder that is replaced after it was hashed", folder_replaced),
-)
-def test_what_was_hashed_is_what_starts(
-    tmp_path: Path, attack: Attack[Folder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = script(tmp_path / "programs" / "cosign", WRITTEN)
-    monkeypatch.setenv("PATH", f"{bin_folder([program(place)])}:/usr/bin:/bin")
-    attack.artefact(place)
-    done = run(["cosign"])
-    attack.assert_ended(done.returncode, done.stdout)
-
-
-@each(
-    started("a foreign git beside the programs of the cache", beside),
-    started("a foreign podman beside the programs of the cache", beside),
-)
-def test_nothing_beside_the_programs_is_found(
-    tmp_path: Path, attack: Attack[Folder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = attack.sample.split()[2]
-    script(tmp_path / "system" / name, WRITTEN)
-    place = script(tmp_path / "programs" / "cosign", WRITTEN)
-    attack.artefact(place)
-    monkeypatch.setenv("PATH", f"{bin_folder([program(place)])}:{tmp_path / 'system'}:/bin")
-    done = run([name])
-    attack.assert_ended(done.returncode, done.stdout)
-
-
-@each(
-    Attack(
-        kind=Kind.CACHES,
-        sample="a program that is written to after it was hashed",
-        artefact=IMPLANT,
-        stage="programs",
-        words="was changed while this run uses it",
-    )
-)
-def test_a_program_that_is_written_to_is_not_started(
-    tmp_path: Path, attack: Attack[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = script(tmp_path / "programs" / "cosign", WRITTEN)
-    monkeypatch.setenv("PATH", f"{bin_folder([program(place)])}:/usr/bin:/bin")
-    found = place.stat()
-    with place.open("r+") as file:
-        file.write(place.read_text().replace(WRITTEN, attack.artefact))
-    os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
-    with pytest.raises(RefusedError) as caught:
-        run(["cosign"])
-    attack.assert_blocked_by(caught.value)
-
-
-@each(
-    Attack(
-        kind=Kind.CACHES,
-        sample="a program that was taken out of tools.lock",
-        artefact="cosign",
-        stage="programs",
-        words="not in ci/tools.lock for this platform and Go: cosign",
-    )
-)
-def test_a_program_that_is_not_locked_takes_no_part(
-    tmp_path: Path, attack: Attack[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = {
-        name: program(script(tmp_path / name, WRITTEN), locked=name != attack.artefact)
-        for name in ("cosign", "crane")
-    }
-    monkeypatch.setattr(everything, "provide", lambda *_, **__: found)
-    with pytest.raises(RefusedError) as caught:
-        everything.provide_all(found, cache=tmp_path)
-    attack.assert_blocked_by(caught.value)
-
-
-# The key.
-
-
-def readable_by_others(state: Path) -> None:
-    (state / "sealift" / "key").chmod(0o644)
-
-
-def of_a_folder_for_all(state: Path) -> None:
-    (state / "sealift").chmod(0o777)
-
-
-def a_link(state: Path) -> None:
-    place = state / "sealift" / "key"
-    place.rename(state / "key")
-    place.symlink_to(state / "key")
-
-
-def too_short(state: Path) -> None:
-    (state / "sealift" / "key").write_bytes(b"")
-
-
-def key(sample: str, artefact: Folder) -> Attack[Folder]:
-    words = "what earlier runs left in the cache is not used"
-    return Attack(
-        kind=Kind.CACHES, sample=sample, artefact=artefact, stage="records", words=words, exit_code=0
-    )
-
-
-@each(
-    key("a key that others can read", readable_by_others),
-    key("a key in a folder that others can write", of_a_folder_for_all),
-    key("a link in place of the key", a_link),
-    key("an empty key", too_short),
-)
-def test_a_key_that_others_may_have_gives_no_record(
-    tmp_path: Path,
-    attack: Attack[Folder],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    records.write(tmp_path / "record", "a record", b"content")
-    assert records.read(tmp_path / "record", "a record") == b"content"
-    attack.artefact(tmp_path)
-    assert records.read(tmp_path / "record", "a record") is None
-    attack.assert_ended(0, capsys.readouterr().err)
-
-
 def test_hashes_of_modules_are_those_of_go(compiled_once: Path) -> None:
     cache = compiled_once / "cache" / "go-mod"
     found = modules.read_sums([compiled_once / "repo" / "svc" / "go.sum"])
     assert set(found) == {(LIBRARY, "v1.0.0"), (UPPER, "v1.0.0")}
     modules.check(found, cache)
-
-
-# podman's store.
-
-
-def in_a_layer(store: Path) -> None:
-    place = store / "storage" / "overlay" / "a" / "diff" / "passwd"
-    before = place.stat()
-    place.write_text(IMPLANT[: before.st_size])
-    os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def a_layer_swapped(store: Path) -> None:
-    layer = store / "storage" / "overlay" / "a"
-    shutil.copytree(layer, store / "other")
-    shutil.rmtree(layer)
-    (store / "other").rename(layer)
-
-
-def a_layer_more(store: Path) -> None:
-    (store / "storage" / "overlay" / "b" / "diff").mkdir(parents=True)
-
-
-def without_a_record(store: Path) -> None:
-    store.with_name("podman.record").write_text("evil")
-
-
-def unpacked(sample: str, artefact: Folder) -> Attack[Folder]:
-    return Attack(
-        kind=Kind.CACHES, sample=sample, artefact=artefact, stage="smoke", words="it is empty", exit_code=0
-    )
-
-
-@each(
-    unpacked("an unpacked base image with other bytes and the same time", in_a_layer),
-    unpacked("an unpacked base image that was swapped", a_layer_swapped),
-    unpacked("a layer that podman did not unpack", a_layer_more),
-    unpacked("podman's store with a forged record", without_a_record),
-)
-def test_images_that_were_unpacked_and_changed_are_unpacked_again(
-    tmp_path: Path, attack: Attack[Folder]
-) -> None:
-    folder = tmp_path / "podman"
-    with kept_store(folder) as store:
-        store.check()
-        (folder / "storage" / "overlay" / "a" / "diff").mkdir(parents=True)
-        (folder / "storage" / "overlay" / "a" / "diff" / "passwd").write_text("nonroot")
-    with kept_store(folder) as store:
-        store.check()
-        assert (folder / "storage").exists()
-    attack.artefact(folder)
-    with kept_store(folder) as store:
-        store.check()
-        attack.assert_ended(
-            0, f"it holds {list(folder.iterdir())}" if (folder / "storage").exists() else "it is empty"
-        )

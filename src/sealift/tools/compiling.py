@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sealift import records
 from sealift.console import say
-from sealift.places import ours_alone, plain, shell_word
+from sealift.places import ours_alone, plain, plainly, shell_word
 from sealift.tools import gocache, modules
 
 # zig's notes of its own sources: large, and of use only for a library that is not made yet.
@@ -93,8 +93,12 @@ def zig_cache(cache: Path, target: str, *, own: Path) -> Iterator[Path]:
         folder, kept = Path(temporary), records.read(archive, name)
         if kept is not None:
             with tarfile.open(fileobj=io.BytesIO(kept)) as tar:
-                tar.extractall(folder, filter="data")
-        yield folder
+                # Debian 12's Python has no filters, and what has our code needs none.
+                tar.extraction_filter = getattr(tarfile, "data_filter", None)
+                tar.extractall(folder)  # noqa: S202
+        # What a C compiler says of the files that it read is a text, too.
+        with plainly(folder) as place:
+            yield place
         if kept is None:
             packed = io.BytesIO()
             with tarfile.open(fileobj=packed, mode="w") as tar:

@@ -195,7 +195,7 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
         with ExitStack() as stack:
             if request.linkage == "dynamic":
                 zig = stack.enter_context(compiling.zig_cache(request.cache, _target(request), own=own))
-                env |= dict.fromkeys(_ZIG_CACHES, str(plain(zig)))
+                env |= dict.fromkeys(_ZIG_CACHES, str(zig))
             process.run(
                 [*argv, "-o", request.output, request.package], cwd=request.module, env=env, timeout=1200
             )
