@@ -311,7 +311,7 @@ def _matches(entry: str, host: str, address: _Address | None, port: int) -> bool
             return False
     name, wanted = entry, ""
     # A colon parts a port off, unless the entry is an address of many colons.
-    if found := re.fullmatch(r"(\[.*\]|[^:]*):(\d+)", entry):
+    if found := re.fullmatch(r"(\[.*\]|[^:]*):([0-9]{1,5})", entry):
         name, wanted = found[1], found[2]
     if wanted and int(wanted) != port:
         return False

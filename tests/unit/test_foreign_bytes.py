@@ -52,6 +52,7 @@ FOUND: tuple[tuple[str, bytes], ...] = (
         b"\0" + answer(b"[]", X_RateLimit_Reset="1e999", X_RateLimit_Remaining="0"),
     ),
     ("headers", b'{"errors": [{"message": "\xff"}]}'),
+    ("headers", b"a:" + b"1" * 5000),
     ("lists", b"{}"),
     ("lists", b'{"spdxVersion": 1, "creationInfo": {}, "packages": 1}'),
     ("lists", b'{"metadata": {}, "components": [{"purl": 1}], "dependencies": [[]]}'),
