@@ -67,11 +67,11 @@ ROWS: Mapping[str, str] = {
 }
 # What only starts another program.
 _STARTERS = ("env", "flock", "setpriv", "setsid", "sudo")
-# Whoever logs in to a registry: these get what SEALIFT_PASS names, too.
+# These log in to registries, and get what SEALIFT_PASS names, too.
 _LOG_IN = ("cosign", "docker", "docker-buildx", "podman", "regctl")
 # What only the signer and the draft may see; sealift itself reads them.
 TOKENS = re.compile(r"ACTIONS_\w+|GITHUB_TOKEN|GH_TOKEN")
-# What people set to change a verdict, bytes, or what a program is: it reaches none, which is mentioned once.
+# Set to change a verdict, bytes, or what a program is: they reach no program, which is mentioned once.
 _WITHOUT_EFFECT = re.compile(
     r"(?:TRIVY|GRYPE|SYFT|COSIGN|SIGSTORE|TUF|REKOR|FULCIO|REGCTL|BUILDKIT|OTEL|QEMU)_\w+"
     r"|BUILDX_(?!BUILDER$|CONFIG$)\w+"
@@ -80,7 +80,7 @@ _WITHOUT_EFFECT = re.compile(
     r"|LD_(?:PRELOAD|AUDIT)|GLIBC_TUNABLES|APT_CONFIG"
 )
 # What makes another program of one.
-_CODE = re.compile(r"(?:LD|GIT|GO|PIP|PYTHON|SEALIFT)\w*|DOCKER_(?:BUILDKIT|CLI)\w*")
+_CODE = re.compile(r"(?:LD|GIT|PIP|SEALIFT)_\w+|GO[A-Z0-9]+|PYTHON\w+|DOCKER_(?:BUILDKIT|CLI)\w*")
 
 
 def environment_of(
@@ -107,7 +107,7 @@ def search_path(told: Mapping[str, str] | None = None) -> str:
 
 
 def without_effect(told: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Name the variables that somebody set and no program gets."""
+    """Name the variables that are set and reach no program."""
     return tuple(sorted(k for k in (os.environ if told is None else told) if _WITHOUT_EFFECT.fullmatch(k)))
 
 

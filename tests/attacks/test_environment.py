@@ -99,7 +99,7 @@ STARTS: Mapping[str, Start] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Set:
-    """Variables that somebody set before a program is started; ``stays`` is our own value of one of them."""
+    """Variables that are set before a program is started; ``stays`` is our own value of one of them."""
 
     program: str
     variables: Mapping[str, str]
@@ -227,7 +227,7 @@ def test_a_variable_reaches_no_program(
     attack.assert_ended(0, got)
 
 
-def test_what_was_set_in_vain_is_said_once() -> None:
+def test_a_variable_without_effect_is_named() -> None:
     told = {"TRIVY_SEVERITY": "UNKNOWN", "COSIGN_REPOSITORY": "x", "HOME": "/"}
     assert without_effect(told) == ("COSIGN_REPOSITORY", "TRIVY_SEVERITY")
 
@@ -318,7 +318,7 @@ __main__.main()
 
 
 @each(begun("a umask that lets every user write", Begun(), "0o22"))
-def test_nobody_else_may_write_what_is_made(attack: Attack[Begun]) -> None:
+def test_no_other_user_may_write_what_is_made(attack: Attack[Begun]) -> None:
     argv = ["sh", "-c", 'umask 000; exec "$0" "$@"', sys.executable, "-c", UMASK]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     attack.assert_ended(done.returncode, done.stdout + done.stderr)

@@ -158,7 +158,15 @@ def test_no_surroundings_give_other_keys(
     attack.assert_blocked_by(away.value)
 
 
-MIRROR = json.dumps({"hosts": {"HOST": {"tls": "disabled", "mirrors": ["SERVER"], "priority": 9}}})
+PLAIN = {"tls": "disabled"}
+MIRROR = json.dumps(
+    {
+        "hosts": {
+            "HOST": {**PLAIN, "hostname": "HOST", "mirrors": ["SERVER"], "priority": 9},
+            "SERVER": {**PLAIN, "hostname": "SERVER"},
+        }
+    }
+)
 
 
 @each(

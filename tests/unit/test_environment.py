@@ -159,8 +159,14 @@ def test_what_a_user_needs_passes(program: str | tuple[str, ...], name: str) -> 
 
 
 def test_what_a_helper_reads_can_be_named() -> None:
-    told = {PASS: "ACME_TOKEN, CORP_*", "ACME_TOKEN": "1", "CORP_A": "2", "OTHER": "3"}
-    assert {"ACME_TOKEN", "CORP_A"} <= set(environment_of("cosign", told))
+    told = {
+        PASS: "ACME_TOKEN, CORP_*, GITEA_*",
+        "ACME_TOKEN": "1",
+        "CORP_A": "2",
+        "GITEA_TOKEN": "4",
+        "OTHER": "3",
+    }
+    assert {"ACME_TOKEN", "CORP_A", "GITEA_TOKEN"} <= set(environment_of("cosign", told))
     assert "OTHER" not in environment_of("cosign", told)
     assert "ACME_TOKEN" not in environment_of("trivy", told)
 
@@ -177,7 +183,7 @@ def test_no_entry_of_path_leads_to_the_repository() -> None:
     assert Path(search_path({"PATH": "."}).split(":")[0]).is_absolute()
 
 
-def test_what_somebody_set_in_vain_is_named() -> None:
+def test_a_variable_without_effect_is_named() -> None:
     told = {"TRIVY_SEVERITY": "CRITICAL", "BUILDX_BUILDER": "b", "AWS_PROFILE": "p", "LD_PRELOAD": "l"}
     assert without_effect(told) == ("LD_PRELOAD", "TRIVY_SEVERITY")
 

@@ -77,8 +77,8 @@ class _Tags(msgspec.Struct, frozen=True):
 class Registry:
     """Registries with the hosts that speak plain HTTP, and an environment of its own; threads may share it.
 
-    ``env`` replaces the environment: its DOCKER_CONFIG names the credentials. ``timeout`` is a copy's,
-    in seconds.
+    ``env`` replaces the environment: its DOCKER_CONFIG says whose credentials are used. ``timeout`` is a
+    copy's, in seconds.
     """
 
     plain_http: tuple[str, ...] = ()
