@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Seconds until a host must have taken the connection, between two parts of its answer, and for all of them.
 CONNECT, READ, WHOLE = 10.0, 60.0, 300.0
+# Bytes per second that every large answer may take, beside those seconds.
+SLOWEST = 1 << 20
 # Connections kept for each host; more threads than that open their own.
 KEPT = 16
 # Bytes. Manifests, lists and bundles are far smaller; whoever sends more wants to fill our memory.
@@ -56,6 +58,14 @@ class Answer:
     def host(self) -> str:
         """Who answered; never more of the address, which may hold a signature."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sink:
+    """Where the parts of a large answer go instead of memory, and how many bytes are read at most."""
+
+    write: Callable[[bytes], object]
+    limit: int
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -87,8 +97,16 @@ class Http:
         self._lock = threading.Lock()
         self._ways: dict[tuple[str, network.Proxy | None], PoolManager] = {}
 
-    def ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
-        """Send one request and read its answer to the end."""
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        sink: Sink | None = None,
+    ) -> Answer:
+        """Send one request and read its answer to the end; a ``sink`` takes the body of a 200."""
         import urllib3
 
         process.go_on()
@@ -103,7 +121,7 @@ class Http:
                 retries=False,
                 preload_content=False,
             )
-            read = _whole(came, self._limit)
+            read = _whole(came, self._limit, sink if came.status == HTTPStatus.OK else None)
         except urllib3.exceptions.HTTPError as err:
             raise _broken(err, url, proxy) from err
         if proxy is not None and came.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
@@ -213,23 +231,28 @@ def refusal(answer: Answer, what: str) -> OutsideError:
     )
 
 
-def _whole(came: BaseHTTPResponse, limit: int) -> bytes:
-    read, ends = bytearray(), time.monotonic() + WHOLE
+def _whole(came: BaseHTTPResponse, limit: int, sink: Sink | None) -> bytes:
+    read, kept = 0, bytearray()
+    write, limit = (kept.extend, limit) if sink is None else (sink.write, sink.limit)
+    ends = time.monotonic() + WHOLE + limit / SLOWEST
     while part := came.read1(_PART):
-        read += part
-        if len(read) > limit or time.monotonic() > ends:
+        read += len(part)
+        if read > limit or time.monotonic() > ends:
             came.close()
-            raise _endless(limit if len(read) > limit else None)
+            raise _endless(limit if read > limit else None)
+        write(part)
     came.release_conn()
-    return bytes(read)
+    return bytes(kept)
 
 
 def _endless(limit: int | None) -> OutsideError:
     if limit:
-        return OutsideError(
-            f"an answer holds more than {limit >> 20} MiB, the most that is read", again=False
-        )
+        return OutsideError(f"an answer holds more than {_size(limit)}, the most that is read", again=False)
     return OutsideError(f"an answer did not end within {WHOLE:g} s", next_step="run again")
+
+
+def _size(count: int) -> str:
+    return f"{count >> 20} MiB" if count >= 1 << 20 else f"{count} bytes"
 
 
 def _broken(err: Exception, url: str, proxy: network.Proxy | None) -> OutsideError:

@@ -7,7 +7,8 @@ from github import GithubException
 from github.Requester import Requester
 
 from sealift.errors import OutsideError, UsageError
-from sealift.tools.github import TIMEOUT, GitHub
+from sealift.tools.github import GitHub
+from sealift.tools.github_connection import TIMEOUT
 from sealift.tools.github_errors import BurnedTagError, answered
 
 BURNED_WORDS = "tag_name was used by an immutable release"
