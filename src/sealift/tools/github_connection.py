@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin
 
 from sealift.errors import OutsideError
-from sealift.tools.address import Origin, origin
+from sealift.tools.address import Origin, origin, plainly
 from sealift.tools.http import follow_policy
 
 if TYPE_CHECKING:
     from github.Auth import Auth
 
 TIMEOUT = 60
+_UNANSWERED = frozenset({302, 303, 307, 308})
 
 
 class BoundToken(str):  # noqa: SLOT000 - it holds one more value
@@ -55,8 +56,22 @@ def checked(headers: Mapping[str, str], url: str) -> None:
     """Raise OutsideError before a token goes to a host that is not its own."""
     told = headers.get("Authorization")
     if told is not None and origin(url) not in getattr(told, "origins", ()):
-        parts = urlsplit(url)
-        raise foreign(f"{parts.scheme}://{parts.netloc}")
+        raise foreign(plainly(url))
+
+
+def answered(status: int, headers: Mapping[str, str], asked: str) -> None:
+    """Raise OutsideError for a redirect that PyGithub would take for an empty answer; it follows a 301."""
+    if status not in _UNANSWERED:
+        return
+    named = {name.lower(): value for name, value in headers.items()}.get("location", "")
+    place = urljoin(asked, named)
+    if origin(place) != origin(asked):
+        raise foreign(plainly(place))
+    raise OutsideError(
+        f"GitHub answered {status}, which leads to {plainly(place)}",
+        means="no usable response: whether what was looked for is there is not known",
+        next_step="run again; if it stays, check the repository's name",
+    )
 
 
 def foreign(where: str) -> OutsideError:
@@ -83,8 +98,13 @@ def inject() -> None:
             follow_policy(self.session)
 
         def request(self, verb: str, url: str, input: Any, headers: Any, stream: bool = False) -> None:  # noqa: A002 - inherited
-            checked(headers, f"http://{self.host}:{self.port}{url}")
+            checked(headers, _asked(self))
             super().request(verb, url, input, headers, stream)
+
+        def getresponse(self) -> Requester.RequestsResponse:
+            came = super().getresponse()
+            answered(came.status, dict(came.getheaders()), _asked(self))
+            return came
 
     class Secure(Requester.HTTPSRequestsConnectionClass):
         def __init__(self, *args: Any, **told: Any) -> None:
@@ -93,7 +113,16 @@ def inject() -> None:
             follow_policy(self.session)
 
         def request(self, verb: str, url: str, input: Any, headers: Any, stream: bool = False) -> None:  # noqa: A002 - inherited
-            checked(headers, f"https://{self.host}:{self.port}{url}")
+            checked(headers, _asked(self))
             super().request(verb, url, input, headers, stream)
 
+        def getresponse(self) -> Requester.RequestsResponse:
+            came = super().getresponse()
+            answered(came.status, dict(came.getheaders()), _asked(self))
+            return came
+
     Requester.Requester.injectConnectionClasses(Plain, Secure)
+
+
+def _asked(connection: Any) -> str:
+    return f"{connection.protocol}://{connection.host}:{connection.port}"

@@ -87,7 +87,14 @@ class Api:
         yield answer
         seen = {answer.url}
         while (found := next_page(answer)) is not None:
-            if found in seen or len(seen) >= PAGES or not self._own(repository, found):
+            if not self._own(repository, found):
+                raise OutsideError(
+                    f"the list of {repository} goes on at {plainly(found)}, which is another host",
+                    means="what that host answers is not this registry's; nothing was sent there",
+                    next_step=f"report it to the operator of {repository.host}",
+                    again=False,
+                )
+            if found in seen or len(seen) >= PAGES:
                 raise OutsideError(
                     f"the list of {repository} does not end: after {len(seen)} pages comes {plainly(found)}",
                     means="the whole list cannot be had from this registry",
