@@ -234,7 +234,7 @@ def refusal(answer: Answer, what: str) -> OutsideError:
 def _whole(came: BaseHTTPResponse, limit: int, sink: Sink | None) -> bytes:
     read, kept = 0, bytearray()
     write, limit = (kept.extend, limit) if sink is None else (sink.write, sink.limit)
-    ends = time.monotonic() + WHOLE + limit / SLOWEST
+    ends = time.monotonic() + WHOLE + (limit / SLOWEST if sink else 0)
     while part := came.read1(_PART):
         read += len(part)
         if read > limit or time.monotonic() > ends:
