@@ -218,7 +218,7 @@ def test_promotes_that_cross_are_seen_at_the_end(
 
 def test_a_newer_version_that_went_on_is_no_failure(place: Place) -> None:
     older, newer = place.run("1.2.3"), place.run("1.2.4")
-    older.registry.listing += [bool, newer.promote]
+    older.registry.listing.extend([bool, newer.promote])
     done = older.promote()
     assert [g.detail for g in done.gates if "went on to 1.2.4" in g.detail]
     assert place.tags()["latest"] == place.tags()["1.2.4"] == newer.digest
