@@ -135,8 +135,15 @@ def check_nothing_else(release: Release, assets: Mapping[str, Digest]) -> None:
 
 
 def _bytes_problem(asset: Asset, data: bytes, digest: Digest) -> str:
-    if (got := Digest.of(data)) != digest:
-        return f"its bytes are {got}"
+    got = Digest.of(data)
+    return f"its bytes are {got}" if got != digest else contradiction(asset, data)
+
+
+def contradiction(asset: Asset, data: bytes) -> str:
+    """Say what GitHub tells of a file that its bytes contradict, or nothing."""
+    got = Digest.of(data)
+    if asset.label:
+        return f"it is shown as {asset.label!r}"
     if asset.size != len(data):
         return f"GitHub says that it has {asset.size} bytes, and it has {len(data)}"
     if asset.digest not in (None, "", got):
