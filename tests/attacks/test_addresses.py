@@ -124,7 +124,7 @@ def opening(tmp_path: Path) -> Iterator[Callable[[Lie], Shop]]:
         "which is another host",
     ),
 )
-def test_nothing_is_sent_to_an_address_that_is_not_meant(
+def test_registry_client_rejects_address_of_other_host(
     opening: Callable[[Lie], Shop], attack: Attack[Sends]
 ) -> None:
     at = opening(attack.artefact.lie)
@@ -158,7 +158,7 @@ class Recording(Http):
         ("localhost:5000", "https://auth.example/token"),
     ],
 )
-def test_honest_token_servers_are_asked(host: str, realm: str) -> None:
+def test_login_asks_honest_token_server(host: str, realm: str) -> None:
     http = Recording()
     login = Login(http, plain_http=("localhost:5000",), env={})
     assert login.renew(Scope(host, "app", writes=True), f'Bearer realm="{realm}"', "") == "Bearer t"
@@ -169,7 +169,7 @@ def test_honest_token_servers_are_asked(host: str, realm: str) -> None:
 @pytest.mark.parametrize(
     "realm", ["http://auth.example/token", "http://10.0.0.1/token", "http://localhost/token"]
 )
-def test_a_registry_that_speaks_https_has_no_token_server_in_clear(realm: str) -> None:
+def test_login_rejects_token_server_without_tls(realm: str) -> None:
     http = Recording()
     login = Login(http, plain_http=(), env={})
     with pytest.raises(SealiftError, match="not https"):
@@ -177,7 +177,7 @@ def test_a_registry_that_speaks_https_has_no_token_server_in_clear(realm: str) -
     assert http.sent == []
 
 
-def test_strangers_are_read_for_without_any_login(tmp_path: Path) -> None:
+def test_readback_sends_no_login_as_stranger(tmp_path: Path) -> None:
     """The docker configuration has a login for this registry; who reads as a stranger does not send it."""
     with shop(tmp_path, access=Access.TOKEN) as at:
         found = at.registry.readback(at.repository, {at.index: at.index}, blobs=True)

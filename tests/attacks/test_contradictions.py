@@ -216,7 +216,7 @@ def only(client: str, lie: Lie) -> Lie:
     lying("a layer with bytes after it", blob(lambda body: body + b"\0"), "expected "),
     lying("half a layer", blob(lambda body: body[: len(body) // 2]), "bytes of sha256:"),
 )
-def test_what_was_pushed_is_the_same_for_every_client(opening: Open, attack: Attack[Lie]) -> None:
+def test_push_rejects_registry_that_contradicts_itself(opening: Open, attack: Attack[Lie]) -> None:
     at = opening(attack.artefact)
     with pytest.raises(SealiftError) as caught:
         pushed(at)
@@ -236,7 +236,9 @@ def strangers(lie: Lie) -> Lie:
     lying("a platform that only a login reads", strangers(changed("platform", NOT_THERE)), "answered 404"),
     lying("another layer for strangers", blob(lambda body: body[::-1], is_stranger), "body is "),
 )
-def test_what_was_pushed_is_the_same_for_strangers(opening: Open, attack: Attack[Lie]) -> None:
+def test_push_rejects_registry_that_shows_strangers_something_else(
+    opening: Open, attack: Attack[Lie]
+) -> None:
     lie = attack.artefact
     if "another index" in attack.sample:
         lie = strangers(changed("platform", lambda at, _: at.shown(at.other)))
@@ -314,7 +316,7 @@ def platform_for(client: str) -> Lie:
     ),
     promoting("an empty list of tags", lists(lambda _: []), "lists lack", exit_code=4),
 )
-def test_tags_are_the_same_for_every_client(opening: Open, attack: Attack[Lie]) -> None:
+def test_promote_rejects_tags_that_differ_between_clients(opening: Open, attack: Attack[Lie]) -> None:
     at = opening(attack.artefact)
     with pytest.raises(SealiftError) as caught:
         promoted(at)
@@ -329,7 +331,7 @@ def test_tags_are_the_same_for_every_client(opening: Open, attack: Attack[Lie]) 
     ),
     promoting("a tag that only a login reads", strangers(changed("1", NOT_THERE)), "answered 404"),
 )
-def test_tags_are_the_same_for_strangers(opening: Open, attack: Attack[Lie]) -> None:
+def test_promote_rejects_tags_that_differ_for_strangers(opening: Open, attack: Attack[Lie]) -> None:
     at = opening(attack.artefact, access=Access.TOKEN)
     with pytest.raises(SealiftError) as caught:
         promoted(at)
@@ -344,7 +346,7 @@ def test_tags_are_the_same_for_strangers(opening: Open, attack: Attack[Lie]) -> 
         exit_code=4,
     )
 )
-def test_a_stale_list_moves_no_tag_back(opening: Open, attack: Attack[Lie]) -> None:
+def test_promote_moves_no_tag_back_by_a_stale_list(opening: Open, attack: Attack[Lie]) -> None:
     at = opening(attack.artefact)
     newer = labels(plan("2.0.0"))
     digest, _ = at.held.image("a newer release", newer)
@@ -402,7 +404,7 @@ def about_another(at: Shop, listed: list[dict[str, Any]]) -> None:
         "is listed for",
     ),
 )
-def test_lists_of_signatures_are_true_for_everyone(opening: Open, attack: Attack[Lie]) -> None:
+def test_promote_rejects_false_list_of_signatures(opening: Open, attack: Attack[Lie]) -> None:
     at = opening(attack.artefact, access=Access.TOKEN)
     with pytest.raises(SealiftError) as caught:
         promoted(at)
@@ -426,7 +428,7 @@ def answers_put(part: str) -> Lie:
         "a manifest that is accepted as another", answers_put("/manifests/"), "what was put as", stage="sign"
     ),
 )
-def test_what_is_put_is_accepted_as_what_it_is(opening: Open, attack: Attack[Lie]) -> None:
+def test_attach_rejects_answer_that_names_other_bytes(opening: Open, attack: Attack[Lie]) -> None:
     at = opening(attack.artefact)
     with pytest.raises(SealiftError) as caught:
         at.registry.attach(at.repository, at.index, b"a bundle", PredicateType.SIGNATURE)
@@ -434,7 +436,7 @@ def test_what_is_put_is_accepted_as_what_it_is(opening: Open, attack: Attack[Lie
 
 
 @pytest.mark.parametrize("access", Access)
-def test_an_honest_registry_passes_and_the_report_tells_who_read(opening: Open, access: Access) -> None:
+def test_promote_accepts_honest_registry_and_reports_who_read(opening: Open, access: Access) -> None:
     """New repositories of many registries are private: then the login reads, and the evidence says so."""
     at = opening(lambda _at, _asked, reply: reply, access=access)
     private = "it cannot be read without one" if access is Access.PRIVATE else "read without a login"
@@ -445,7 +447,7 @@ def test_an_honest_registry_passes_and_the_report_tells_who_read(opening: Open, 
     assert any(private in gate.detail for gate in done.gates)
 
 
-def test_a_header_that_a_registry_does_not_send_is_no_contradiction(opening: Open) -> None:
+def test_promote_accepts_registry_that_omits_headers(opening: Open) -> None:
     """The digest's header is not promised, and may be of another algorithm; a type may have parameters."""
 
     def sparse(_at: Shop, asked: Asked, reply: Reply) -> Reply:
@@ -460,7 +462,7 @@ def test_a_header_that_a_registry_does_not_send_is_no_contradiction(opening: Ope
     assert promoted(at).put == tuple(f"{at.repository}:{tag}" for tag in ("1.2.3", "1.2", "1", "latest"))
 
 
-def test_a_limit_for_strangers_is_no_failure_where_a_login_has_its_own(opening: Open) -> None:
+def test_push_reads_with_login_where_strangers_are_limited(opening: Open) -> None:
     asked_by_strangers = []
 
     def limited(_at: Shop, asked: Asked, reply: Reply) -> Reply:
@@ -475,7 +477,7 @@ def test_a_limit_for_strangers_is_no_failure_where_a_login_has_its_own(opening: 
     assert len(asked_by_strangers) > 10
 
 
-def test_a_version_that_was_withdrawn_holds_nothing_back(opening: Open) -> None:
+def test_promote_moves_tag_of_version_that_was_withdrawn(opening: Open) -> None:
     """Its tag was deleted, and ``latest`` still names it: list and tag agree, so nothing is stale."""
     at = opening(lambda _at, _asked, reply: reply)
     digest, _ = at.held.image("withdrawn", labels(plan("2.0.0")))

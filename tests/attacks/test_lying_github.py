@@ -116,9 +116,7 @@ def attack(sample: str, artefact: object, words: str, exit_code: int = 3) -> Att
     attack("a draft that became a prerelease", deed(prerelease=True), "prerelease=True, not False"),
     attack("another draft in the place of the compared one", another_draft, "not the one that was checked"),
 )
-def test_what_changed_after_the_draft_is_seen_before_tags_move(
-    release: Release, attack: Attack[Deed]
-) -> None:
+def test_promote_rejects_release_that_changed_after_draft(release: Release, attack: Attack[Deed]) -> None:
     state = release.draft()
     attack.artefact(release.hub.store)
     with pytest.raises(SealiftError) as caught:
@@ -132,7 +130,7 @@ def test_what_changed_after_the_draft_is_seen_before_tags_move(
     attack("a digest that lies", asset(digest=f"sha256:{'0' * 64}"), "GitHub says that it is sha256:000"),
     attack("an asset whose upload broke off", asset(state="starter"), "its upload broke off"),
 )
-def test_what_github_tells_of_an_asset_must_be_so(release: Release, attack: Attack[Lie]) -> None:
+def test_promote_rejects_asset_that_github_describes_wrongly(release: Release, attack: Attack[Lie]) -> None:
     state = release.draft()
     release.hub.lie = attack.artefact
     with pytest.raises(SealiftError) as caught:
@@ -238,7 +236,9 @@ DENIED = Answer(status=404, body=b"Not Found", content_type="text/plain")
         "only a login can download app-linux-amd64",
     ),
 )
-def test_what_is_published_is_what_people_get(release: Release, attack: Attack[Callable[[Hub], Lie]]) -> None:
+def test_publish_rejects_release_that_differs_for_people(
+    release: Release, attack: Attack[Callable[[Hub], Lie]]
+) -> None:
     state = release.draft()
     release.hub.lie = attack.artefact(release.hub)
     with pytest.raises(SealiftError) as caught:
@@ -246,7 +246,7 @@ def test_what_is_published_is_what_people_get(release: Release, attack: Attack[C
     attack.assert_blocked_by(caught.value)
 
 
-def test_an_honest_github_passes_and_again_changes_nothing(release: Release) -> None:
+def test_publish_accepts_honest_github_twice(release: Release) -> None:
     for published in (False, True):
         state = release.draft()
         assert state.published == published
@@ -254,7 +254,7 @@ def test_an_honest_github_passes_and_again_changes_nothing(release: Release) -> 
         assert (done.public, done.made) == (True, not published)
 
 
-def test_a_private_repository_is_read_with_the_login(release: Release) -> None:
+def test_publish_reads_private_repository_with_login(release: Release) -> None:
     """GitHub shows nothing of it to strangers, which is no contradiction; the evidence says so."""
 
     def private(request: Request, answer: Answer) -> Answer:
@@ -266,7 +266,7 @@ def test_a_private_repository_is_read_with_the_login(release: Release) -> None:
     assert not release.publish(release.draft()).public
 
 
-def test_a_server_that_shows_nothing_without_a_login_is_read_with_it(release: Release) -> None:
+def test_publish_reads_server_in_private_mode_with_login(release: Release) -> None:
     """GitHub Enterprise in private mode redirects strangers to the page for the login."""
 
     def private_mode(request: Request, answer: Answer) -> Answer:
@@ -279,7 +279,7 @@ def test_a_server_that_shows_nothing_without_a_login_is_read_with_it(release: Re
     assert not release.publish(release.draft()).public
 
 
-def test_notes_that_were_saved_in_a_browser_are_the_same_notes(release: Release) -> None:
+def test_draft_accepts_notes_with_line_ends_of_windows(release: Release) -> None:
     """GitHub's page for editing ends lines as Windows does."""
     state = release.draft("One.\n\nTwo.\n")
     release.publish(state)
@@ -287,7 +287,7 @@ def test_notes_that_were_saved_in_a_browser_are_the_same_notes(release: Release)
     assert release.draft("One.\n\nTwo.\n").published
 
 
-def test_a_draft_that_was_made_by_hand_gets_its_words_and_its_commit(release: Release) -> None:
+def test_draft_corrects_draft_made_by_hand(release: Release) -> None:
     release.github.create_draft(TAG, "main", "by hand", "nothing yet", prerelease=True)
     assert release.publish(release.draft()).made
 
@@ -371,7 +371,7 @@ STAGES = (
 
 @pytest.mark.parametrize("optimized", [False, True], ids=["", "PYTHONOPTIMIZE=1"])
 @each(*STAGES)
-def test_no_token_goes_to_an_address_in_an_answer(
+def test_token_goes_to_no_other_host_named_in_an_answer(
     release: Release, attack: Attack[Addresses], optimized: bool, tmp_path: Path
 ) -> None:
     """Another port of the same host is another server."""
@@ -396,7 +396,7 @@ def secrets(asked: list[Asked]) -> list[str]:
     return [header for one in asked for header in one.headers.values() if TOKEN in header]
 
 
-def test_storage_gets_the_question_and_not_the_token(release: Release) -> None:
+def test_download_sends_no_token_to_storage(release: Release) -> None:
     """GitHub sends readers of a file to another host: that is honest, and the token stays here."""
     with serving(lambda _: Reply(body=FILES["app-linux-amd64"])) as storage:
         state = release.draft()

@@ -207,7 +207,7 @@ def a_person_moves_latest(place: Place) -> Run:
     ),
     crossing("another image under a moving tag", a_person_moves_latest, "1.2 names sha256:"),
 )
-def test_promotes_that_cross_are_seen_at_the_end(
+def test_promote_rejects_tags_that_another_promote_overwrote(
     place: Place, attack: Attack[Callable[[Place], Run]]
 ) -> None:
     run = attack.artefact(place)
@@ -216,7 +216,7 @@ def test_promotes_that_cross_are_seen_at_the_end(
     attack.assert_blocked_by(caught.value)
 
 
-def test_a_newer_version_that_went_on_is_no_failure(place: Place) -> None:
+def test_promote_accepts_tag_that_newer_version_moved(place: Place) -> None:
     older, newer = place.run("1.2.3"), place.run("1.2.4")
     older.registry.listing.extend([bool, newer.promote])
     done = older.promote()
@@ -236,7 +236,7 @@ SECOND_NOTES = Attack(
 
 
 @each(SECOND_NOTES)
-def test_a_version_that_another_build_published_meanwhile_is_not_published_again(
+def test_promote_rejects_release_that_other_build_published(
     place: Place, attack: Attack[None], tmp_path: Path
 ) -> None:
     """By its tags alone the one that comes last could not tell: the page names the digests of the first."""
