@@ -16,7 +16,7 @@ import msgspec
 from sealift import process
 from sealift.clients import Clients
 from sealift.elf.rootfs import Rootfs
-from sealift.errors import RefusedError, SealiftError
+from sealift.errors import DefectError, RefusedError, SealiftError
 from sealift.model import evidence as ev
 from sealift.model.exceptions import Exception_
 from sealift.model.names import Digest
@@ -375,22 +375,35 @@ class Line:
 
     def _promote(self) -> ev.Promoted:
         verified = self.verified or self._look()
-        registry, github = self.clients.registry, self.clients.github()
+        github = self.clients.github()
         images = {
             name: (self.world.repository(variant.repository), self.built(name).digest)
             for name, variant in self.plan.config.variants.items()
         }
-        once, moving, looks = promoting.promote_tags(self.plan, verified, images, registry)
-        # A version's tag is never taken back: what would stop the release is looked for before it.
-        if (state := self.state) is None:
-            state = self._make_draft(looks)
-        else:
-            drafting.look(github, state)
-            self._check_assets(looks, state.assets)
-        promoting.put(once, registry, looks, self._put)
-        release = drafting.publish(github, state, self._added, latest=self.plan.config.github_latest)
-        promoting.put(moving, registry, looks, self._put)
-        return promoting.promoted(looks, (*once, *moving), self._put, release)
+        state = self.state
+
+        def ready(looks: Looks) -> None:
+            nonlocal state
+            if state is None:
+                state = self._make_draft(looks)
+            else:
+                drafting.look(github, state)
+                self._check_assets(looks, state.assets)
+
+        def publish() -> drafting.PublishedRelease:
+            if state is None:
+                raise DefectError("a release was published before its draft was looked at")
+            return drafting.publish(github, state, self._added, latest=self.plan.config.github_latest)
+
+        return promoting.promote(
+            self.plan,
+            verified,
+            images,
+            registry=self.clients.registry,
+            ready=ready,
+            publish=publish,
+            done=self._put,
+        )
 
     def built(self, variant: str) -> ev.Built:
         """Read which image was built of a variant."""

@@ -10,7 +10,7 @@ import typer
 
 from sealift import console
 from sealift.commands.opening import checkout
-from sealift.errors import OutsideError
+from sealift.errors import OutsideError, RefusedError
 from sealift.model import bases as model
 from sealift.model import config as configuration
 from sealift.model.statements import Identity, Subject
@@ -60,6 +60,12 @@ def update(
         digest = registry.head(repository.tagged(model.TAG))
         if digest is None:
             raise OutsideError(f"{repository.tagged(model.TAG)} is not there", next_step="check --upstream")
+        if problems := registry.readback(repository, {model.TAG: digest}, blobs=False).problems:
+            raise RefusedError(
+                f"{repository.tagged(model.TAG)} is not the same for every client: {problems[0]}",
+                means="the registry contradicts itself, so which base the tag names is not known",
+                next_step="run again; if it stays, report it to the operator of the registry",
+            )
         cosign.verify(Subject(repository=repository, digest=digest), ANY_SIGNATURE)
         found[str(name)] = model.LockedBase(
             digest=digest, identity=identity, issuer=issuer, date=datetime.now(UTC).date()

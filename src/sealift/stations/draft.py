@@ -17,27 +17,28 @@ from pathlib import Path
 from sealift.errors import RefusedError, UsageError
 from sealift.model.config import Strict
 from sealift.model.names import Digest, Version
-from sealift.tools.github import Asset, GitHub, Release
+from sealift.stations.release_check import (
+    Wanted,
+    check,
+    check_downloads,
+    check_files,
+    check_nothing_else,
+    problem,
+)
+from sealift.stations.together import together
+from sealift.tools.github import GitHub, Release
 from sealift.tools.github_errors import BurnedTagError
 
 # GitHub renames a file with any other character, or with a dot at an end.
 _NAME = re.compile(r"[A-Za-z0-9_+@-](?:[A-Za-z0-9_.+@-]*[A-Za-z0-9_+@-])?")
 
 
-class DraftState(Strict, frozen=True, kw_only=True):
-    """A release whose assets were downloaded and are as built. ``uploaded`` names what this run added.
+class DraftState(Wanted, frozen=True, kw_only=True):
+    """A release whose assets were downloaded and are as built. ``uploaded`` names what this run added."""
 
-    ``ids`` are the assets that were downloaded, by name.
-    """
-
-    tag: str
-    commit: str
     release_id: int
     url: str
     published: bool
-    prerelease: bool
-    assets: dict[str, Digest]
-    ids: dict[str, int]
     uploaded: tuple[str, ...]
 
 
@@ -50,13 +51,17 @@ class Added:
 
 
 class PublishedRelease(Strict, frozen=True, kw_only=True):
-    """A published release; ``made`` tells whether this run published it, ``note`` whose place it took."""
+    """A published release; ``made`` tells whether this run published it, ``note`` whose place it took.
+
+    ``public`` tells whether its files were downloaded without a login.
+    """
 
     tag: str
     release_id: int
     url: str
     immutable: bool
     made: bool
+    public: bool = True
     note: str = ""
 
 
@@ -73,7 +78,14 @@ def draft(
 ) -> DraftState:
     """Find or make the draft of a tag, and bring its assets to exactly ``assets`` (name to file)."""
     added = added or Added()
-    wanted = _digests(assets)
+    wanted = Wanted(
+        tag=tag,
+        commit=commit,
+        title=title,
+        notes=notes,
+        prerelease=prerelease,
+        assets=_digests(assets),
+    )
     _tag_names(github, tag, commit)
     release = github.find_release(tag)
     if release is None:
@@ -81,46 +93,43 @@ def draft(
     elif release.burned:
         raise BurnedTagError.of(f"the draft {tag} was refused by GitHub before, for good: {release.url}", tag)
     elif release.draft:
-        release = _reworded(github, release, title=title, notes=notes, prerelease=prerelease)
+        release = _reworded(github, release, wanted)
     elif release.prerelease != prerelease:
         raise RefusedError(
             f"the release {tag} is published with prerelease={release.prerelease}, not {prerelease}",
             means="somebody released this tag as something else",
             next_step=f"look at {release.url}",
         )
-    _nothing_else(release, wanted)
-    seen = {a.name: a.id for a in release.assets if a.name in wanted and _is(github, a, wanted[a.name])}
+    check_nothing_else(release, wanted.assets)
     if release.draft:
-        _upload_missing(github, release, assets, seen, added)
-    release = github.get_release(release.id)
-    _as_built(github, release, wanted, seen)
+        _upload_missing(github, release, assets, wanted.assets, added)
+        release = github.get_release(release.id)
+    check(release, wanted)
+    check_files(github, release, wanted.assets)
     return DraftState(
-        tag=tag,
-        commit=commit,
+        **{name: getattr(wanted, name) for name in Wanted.__struct_fields__},
         release_id=release.id,
         url=release.url,
         published=not release.draft,
-        prerelease=prerelease,
-        assets=wanted,
-        ids={asset.name: asset.id for asset in release.assets},
         uploaded=tuple(added.uploaded),
     )
 
 
-def look(github: GitHub, state: DraftState) -> Release:
-    """Look whether GitHub still shows what was drafted: the tag, the release, and every asset.
+def look(github: GitHub, state: DraftState, *, read: bool = True) -> Release:
+    """Look whether GitHub still shows what was drafted: the tag, the release, its words, and every asset.
 
-    One that was downloaded, and of which GitHub tells the same digest, is not downloaded again.
+    With ``read`` every asset is downloaded, else only what GitHub tells of them is compared.
     """
     _tag_names(github, state.tag, state.commit)
     release = github.find_release(state.tag)
-    if release is None or release.id != state.release_id or release.prerelease != state.prerelease:
+    if release is None or release.id != state.release_id:
         raise RefusedError(
             f"the draft of {state.tag} is not the one that was checked",
-            means="it was deleted, replaced or changed since",
+            means="it was deleted or replaced since",
             next_step="sealift draft",
         )
-    _as_built(github, release, state.assets, state.ids)
+    check(release, state)
+    check_files(github if read else None, release, state.assets)
     return release
 
 
@@ -132,21 +141,28 @@ def publish(
     ``latest`` tells whether it may become the one that GitHub shows as the repository's latest.
     """
     added = added or Added()
-    release, note = look(github, state), ""
+    # The bytes were read before the first tag moved, and are read again as soon as people can see them.
+    release, note = look(github, state, read=False), ""
     if release.draft:
         moves, note = _moves_latest(github, state) if latest else (False, "")
         added.published.add(release.id)
         github.publish(release, make_latest=moves)
         release = github.get_release(release.id)
-        _as_built(github, release, state.assets, state.ids)
         if release.draft:
             raise RefusedError(f"the release {state.tag} is still a draft after it was published")
+        # Publishing may have made a tag, and what people get comes from elsewhere than what a login gets.
+        _tag_names(github, state.tag, state.commit)
+        check(release, state)
+    public = check_downloads(github, release, state.assets)
+    if not public:
+        check_files(github, release, state.assets)
     return PublishedRelease(
         tag=state.tag,
         release_id=release.id,
         url=release.url,
         immutable=release.immutable,
         made=release.id in added.published,
+        public=public,
         note=note,
     )
 
@@ -188,62 +204,37 @@ def _tag_names(github: GitHub, tag: str, commit: str) -> None:
     )
 
 
-def _reworded(github: GitHub, release: Release, *, title: str, notes: str, prerelease: bool) -> Release:
-    if (release.title, release.body, release.prerelease) == (title, notes, prerelease):
+def _reworded(github: GitHub, release: Release, wanted: Wanted) -> Release:
+    if (release.title, release.body, release.prerelease, release.target) == (
+        wanted.title,
+        wanted.notes,
+        wanted.prerelease,
+        wanted.commit,
+    ):
         return release
-    return github.update(release, title=title, body=notes, prerelease=prerelease)
-
-
-def _nothing_else(release: Release, wanted: Mapping[str, Digest]) -> None:
-    if foreign := sorted({a.name for a in release.assets} - set(wanted)):
-        raise RefusedError(
-            f"the release {release.tag} has assets that were not built here: {', '.join(foreign)}",
-            means="what is published must be what was proven",
-            next_step=f"find out who added them, then delete them: {release.url}",
-        )
+    return github.update(
+        release,
+        title=wanted.title,
+        body=wanted.notes,
+        prerelease=wanted.prerelease,
+        target=wanted.commit,
+    )
 
 
 def _upload_missing(
-    github: GitHub, release: Release, assets: Mapping[str, Path], seen: Mapping[str, int], added: Added
+    github: GitHub, release: Release, files: Mapping[str, Path], wanted: Mapping[str, Digest], added: Added
 ) -> None:
-    """Upload what is not there as built; ``seen`` are the ids of the assets that are."""
-    for wrong in release.assets:
-        if wrong.name not in seen:
-            github.delete_asset(wrong)
-    for name in assets:
-        if name not in seen:
+    """Upload what is not there as built; what is there and wrong is deleted before."""
+    problems = together(lambda asset: problem(github, asset, wanted[asset.name]), release.assets)
+    wrong = [asset for asset, words in zip(release.assets, problems, strict=True) if words]
+    for asset in wrong:
+        github.delete_asset(asset)
+    there = {asset.name for asset in release.assets if asset not in wrong}
+    for name in files:
+        if name not in there:
             # Before it is answered: a try that hears nothing may have been heard.
             added.uploaded[name] = None
-            github.upload(release, assets[name], name)
-
-
-def _as_built(
-    github: GitHub, release: Release, wanted: Mapping[str, Digest], seen: Mapping[str, int]
-) -> None:
-    """Refuse a release whose assets are not as built; ``seen`` are the ids that were downloaded before."""
-    _nothing_else(release, wanted)
-    known = {a.name: a for a in release.assets}
-    wrong = [
-        name
-        for name, digest in wanted.items()
-        if (asset := known.get(name)) is None
-        or not (_still(asset, seen.get(name), digest) or _is(github, asset, digest))
-    ]
-    if wrong:
-        kind = "draft" if release.draft else "published release"
-        raise RefusedError(
-            f"the {kind} {release.tag} lacks, or has with other bytes: {', '.join(sorted(wrong))}",
-            means="people would not get what was built",
-            next_step="sealift draft" if release.draft else f"release a new version; look at {release.url}",
-        )
-
-
-def _still(asset: Asset, seen: int | None, digest: Digest) -> bool:
-    return asset.uploaded and asset.id == seen and asset.digest == str(digest)
-
-
-def _is(github: GitHub, asset: Asset, digest: Digest) -> bool:
-    return asset.uploaded and Digest.of(github.download(asset)) == digest
+            github.upload(release, files[name], name)
 
 
 def _moves_latest(github: GitHub, state: DraftState) -> tuple[bool, str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sealift.errors import OutsideError
+from sealift.errors import OutsideError, UsageError
 from sealift.model.evidence import Promoted
 from sealift.model.names import Digest, Repository, Tag, Version
 from sealift.model.plan import Plan
@@ -13,6 +13,7 @@ from sealift.model.statements import Subject
 from sealift.stations.draft import PublishedRelease
 from sealift.stations.gate import Looks
 from sealift.stations.image import OUR_LABELS, VERSION_LABEL, image_labels, labels
+from sealift.stations.readback import CONTRADICTS, check_lists, check_tags
 from sealift.stations.verify import Verified
 from sealift.tools.registry import ImmutableTagError, Registry
 
@@ -25,6 +26,35 @@ class Move:
     tag: Tag
     digest: Digest
     before: Digest | None
+
+
+def promote(
+    plan: Plan,
+    verified: Verified,
+    images: Mapping[str, tuple[Repository, Digest]],
+    *,
+    registry: Registry,
+    ready: Callable[[Looks], None],
+    publish: Callable[[], PublishedRelease],
+    done: dict[str, None],
+) -> Promoted:
+    """Move the tags of a verified release, and publish its page between version tags and moving tags.
+
+    ``ready`` looks whether the page can be published, which ``publish`` does; the tags that this run puts are
+    added to ``done``. What is written is read back before the next step makes more of it.
+    """
+    once, moving, looks = promote_tags(plan, verified, images, registry)
+    check_lists(looks, verified.subjects, registry)
+    looks.done(means=CONTRADICTS, next_step="sealift verify")
+    # A version's tag is never taken back: what would stop the release is looked for before it.
+    ready(looks)
+    put(once, registry, looks, done)
+    check_tags(looks, tags_of(once), registry)
+    looks.done(means=CONTRADICTS, next_step="sealift status")
+    release = publish()
+    put(moving, registry, looks, done)
+    check_at_end(plan, (*once, *moving), registry, looks)
+    return promoted(looks, (*once, *moving), done, release)
 
 
 def newest_with(prefix: Tag, tags: Iterable[Tag]) -> Version | None:
@@ -83,8 +113,20 @@ def decide(
             looks.passed(f"{repository.tagged(tag)} stays at {newest}: {plan.version} is older")
             continue
         before = digest_under(repository, tag, tags, registry)
+        if before is not None and (shown := _version_of(repository, before, registry)) is not None:
+            # A list that lacks the version that the tag names now would let the tag move back.
+            digest_under(repository, shown.version_tag, tags, registry)
         moves.append(Move(repository=repository, tag=tag, digest=digest, before=before))
     return tuple(moves)
+
+
+def _version_of(repository: Repository, digest: Digest, registry: Registry) -> Version | None:
+    """Read which version an image says that it is."""
+    found = (image_labels(repository, digest, registry) or {}).get(VERSION_LABEL, "")
+    try:
+        return Version.parse(found)
+    except UsageError:
+        return None
 
 
 def digest_under(
@@ -167,6 +209,47 @@ def put(moves: tuple[Move, ...], registry: Registry, looks: Looks, done: dict[st
         looks.done(means="a tag does not name what was released", next_step="sealift status")
 
 
+def tags_of(moves: Iterable[Move]) -> dict[Repository, dict[str, Digest]]:
+    """Gather which digest each tag must name, by repository."""
+    tags: dict[Repository, dict[str, Digest]] = {}
+    for move in moves:
+        tags.setdefault(move.repository, {})[move.tag] = move.digest
+    return tags
+
+
+def check_at_end(plan: Plan, moves: Sequence[Move], registry: Registry, looks: Looks) -> None:
+    """Look at all tags once more after the last one was put: another promote may have run beside this one.
+
+    Between the look at a tag and its put another writer can come, and no registry has a put with a condition.
+    Two promotes that cross in that moment each see their own tag right after; one of them, whichever ends
+    last, sees here that it was undone, or that it has moved a tag back.
+    """
+    right, listed = list[Move](), dict[Repository, tuple[Tag, ...]]()
+    for move in moves:
+        reference, tags = move.repository.tagged(move.tag), listed.get(move.repository)
+        if tags is None:
+            tags = listed[move.repository] = registry.tags(move.repository)
+        named = digest_under(move.repository, move.tag, tags, registry)
+        newest = None
+        if move.tag != plan.version.version_tag:
+            newest, _ = newest_released(plan, move.repository, move.tag, tags, registry)
+        if newest is None or newest <= plan.version:
+            if named != move.digest:
+                looks.refused(f"{reference} names {named} at the end, not {move.digest}, which was put there")
+            else:
+                right.append(move)
+        elif named == registry.head(move.repository.tagged(newest.version_tag)):
+            looks.passed(f"{reference} went on to {newest}, which was released meanwhile")
+        else:
+            looks.refused(f"{reference} names {named} at the end, and {newest} was released meanwhile")
+    looks.done(
+        means="another promote ran at the same time, and a tag was overwritten or moved back",
+        next_step="sealift status",
+    )
+    check_tags(looks, tags_of(right), registry)
+    looks.done(means=CONTRADICTS, next_step="sealift status")
+
+
 def promoted(
     looks: Looks, moves: tuple[Move, ...], put: Iterable[str], release: PublishedRelease
 ) -> Promoted:
@@ -174,6 +257,8 @@ def promoted(
     tags: dict[str, tuple[Tag, ...]] = {}
     for move in moves:
         tags[move.repository] = (*tags.get(move.repository, ()), move.tag)
+    if not release.public:
+        looks.passed(f"{release.url}: its files were compared with the login: it cannot be read without one")
     if release.note:
         looks.passed(release.note)
     gates = looks.done(means="a tag does not name what was released", next_step="sealift status")

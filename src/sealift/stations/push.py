@@ -9,6 +9,7 @@ from sealift.model.evidence import Built, Pushed
 from sealift.model.names import Digest, Platform, Repository
 from sealift.oci import documents
 from sealift.stations.gate import Looks
+from sealift.stations.readback import CONTRADICTS, check_images
 from sealift.stations.together import together
 from sealift.tools.registry import Registry
 from sealift.tools.registry_denied import DeniedError
@@ -25,7 +26,7 @@ def push(
     target: Repository,
     registry: Registry,
 ) -> Pushed:
-    """Copy one variant's index with everything below it, then read back what the registry holds.
+    """Copy one variant's index with everything below it, then read it back as other clients do.
 
     ``gated`` says which manifest each gate looked at, and ``base`` is what was looked at below it; another
     than what ships is refused.
@@ -50,9 +51,11 @@ def push(
     for name, digest in () if lost else digests.items():
         held = Digest.of(registry.manifest(target.at(digest)))
         looks.equal(f"{name} in the registry", expected=digest, got=held)
-    gates = looks.done(
+    looks.done(
         means="the registry does not hold the bytes that passed the gates", next_step="run the release again"
     )
+    check_images(looks, target, tuple(digests.values()), registry)
+    gates = looks.done(means=CONTRADICTS, next_step=f"report it to the operator of {target.host}")
     return Pushed(gates=gates, repository=target, digest=built.digest)
 
 

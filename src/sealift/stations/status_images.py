@@ -44,7 +44,21 @@ def look_image(
     if digest is None:
         return Image(findings=(*tag, *moving))
     image = _look_index(Subject(repository=repository, digest=digest), plan, registry)
+    if named is not None and image.findings[0].verdict == "agrees":
+        tag += _shown(reference, named, plan.version.version_tag, repository, registry)
     return replace(image, findings=(*tag, *image.findings, *moving))
+
+
+def _shown(
+    reference: str, named: Digest, tag: Tag, repository: Repository, registry: Registry
+) -> tuple[Finding, ...]:
+    """Read the version's tag as other clients do; only what contradicts it is a finding."""
+    ask = functools.partial(registry.readback, repository, {tag: named}, blobs=False)
+    shown, failed = answer("version tag", reference, named, ask)
+    if shown is None or not shown.problems:
+        return failed
+    got = "; ".join(shown.problems)
+    return (Finding(what="version tag", subject=reference, verdict="differs", expected=str(named), got=got),)
 
 
 def _version_tag(reference: str, expected: Digest | None, named: Digest | None) -> Finding:

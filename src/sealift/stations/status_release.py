@@ -12,6 +12,7 @@ from sealift.model.names import Digest
 from sealift.model.plan import Plan
 from sealift.model.status import BURNED, PUBLISHED, UNKNOWN_HERE, Finding, What, compared
 from sealift.stations.assets import CHECKSUMS, names
+from sealift.stations.release_check import contradiction
 from sealift.tools.github import Asset, GitHub, Release
 
 T = TypeVar("T")
@@ -121,6 +122,8 @@ def _look_asset(
         # Nothing to hold it against; that the checksums are missing is said of them.
         got = str(Digest.of(data))
         return data, Finding(what="asset", subject=name, verdict="not checked", expected=words, got=got)
+    if Digest.of(data) == expected and (wrong := contradiction(asset, data)):
+        return None, Finding(what="asset", subject=name, verdict="differs", expected=str(expected), got=wrong)
     return data, compared("asset", name, expected=expected, got=Digest.of(data))
 
 

@@ -16,15 +16,18 @@ import mimetypes
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from sealift import process
 from sealift.errors import OutsideError, RefusedError, SealiftError, UsageError
 from sealift.model.status import SEVERAL
+from sealift.tools.github_connection import TIMEOUT, bound, foreign, inject
 from sealift.tools.github_errors import RIGHT, TRY_AGAIN, BurnedTagError, answered, said
-from sealift.tools.http import cause, follow_policy
+from sealift.tools.github_files import BINARY, DENIED, Files, needs_login, said_in
+from sealift.tools.http import cause, refusal
 
 if TYPE_CHECKING:
     from github.GithubObject import GithubObject
@@ -34,14 +37,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="GithubObject")
 PER_PAGE = 100
-CHUNK = 1 << 20
-TIMEOUT = 60
 # GitHub lists no more than 10,000 releases; a tag of a tag is rare.
 MOST_PAGES, MOST_TAGS = 100, 10
-# Bytes of an asset, and seconds until an answer must be whole.
-MOST_BYTES, MOST_SECONDS = 512 << 20, 1800.0
-BINARY = "application/octet-stream"
-# How PyGithub says that it was sent to another host, and that an answer is not JSON of the right shape.
+# How PyGithub says that it was redirected to another host, and that an answer is not JSON of that shape.
 # What is left in the draft of a tag that is burned: GitHub says so only when it is asked to publish it.
 BURNED = "GitHub will never publish this draft: an immutable release had its tag, and was deleted."
 STRANGE = (AssertionError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
@@ -66,8 +64,8 @@ AT_ONCE = Pace(between_requests=0, between_writes=0)
 class Asset:
     """One file of a release. ``uploaded`` is false for what an upload that broke off has left.
 
-    ``digest`` is what GitHub says of its bytes, where it says so. An id never gets other bytes: they would
-    need an upload, and with it a new id.
+    ``digest`` is what GitHub says of its bytes, where it says so; ``label`` is what its pages show in the
+    place of the name, and ``page`` is where people download it.
     """
 
     id: int
@@ -75,11 +73,13 @@ class Asset:
     size: int
     uploaded: bool
     digest: str | None = None
+    label: str = ""
+    page: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """One release, or a draft of it."""
+    """One release, or a draft of it; ``target`` is the commit or the branch that it was made for."""
 
     id: int
     tag: str
@@ -90,6 +90,7 @@ class Release:
     immutable: bool
     url: str
     assets: tuple[Asset, ...]
+    target: str = ""
 
     @property
     def burned(self) -> bool:
@@ -108,13 +109,15 @@ class GitHub:
 
         if token == "":
             raise UsageError("there is no token for GitHub", next_step=f"give a token with {RIGHT}")
-        _hurry()
+        inject()
         pace = pace or Pace()
         self.repository = repository
         self._token = token
+        self._api = base_url.rstrip("/")
+        self._files = Files(self._api, repository, token)
         self._client = github.Github(
-            auth=None if token is None else github.Auth.Token(token),
-            base_url=base_url.rstrip("/"),
+            auth=None if token is None else bound(token, base_url),
+            base_url=self._api,
             timeout=TIMEOUT,
             per_page=PER_PAGE,
             retry=None,
@@ -180,11 +183,18 @@ class GitHub:
                 )
             )
 
-    def update(self, release: Release, *, title: str, body: str, prerelease: bool) -> Release:
-        """Change the words of a release, and whether it is a prerelease; all else stays."""
+    def update(
+        self, release: Release, *, title: str, body: str, prerelease: bool, target: str | None = None
+    ) -> Release:
+        """Change the words of a release, whether it is a prerelease, and its target; all else stays."""
         with self._border(f"update the release {release.tag}"):
             changed = self._get(release).update_release(
-                title, body, draft=release.draft, prerelease=prerelease, tag_name=release.tag
+                title,
+                body,
+                draft=release.draft,
+                prerelease=prerelease,
+                tag_name=release.tag,
+                target_commitish=target or release.target,
             )
             return _release(changed)
 
@@ -221,10 +231,33 @@ class GitHub:
             return _asset(target.upload_asset_from_memory(file, path.stat().st_size, name, content_type=kind))
 
     def download(self, asset: Asset) -> bytes:
-        """Read an asset's bytes as the outside would get them."""
+        """Read an asset's bytes through the API, with the login; several threads may."""
         with self._border(f"download {asset.name}"):
-            _, _, chunks = self._repo.get_release_asset(asset.id).download_asset(chunk_size=CHUNK)
-            return b"".join(chunks)
+            answer, body = self._files.by_id(asset.id, asset.size)
+            if answer.status != HTTPStatus.OK:
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                raise self._client.requester.createException(answer.status, headers, said_in(answer))
+            return body
+
+    def download_page(self, asset: Asset) -> bytes | None:
+        """Read an asset's bytes where people download it, without a login; None where that needs one."""
+        answer, body = self._files.by_page(asset.page, asset.name, asset.size)
+        if answer.status == HTTPStatus.OK and not needs_login(answer):
+            return body
+        if answer.status == HTTPStatus.NOT_FOUND and not self._is_private():
+            raise OutsideError(
+                f"{asset.name} is published, and {answer.host} answers 404 where people download it",
+                means=f"{self.repository} is public, and its files cannot be had without a login",
+                next_step=TRY_AGAIN,
+            )
+        if answer.status in DENIED or needs_login(answer):
+            return None
+        raise refusal(answer, f"{asset.name} could not be downloaded without a login")
+
+    def _is_private(self) -> bool:
+        with self._border("look whether the repository is private"):
+            self._repo.complete()
+            return bool(self._repo.private)
 
     def delete_asset(self, asset: Asset) -> None:
         """Remove a file from a draft."""
@@ -245,6 +278,9 @@ class GitHub:
         except github.GithubException as error:
             happened = f"could not {doing} in {self.repository}: {self._clean(said(error))}"
             raise answered(error, happened) from error
+        except AssertionError as error:
+            # PyGithub's own check of an address, where it is not switched off.
+            raise foreign(self._clean(str(error))) from error
         except (requests.RequestException, github.BadAttributeException, *STRANGE) as error:
             host = urlsplit(self._client.requester.base_url).netloc
             raise OutsideError(
@@ -257,28 +293,6 @@ class GitHub:
 
     def _clean(self, text: str) -> str:
         return text.replace(self._token, "***") if self._token else text
-
-
-def _hurry() -> None:
-    """Set what PyGithub leaves open on every connection, also on those to other hosts, where assets are.
-
-    It has no timeout there, and reads an asset whole before it hands over the first chunk, in steps of 10 kB.
-    """
-    from github import Requester
-
-    class Plain(Requester.HTTPRequestsConnectionClass):
-        def __init__(self, *args: Any, **told: Any) -> None:
-            super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
-            self.session.stream = True
-            follow_policy(self.session, large=MOST_BYTES, seconds=MOST_SECONDS)
-
-    class Secure(Requester.HTTPSRequestsConnectionClass):
-        def __init__(self, *args: Any, **told: Any) -> None:
-            super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
-            self.session.stream = True
-            follow_policy(self.session, large=MOST_BYTES, seconds=MOST_SECONDS)
-
-    Requester.Requester.injectConnectionClasses(Plain, Secure)
 
 
 def _all(found: PaginatedList[T]) -> Iterator[T]:
@@ -305,6 +319,7 @@ def _release(found: GitRelease) -> Release:
         prerelease=found.prerelease,
         immutable=bool(found.immutable),
         url=found.html_url,
+        target=found.target_commitish or "",
         # The list inside a release is not promised to be whole.
         assets=tuple(_asset(a) for a in _all(found.get_assets())),
     )
@@ -317,4 +332,6 @@ def _asset(found: GitReleaseAsset) -> Asset:
         size=found.size,
         uploaded=found.state == "uploaded",
         digest=found.digest,
+        label=found.label or "",
+        page=found.browser_download_url,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from sealift import network, process
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
 from sealift.patience import passes, retry_after
-from sealift.tools.http_limits import LIMIT, bounded, whole
+from sealift.tools.http_limits import LIMIT, bounded, into, whole
 
 if TYPE_CHECKING:
     import requests
@@ -55,6 +55,14 @@ class Answer:
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sink:
+    """Where the parts of a large answer go instead of memory, and how many bytes are read at most."""
+
+    write: Callable[[bytes], object]
+    limit: int
+
+
 class _Said(msgspec.Struct, frozen=True):
     code: str = ""
     message: str = ""
@@ -84,8 +92,16 @@ class Http:
         self._lock = threading.Lock()
         self._ways: dict[tuple[str, network.Proxy | None], PoolManager] = {}
 
-    def ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
-        """Send one request and read its answer to the end."""
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        sink: Sink | None = None,
+    ) -> Answer:
+        """Send one request and read its answer to the end; a ``sink`` takes the body of a 200."""
         import urllib3
 
         process.go_on()
@@ -100,7 +116,8 @@ class Http:
                 retries=False,
                 preload_content=False,
             )
-            read = whole(came, self._limit)
+            to = sink if came.status == HTTPStatus.OK else None
+            read = whole(came, self._limit) if to is None else into(came, to.write, to.limit)
         except urllib3.exceptions.HTTPError as err:
             raise _broken(err, url, proxy) from err
         if proxy is not None and came.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:

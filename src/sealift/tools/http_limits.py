@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Seconds for the head of an answer, and for its body.
 HEAD, WHOLE = 120.0, 300.0
+# Bytes per second that a large answer must reach, beside those seconds.
+SLOWEST = 1 << 20
 # Bytes. Manifests, lists and bundles are far smaller; a server that sends more wants to fill our memory.
 LIMIT = 32 << 20
 _PART = 1 << 16
@@ -26,16 +28,27 @@ _PART = 1 << 16
 def whole(came: BaseHTTPResponse, limit: int = LIMIT, seconds: float | None = None) -> bytes:
     """Read a body to its end, unpacked; OutsideError where there is more of it than that."""
     read = bytearray()
-    with _within(WHOLE if seconds is None else seconds, came.shutdown):
-        while part := came.read1(_PART, decode_content=True):
-            read += part
-            if len(read) > limit:
-                came.close()
-                raise OutsideError(
-                    f"an answer holds more than {limit >> 20} MiB, the most that is read", again=False
-                )
-    came.release_conn()
+    _read(came, read.extend, limit, WHOLE if seconds is None else seconds)
     return bytes(read)
+
+
+def into(came: BaseHTTPResponse, write: Callable[[bytes], object], limit: int) -> bytes:
+    """Read a large body part by part into ``write``, and return no bytes."""
+    _read(came, write, limit, WHOLE + limit / SLOWEST)
+    return b""
+
+
+def _read(came: BaseHTTPResponse, write: Callable[[bytes], object], limit: int, seconds: float) -> None:
+    size = 0
+    with _within(seconds, came.shutdown):
+        while part := came.read1(_PART, decode_content=True):
+            size += len(part)
+            if size > limit:
+                came.close()
+                most = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"
+                raise OutsideError(f"an answer holds more than {most}, the most that is read", again=False)
+            write(part)
+    came.release_conn()
 
 
 def bounded(manager: PoolManager) -> PoolManager:

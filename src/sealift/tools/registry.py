@@ -32,6 +32,7 @@ from sealift.tools.registry_bundle import (
 from sealift.tools.registry_denied import UNAUTHORIZED, DeniedError, next_step_for
 from sealift.tools.registry_http import NOT_FOUND, OK, Api, NotThereError
 from sealift.tools.registry_objects import Manifest, Objects, unexpected
+from sealift.tools.registry_readback import Readback, Reader
 from sealift.tools.registry_referrers import Descriptor, Referrers
 
 # https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidance-for-an-empty-descriptor
@@ -89,12 +90,15 @@ class Registry:
     _referrers: Referrers = field(init=False, repr=False, compare=False)
     # What may be greater than documents are.
     _layers: Objects = field(init=False, repr=False, compare=False)
+    _anonymous: Objects = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_objects", Objects(Api(plain_http=self.plain_http, env=self.env)))
         object.__setattr__(self, "_referrers", Referrers(self._objects))
         layers = Api(plain_http=self.plain_http, env=self.env, limit=LAYER_LIMIT)
         object.__setattr__(self, "_layers", Objects(layers))
+        anonymous = Api(plain_http=self.plain_http, env=self.env, anonymous=True)
+        object.__setattr__(self, "_anonymous", Objects(anonymous))
 
     def head(self, reference: str) -> Digest | None:
         """Return the digest that a reference names, or None when there is nothing."""
@@ -118,6 +122,16 @@ class Registry:
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Tell whether the registry says that it holds a blob, of any size; its bytes are not read."""
         return self._objects.has_blob(repository, digest)
+
+    def readback(self, repository: Repository, names: Mapping[str, Digest], *, blobs: bool) -> Readback:
+        """Read tags and digests, and ``blobs`` below them, as other clients do; see ``registry_readback``."""
+        reader = Reader.of(self._objects, self._anonymous, repository, next(iter(names.values())))
+        return reader.read(repository, names, blobs=blobs)
+
+    def listing_problems(self, repository: Repository, digest: Digest) -> tuple[str, ...]:
+        """Compare the bundles that are listed with a login and without one, and with what they are."""
+        reader = Reader.of(self._objects, self._anonymous, repository, digest)
+        return reader.listing_problems(repository, digest, BUNDLE_TYPE)
 
     def copy(self, source: str, target: str) -> Digest:
         """Copy an image or a whole index, and return what the target names afterwards.

@@ -16,9 +16,9 @@ import msgspec
 
 from sealift.errors import OutsideError
 from sealift.model.codec import decode
+from sealift.tools.address import leaves_tls, plainly, secured
 from sealift.tools.docker_login import Credentials, credentials
 from sealift.tools.http import Answer, Http
-from sealift.tools.registry_address import secured
 from sealift.tools.registry_denied import refused
 
 _OK = 200
@@ -55,10 +55,21 @@ class _Token(msgspec.Struct, frozen=True):
 
 
 class Login:
-    """What is sent to be let in, remembered for each scope; threads may share it."""
+    """What is sent to be let in, remembered for each scope; threads may share it.
 
-    def __init__(self, http: Http, *, plain_http: Sequence[str], env: Mapping[str, str] | None) -> None:
+    An ``anonymous`` one asks for tokens as everybody may, and reads no configuration of docker.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        *,
+        plain_http: Sequence[str],
+        env: Mapping[str, str] | None,
+        anonymous: bool = False,
+    ) -> None:
         self._http = http
+        self._anonymous = anonymous
         self._plain = frozenset(plain_http)
         self._env = env
         self._lock = threading.Lock()
@@ -89,7 +100,7 @@ class Login:
 
     def _fetch(self, scope: Scope, offered: str) -> str:
         ways = {challenge.scheme: challenge.told for challenge in challenges(offered)}
-        who = credentials(scope.host, self._env, path=scope.path)
+        who = None if self._anonymous else credentials(scope.host, self._env, path=scope.path)
         if "bearer" in ways:
             return f"Bearer {self._token(scope, ways['bearer'], who)}"
         if "basic" in ways and who is not None and not who.identity_token:
@@ -129,25 +140,25 @@ class Login:
         return self._http.ask("POST", realm, headers=headers, body=body)
 
     def _trusted(self, scope: Scope, realm: str) -> str:
-        """Return where to ask by HTTPS, or by HTTP where the registry is asked that way; refuse all else."""
-        plain = scope.host in self._plain
+        """Return where to ask, by the rule of addresses: a realm of another host must be HTTPS."""
+        registry = f"{'http' if scope.host in self._plain else 'https'}://{scope.host}/"
         try:
-            url = secured(realm, f"{'http' if plain else 'https'}://{scope.host}/")
-            scheme = urlsplit(url).scheme
+            url = secured(realm, registry)
+            leaves = leaves_tls(url, registry)
         except ValueError as err:
             raise OutsideError(
                 f"{scope.host} sends us for a token to an address that is none",
                 means="its answer came cut off, or something on the way changed it",
                 next_step="run again",
             ) from err
-        if scheme == "https" or (scheme == "http" and plain):
-            return url
-        raise OutsideError(
-            f"{scope.host} sends us for a token to an address that is not https",
-            means="whoever listens there would have the login",
-            next_step="ask who runs the registry",
-            again=False,
-        )
+        if leaves:
+            raise OutsideError(
+                f"{scope.host} sends us for a token to an address that is not https: {plainly(url)}",
+                means="anyone on the way to that address would have the login; it was not sent",
+                next_step=f"report it to the operator of {scope.host}",
+                again=False,
+            )
+        return url
 
 
 def challenges(header: str) -> tuple[Challenge, ...]:

@@ -13,9 +13,9 @@ from urllib.parse import urljoin
 
 from sealift.errors import OutsideError
 from sealift.model.names import Repository
-from sealift.tools.http import Answer, Http
+from sealift.tools.address import leaves_tls, origin, plainly, secured
+from sealift.tools.http import Answer, Http, Sink
 from sealift.tools.http_limits import LIMIT
-from sealift.tools.registry_address import leaves_tls, origin, plainly, secured
 from sealift.tools.registry_auth import Login, Scope
 from sealift.tools.registry_denied import FORBIDDEN, UNAUTHORIZED, refused
 
@@ -34,15 +34,24 @@ class NotThereError(OutsideError):
 
 
 class Api:
-    """The API of every registry that is asked; threads may share it. ``env`` replaces the environment."""
+    """The API of every registry that is asked; threads may share it. ``env`` replaces the environment.
+
+    An ``anonymous`` one asks as everybody may, with no login of this machine. ``limit`` is the most that an
+    answer may hold, in bytes.
+    """
 
     def __init__(
-        self, *, plain_http: tuple[str, ...], env: Mapping[str, str] | None, limit: int = LIMIT
+        self,
+        *,
+        plain_http: tuple[str, ...],
+        env: Mapping[str, str] | None,
+        anonymous: bool = False,
+        limit: int = LIMIT,
     ) -> None:
         self._plain = frozenset(plain_http)
         self._env = env
         self._http = Http(env, limit=limit)
-        self._login = Login(self._http, plain_http=plain_http, env=env)
+        self._login = Login(self._http, plain_http=plain_http, env=env, anonymous=anonymous)
 
     def ask(
         self,
@@ -52,20 +61,25 @@ class Api:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        sink: Sink | None = None,
     ) -> Answer:
         """Ask about a repository, and once more with a login where one is asked for.
 
         ``where`` is relative to the repository, or an address that an earlier answer has told.
         """
+
+        def followed(login: str) -> Answer:
+            return self._followed(method, repository, url, headers or {}, body, login, sink)
+
         url = urljoin(self._home(repository), where)
         scope = Scope(repository.host, repository.path, method not in _READING)
         login = self._login.header(scope)
-        answer = self._followed(method, repository, url, headers or {}, body, login)
+        answer = followed(login)
         if answer.status == UNAUTHORIZED and self._own(repository, answer.url):
             offered = answer.headers.get("WWW-Authenticate", "")
             if fresh := self._login.renew(scope, offered, login):
                 login = fresh
-                answer = self._followed(method, repository, url, headers or {}, body, login)
+                answer = followed(login)
         if answer.status == FORBIDDEN:
             # A token from before a repository was made may be good for nothing for as long as it lasts.
             self._login.forget(scope, login)
@@ -81,8 +95,14 @@ class Api:
         yield answer
         seen, size = {answer.url}, len(answer.body)
         while (found := next_page(answer)) is not None:
-            too_much = len(seen) >= PAGES or size > PAGES_SIZE
-            if found in seen or too_much or not self._own(repository, found):
+            if not self._own(repository, found):
+                raise OutsideError(
+                    f"the list of {repository} goes on at {plainly(found)}, which is another host",
+                    means="what that host answers is not this registry's; nothing was sent there",
+                    next_step=f"report it to the operator of {repository.host}",
+                    again=False,
+                )
+            if found in seen or len(seen) >= PAGES or size > PAGES_SIZE:
                 raise OutsideError(
                     f"the list of {repository} does not end: after {len(seen)} pages comes {plainly(found)}",
                     means="the whole list cannot be had from this registry",
@@ -113,11 +133,12 @@ class Api:
         headers: Mapping[str, str],
         body: bytes | None,
         login: str,
+        sink: Sink | None,
     ) -> Answer:
         """Follow redirects of what only reads. The login is for the registry alone, never for storage."""
         for _ in range(HOPS):
             shown = {"Authorization": login} if login and self._own(repository, url) else {}
-            answer = self._http.ask(method, url, headers={**headers, **shown}, body=body)
+            answer = self._http.ask(method, url, headers={**headers, **shown}, body=body, sink=sink)
             if answer.status not in REDIRECTS or method not in _READING:
                 return answer
             url = _redirected(answer)

@@ -16,8 +16,8 @@ from sealift.errors import OutsideError, RefusedError, SealiftError
 from sealift.model.codec import decode
 from sealift.model.names import Digest, Repository
 from sealift.oci.documents import INDEX, MANIFEST
+from sealift.tools.address import leaves_tls, plainly
 from sealift.tools.http import Answer
-from sealift.tools.registry_address import leaves_tls, plainly
 from sealift.tools.registry_http import ACCEPTED, CREATED, NOT_FOUND, OK, Api, NotThereError, told_by
 
 MANIFEST_TYPES = (
@@ -27,7 +27,16 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 _BYTES, _PAGE = "application/octet-stream", "text/html"
-_ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
+DIGEST_HEADER = "Docker-Content-Digest"
+ANY_TYPE = {"Accept": ", ".join(MANIFEST_TYPES)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blob:
+    """A configuration or a layer, as a manifest names it."""
+
+    digest: Digest
+    size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +56,13 @@ class Manifest:
         """How other manifests name it."""
         return {"mediaType": self.media_type, "digest": str(self.digest), "size": len(self.body)}
 
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """What it names below itself that is no manifest."""
+        found = decoded(self.body, f"the manifest {self.digest}")
+        named = [d for d in (found.get("config"), *(found.get("layers") or ())) if d]
+        return tuple(Blob(digest=Digest(d["digest"]), size=d["size"]) for d in named)
+
 
 @dataclass(frozen=True)
 class Objects:
@@ -61,43 +77,49 @@ class Objects:
 
     def head(self, repository: Repository, name: str) -> Digest | None:
         """Return the digest that a tag or a digest names, or None when there is nothing."""
-        what = f"{_spelled(repository, name)} could not be read"
-        answer = self.api.ask("HEAD", repository, f"manifests/{name}", headers=_ACCEPT)
+        what = f"{spelled(repository, name)} could not be read"
+        answer = self.api.ask("HEAD", repository, f"manifests/{name}", headers=ANY_TYPE)
         if answer.status == NOT_FOUND:
             return None
         self._must(answer, {OK}, repository, what)
-        told = answer.headers.get("Docker-Content-Digest", "")
+        told = answer.headers.get(DIGEST_HEADER, "")
         if not Digest.accepts(told):
             # The header is not promised, and may be of another algorithm.
             found = self.find_manifest(repository, name)
             return None if found is None else found.digest
-        return _named(Digest(told), name, _spelled(repository, name))
+        return _named(Digest(told), name, spelled(repository, name))
 
     def find_manifest(self, repository: Repository, name: str) -> Manifest | None:
-        """Read the manifest that a tag or a digest names, or return None when there is none."""
-        reference = _spelled(repository, name)
-        answer = self.api.ask("GET", repository, f"manifests/{name}", headers=_ACCEPT)
+        """Read the manifest that a tag or a digest names, or return None when there is none.
+
+        RefusedError where the answer contradicts itself: a header is what other clients believe.
+        """
+        reference = spelled(repository, name)
+        answer = self.api.ask("GET", repository, f"manifests/{name}", headers=ANY_TYPE)
         if answer.status == NOT_FOUND:
             return None
         what = f"the manifest {reference} could not be read"
         self._must(answer, {OK}, repository, what)
         _no_page(answer, what)
         _named(Digest.of(answer.body), name, reference)
+        _header_agrees(answer, Digest.of(answer.body), reference)
         return Manifest(body=answer.body, media_type=_media_type(answer, reference))
 
     def manifest(self, repository: Repository, name: str) -> Manifest:
         """Read a manifest, or raise NotThereError."""
         found = self.find_manifest(repository, name)
         if found is None:
-            raise _lost(f"the manifest {_spelled(repository, name)}", repository)
+            raise _lost(f"the manifest {spelled(repository, name)}", repository)
         return found
 
     def put_manifest(self, repository: Repository, name: str, manifest: Manifest) -> Answer:
         """Put a manifest under a tag, or under its own digest."""
         headers = {"Content-Type": manifest.media_type}
         answer = self.api.ask("PUT", repository, f"manifests/{name}", headers=headers, body=manifest.body)
-        what = f"{_spelled(repository, name)} could not be put"
-        return self._must(answer, {OK, CREATED, ACCEPTED}, repository, what)
+        what = f"{spelled(repository, name)} could not be put"
+        self._must(answer, {OK, CREATED, ACCEPTED}, repository, what)
+        _header_agrees(answer, manifest.digest, f"what was put as {spelled(repository, name)}")
+        return answer
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Tell whether the registry says that it holds a blob; its bytes are not read."""
@@ -152,6 +174,7 @@ class Objects:
                 f"{what}: {answer.host} does not know the upload that it began", next_step="run again"
             )
         self._must(answer, {CREATED}, repository, what)
+        _header_agrees(answer, digest, f"what was put as {repository.at(digest)}")
 
 
 def decoded(body: bytes, what: str) -> dict[str, Any]:
@@ -190,6 +213,17 @@ def _named(got: Digest, name: str, what: str) -> Digest:
     return got
 
 
+def _header_agrees(answer: Answer, digest: Digest, what: str) -> None:
+    """Refuse a header that names other bytes; it is not promised, and may be of another algorithm."""
+    named = answer.headers.get(DIGEST_HEADER, "")
+    if Digest.accepts(named) and named != digest:
+        raise RefusedError(
+            f"{what} is {digest}, and the registry's header {DIGEST_HEADER} says {named}",
+            means="clients that believe the header get another image than those that read the body",
+            next_step=f"run again; if it stays, report it to the operator of {answer.host}",
+        )
+
+
 def _no_page(answer: Answer, what: str) -> None:
     """Raise OutsideError when a page came, of a login or of somebody who is at work on it."""
     if answer.headers.get("Content-Type", "").lower().startswith(_PAGE):
@@ -200,13 +234,27 @@ def _no_page(answer: Answer, what: str) -> None:
         )
 
 
+def content_type(answer: Answer) -> str:
+    """Return what an answer calls its body, without parameters."""
+    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
 def _media_type(answer: Answer, reference: str) -> str:
-    """Return what the registry calls a manifest, or where it says nothing, what it calls itself."""
-    told = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if told in MANIFEST_TYPES:
-        return told
-    itself = decoded(answer.body, reference)
-    return str(itself.get("mediaType") or (INDEX if "manifests" in itself else MANIFEST))
+    """Return what the registry calls a manifest, or where it says nothing, what it calls itself.
+
+    Raises RefusedError where these are two types, as the specification asks of clients.
+    """
+    told, itself = content_type(answer), decoded(answer.body, reference)
+    own = itself.get("mediaType")
+    if told not in MANIFEST_TYPES:
+        return str(own or (INDEX if "manifests" in itself else MANIFEST))
+    if own not in (None, "", told):
+        raise RefusedError(
+            f"{reference} is {own}, and the registry's header Content-Type says {told}",
+            means="clients that believe the header read it as something else",
+            next_step=f"run again; if it stays, report it to the operator of {answer.host}",
+        )
+    return told
 
 
 def _stays_in_tls(begun: Answer, url: str) -> None:
@@ -229,5 +277,6 @@ def _at(begun: Answer, where: str, digest: Digest) -> str:
     return parts._replace(query=query, fragment="").geturl()
 
 
-def _spelled(repository: Repository, name: str) -> str:
+def spelled(repository: Repository, name: str) -> str:
+    """Write a reference."""
     return f"{repository}{'@' if Digest.accepts(name) else ':'}{name}"

@@ -89,11 +89,14 @@ class FakeGitHub(Hub):
             immutable=False,
             url="url",
             assets=(),
+            target=commit,
         )
         return self.release
 
-    def update(self, release: Release, *, title: str, body: str, prerelease: bool) -> Release:
-        self.put(title=title, body=body, prerelease=prerelease)
+    def update(
+        self, release: Release, *, title: str, body: str, prerelease: bool, target: str | None = None
+    ) -> Release:
+        self.put(title=title, body=body, prerelease=prerelease, target=target or release.target)
         return self.get_release(release.id)
 
     def publish(self, release: Release, *, make_latest: bool) -> Release:
@@ -107,7 +110,8 @@ class FakeGitHub(Hub):
     def upload(self, release: Release, path: Path, name: str) -> Asset:
         assert release.draft
         self.files[name] = path.read_bytes()
-        asset = Asset(id=next(self.numbers), name=name, size=1, uploaded=True)
+        size = len(self.files[name])
+        asset = Asset(id=next(self.numbers), name=name, size=size, uploaded=True)
         self.put(assets=(*self.get_release(release.id).assets, asset))
         return asset
 

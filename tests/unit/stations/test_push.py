@@ -106,7 +106,7 @@ def test_what_passed_is_copied_by_digest() -> None:
 
 def test_what_is_there_is_looked_at_and_not_copied() -> None:
     shelves = held()
-    assert run(shelves, GATED).gates[-1].detail == f"linux/arm64 in the registry: {TWO}"
+    assert run(shelves, GATED).gates[-2].detail == f"linux/arm64 in the registry: {TWO}"
     assert shelves.copied == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from sealift.rehearsal.issuer import github_claims
 from sealift.stations.statements import provenance_of
 from sealift.tools.attested import Attested
 from sealift.tools.registry import Registry
+from sealift.tools.registry_readback import Readback
 from sealift.tools.sigstore_client import BundleVerifier
 
 ROOT = Path(__file__).parents[3]
@@ -169,6 +170,15 @@ class Shelves(Registry):
         self.bodies.update({digest_of(data): data for data in (config, body, whole)})
         self.put_tag(repository, Tag(tag), digest_of(whole))
         return digest_of(whole)
+
+    def readback(self, repository: Repository, names: Mapping[str, Digest], *, blobs: bool) -> Readback:
+        del blobs
+        found = {
+            name: Digest(name) if Digest.accepts(name) else self.head(f"{repository}:{name}")
+            for name in names
+        }
+        wrong = tuple(f"{name} is {found[name]}" for name, digest in names.items() if found[name] != digest)
+        return Readback(problems=wrong, public=True, requests=len(names))
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         return bool(repository) and digest in self.blobs

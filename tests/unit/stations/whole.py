@@ -51,6 +51,9 @@ class Hub(GitHub):
     def download(self, asset: Asset) -> bytes:
         return self.files[asset.name]
 
+    def download_page(self, asset: Asset) -> bytes | None:
+        return self.download(asset)
+
     def put(self, **changed: object) -> None:
         assert self.release is not None
         self.release = replace(self.release, **changed)  # type: ignore[arg-type]
@@ -195,6 +198,8 @@ def whole(folder: Path) -> Street:
         prerelease=False,
         immutable=True,
         url="",
-        assets=tuple(Asset(id=i, name=n, size=1, uploaded=True) for i, n in enumerate(files)),
+        assets=tuple(
+            Asset(id=i, name=n, size=len(d), uploaded=True) for i, (n, d) in enumerate(files.items())
+        ),
     )
     return Street(planned, outside, shelves, Hub(release, files), images)

@@ -7,7 +7,8 @@ from github import GithubException
 from github.Requester import Requester
 
 from sealift.errors import OutsideError, UsageError
-from sealift.tools.github import TIMEOUT, GitHub
+from sealift.tools.github import GitHub
+from sealift.tools.github_connection import TIMEOUT, bound, checked
 from sealift.tools.github_errors import BurnedTagError, answered
 
 BURNED_WORDS = "tag_name was used by an immutable release"
@@ -19,6 +20,50 @@ def test_no_connection_waits_for_ever_also_to_where_assets_are() -> None:
         other = getattr(Requester, f"_Requester__{kind}ConnectionClass")
         assert other("uploads.github.com", None, retry=None, pool_size=None).timeout == TIMEOUT
         assert other("uploads.github.com", None, timeout=5).timeout == 5
+
+
+PUBLIC, SERVER, RESIDENCY = "https://api.github.com", "https://ghe.example/api/v3", "https://api.acme.ghe.com"
+
+
+@pytest.mark.parametrize(
+    ("api", "url", "goes"),
+    [
+        (PUBLIC, "https://api.github.com:443/repos", True),
+        (PUBLIC, "https://uploads.github.com:443/repos", True),
+        (PUBLIC, "http://uploads.github.com:80/repos", False),
+        (PUBLIC, "https://uploads.github.com:8443/repos", False),
+        (PUBLIC, "https://evil.github.com:443/repos", False),
+        (PUBLIC, "https://objects.githubusercontent.com:443/file", False),
+        (PUBLIC, "https://uploads.github.com.evil.example:443/repos", False),
+        (SERVER, "https://ghe.example:443/api/uploads/repos", True),
+        (SERVER, "https://uploads.ghe.example:443/repos", True),
+        (SERVER, "https://uploads.github.com:443/repos", False),
+        (SERVER, "https://ghe.example:8443/api/v3", False),
+        ("https://ghe.example:8443/api/v3", "https://ghe.example:8443/api/uploads", True),
+        (RESIDENCY, "https://uploads.acme.ghe.com:443/repos", True),
+        (RESIDENCY, "https://api.other.ghe.com:443/repos", False),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/uploads/repos", True),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:9090/uploads/repos", False),
+    ],
+)
+def test_a_token_goes_to_the_api_and_to_where_uploads_go_and_nowhere_else(
+    api: str, url: str, goes: bool
+) -> None:
+    headers: dict[str, str] = {}
+    bound("a-token", api).authentication(headers)
+    assert headers["Authorization"] == "token a-token"
+    if goes:
+        checked(headers, url)
+        return
+    with pytest.raises(OutsideError, match="not GitHub's") as caught:
+        checked(headers, url)
+    assert (caught.value.again, "a-token" in str(caught.value)) == (False, False)
+
+
+def test_a_token_that_lost_its_hosts_goes_nowhere() -> None:
+    with pytest.raises(OutsideError, match="not GitHub's"):
+        checked({"Authorization": "token a-token"}, "https://api.github.com/repos")
+    checked({}, "https://anywhere.example/")
 
 
 def test_an_empty_token_is_a_mistake() -> None:

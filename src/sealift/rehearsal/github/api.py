@@ -40,6 +40,7 @@ class Api:
         self._lock = threading.Lock()
         # GitHub sends a reader of an asset to another address, signed for a few minutes.
         self._signature = secrets.token_urlsafe(16)
+        self._downloads = re.compile(rf"/{re.escape(repository)}/releases/download/([^/]+)/([^/]+)")
         repo = f"/repos/{re.escape(repository)}"
         self._routes: list[tuple[str, re.Pattern[str], Handler]] = [
             (method, re.compile(pattern), handler)
@@ -76,6 +77,8 @@ class Api:
             return Answer(status=200, body=b"Tags move last.", content_type="text/plain; charset=utf-8")
         if found := re.fullmatch(r"/storage/(\d+)", request.path):
             return self._stored(request, int(found[1]))
+        if request.method == "GET" and (found := self._downloads.fullmatch(request.path)):
+            return self._download(*found.groups())
         self._authenticate(request)
         for method, pattern, handler in self._routes:
             if method == request.method and (found := pattern.fullmatch(request.path)):
@@ -179,6 +182,17 @@ class Api:
         asset = self._asset_record(number)
         if request.headers.get("accept") != "application/octet-stream":
             return shown(self._views.asset(asset))
+        return self._to_storage(asset)
+
+    def _download(self, tag: str, name: str) -> Answer:
+        """Give a file of a published release to a reader without a login, as a public repository does."""
+        for release in self._store.releases():
+            for asset in self._store.assets(release.id):
+                if (release.tag_name, asset.name, release.draft) == (tag, name, False):
+                    return self._to_storage(asset)
+        raise not_found()
+
+    def _to_storage(self, asset: AssetRecord) -> Answer:
         location = f"{self._origin}/storage/{asset.id}?{urlencode({'sig': self._signature})}"
         return Answer(status=302, headers={"Location": location})
 

@@ -43,7 +43,7 @@ class Views:
         """Show a release with its assets."""
         url = self.release_url(record)
         uploads = f"{self._origin}/uploads/repos/{self._repository}/releases/{record.id}/assets"
-        page = f"untagged-{record.id}" if record.draft else quote(record.tag_name, safe="")
+        page = self._page(record)
         return {
             "id": record.id,
             "url": url,
@@ -63,12 +63,17 @@ class Views:
             "assets": [self.asset(a) for a in self._store.assets(record.id)],
         }
 
+    def _page(self, record: ReleaseRecord) -> str:
+        return f"untagged-{record.id}" if record.draft else quote(record.tag_name, safe="")
+
     def asset(self, record: AssetRecord) -> dict[str, Any]:
         """Show an asset."""
+        release = self._store.release(record.release)
+        page = self._page(release) if release else ""
         return {
             "id": record.id,
             "url": f"{self._api}/releases/assets/{record.id}",
-            "browser_download_url": f"{self._html}/releases/download/{record.release}/{quote(record.name)}",
+            "browser_download_url": f"{self._html}/releases/download/{page}/{quote(record.name)}",
             "name": record.name,
             "label": record.label,
             "content_type": record.content_type,

@@ -10,9 +10,9 @@ import pytest
 from sealift.errors import OutsideError
 from sealift.model.names import Digest, Repository
 from sealift.tools import regctl, registry_http
-from sealift.tools.http import Answer
+from sealift.tools.address import leaves_tls, origin, secured
+from sealift.tools.http import Answer, Sink
 from sealift.tools.registry import Registry
-from sealift.tools.registry_address import leaves_tls, origin, secured
 from sealift.tools.registry_auth import Login, Scope
 from sealift.tools.registry_http import Api
 from sealift.tools.registry_objects import Objects
@@ -41,7 +41,10 @@ def test_an_address_of_a_proxy_that_ends_tls_is_asked_by_https(told: str, used: 
 
 def test_what_is_asked_without_tls_by_consent_stays_so() -> None:
     assert secured("http://localhost:5000/u", "http://localhost:5000/v2/") == "http://localhost:5000/u"
-    assert not leaves_tls("http://storage.local/u", "http://localhost:5000/v2/")
+    assert not leaves_tls("http://127.0.0.1:5001/u", "http://localhost:5000/v2/")
+    assert not leaves_tls("http://registry.lan/u", "http://registry.lan:5000/v2/")
+    assert not leaves_tls("https://storage.example/u", "http://localhost:5000/v2/")
+    assert leaves_tls("http://storage.example/u", "http://localhost:5000/v2/")
     assert leaves_tls("ftp://storage.local/u", "http://localhost:5000/v2/")
 
 
@@ -57,7 +60,16 @@ class Line:
     location: str | None
     sent: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def ask(self, method: str, url: str, *, headers: dict[str, str], body: bytes | None = None) -> Answer:
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: dict[str, str],
+        body: bytes | None = None,
+        sink: Sink | None = None,
+    ) -> Answer:
+        assert sink is None
         self.sent.append((method, url, headers.get("Authorization", "")))
         assert url.startswith("https://"), "nothing is sent in clear"
         if method == "POST":

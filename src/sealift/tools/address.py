@@ -1,13 +1,22 @@
-"""Addresses that a registry's answers contain: whose they are, and that none leads out of TLS."""
+"""Addresses in the answers of a service: one rule for what may be sent to them.
+
+A login goes to the origin that it is for, and to no other: scheme, host and port are compared here, never by
+a library's ``assert``. Anything else may go anywhere by HTTPS; without it only where the request before was
+without it too, to the same host or to this machine.
+"""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from sealift.network import is_loopback
+
 _PORTS = {"http": 80, "https": 443}
 
+Origin = tuple[str, str, int | None]
 
-def origin(url: str) -> tuple[str, str, int | None]:
+
+def origin(url: str) -> Origin:
     """Return scheme, host and port; what is written and what is implied are the same."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
@@ -27,8 +36,12 @@ def secured(url: str, asked: str) -> str:
 
 
 def leaves_tls(url: str, asked: str) -> bool:
-    """Tell whether an address would show what was asked for by HTTPS to the whole network."""
-    return urlsplit(url).scheme != "https" and urlsplit(asked).scheme != urlsplit(url).scheme
+    """Tell whether an address would show to a network what the address before did not."""
+    before, after = origin(asked), origin(url)
+    if after[0] == "https":
+        return False
+    stays = before[0] == after[0] == "http" and (after[1] == before[1] or is_loopback(after[1]))
+    return not stays
 
 
 def plainly(url: str) -> str:
