@@ -23,7 +23,8 @@ from sealift.stations.promote import promote
 from sealift.stations.push import push
 from sealift.stations.verify import Verified, verify
 from sealift.tools.cosign import Cosign
-from sealift.tools.registry import BUNDLE_TYPE, Registry
+from sealift.tools.registry import Registry
+from sealift.tools.registry_bundle import BUNDLE_TYPE
 from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.lying import Access, Lie, Shop, is_stranger, shop, with_header
 from tests.attacks.signing import wanting
@@ -97,7 +98,7 @@ def promoted(at: Shop) -> Promoted:
         verified(at),
         {"static": (at.repository, at.index)},
         registry=at.registry,
-        ready=lambda: None,
+        ready=lambda _: None,
         publish=lambda: PAGE,
         done={},
     )

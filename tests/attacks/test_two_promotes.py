@@ -84,7 +84,7 @@ class Run:
             self.verified,
             {"static": (self.subjects[0].repository, self.digest)},
             registry=self.registry,
-            ready=lambda: None,
+            ready=lambda _: None,
             publish=publish,
             done={},
         )

@@ -38,10 +38,10 @@ from sealift.stations import image
 from sealift.stations.sbom import debian_packages, differences
 from sealift.stations.status_release import checksums
 from sealift.tools import cosign, docker_login, git, gobinary, govulncheck, layout, sbom, trivy
+from sealift.tools.address import plainly
 from sealift.tools.github import AT_ONCE, Asset, GitHub
 from sealift.tools.http import Answer, refusal
 from sealift.tools.registry import Registry
-from sealift.tools.registry_address import plainly
 from sealift.tools.registry_auth import challenges
 from sealift.tools.registry_http import next_page, told_by
 from sealift.tools.sigstore_client import BundleVerifier
