@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import msgspec
+
 from sealift.errors import UsageError
 from sealift.model.codec import from_json, publish, to_json
 from sealift.model.evidence import Evidence, Gate
@@ -125,8 +127,10 @@ class RunFolder:
             before = self.read_plan()
         except UsageError:
             return False
+        # Another version's tag may have come in between. It changes what this one is compared with, not it.
+        same = msgspec.structs.replace(before, policy=plan.policy) == plan
         # A changed tree has no name that would tell whether it is the same one.
-        return before == plan and not plan.modified
+        return same and not plan.modified
 
     def _refusal(self, station: str, subject: str) -> Path:
         return self.evidence_file(station, subject).with_suffix(".refused.json")

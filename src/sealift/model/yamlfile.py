@@ -18,6 +18,8 @@ from sealift.model.yamlproblems import Lines, Problem, keys, problems, repeated_
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # How many problems an error shows: one wrong indentation may be the cause of many.
 _MOST_NAMED = 20
+# No file of ours needs a tenth of it. Deeper ones end the interpreter, and aliases of aliases its memory.
+_DEEPEST, _MOST_VALUES = 32, 20_000
 T = TypeVar("T")
 # Looks at a value of the right types: what its parts say together.
 Check = Callable[[T], Iterable[Problem]]
@@ -54,6 +56,7 @@ def _composed(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
     """Return the tree, which knows its lines, and its value."""
     loader, root = None, None
     try:
+        _look_at_size(text, path)
         loader = _LOADER(text)
         root = loader.get_single_node()
         # Before merged keys (<<) are put beside a mapping's own, which may be the same.
@@ -71,6 +74,42 @@ def _composed(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _look_at_size(text: str, path: Path) -> None:
+    """Refuse a tree that is too deep or, with every alias written out, too large, before it is made."""
+    sizes: dict[str, tuple[int, int]] = {}
+    # Of each list and mapping around the current place: its anchor, and how many values it has, how deep.
+    around: list[tuple[str | None, list[int]]] = [(None, [0, 0])]
+    for event in yaml.parse(text, Loader=_LOADER):
+        mark = event.start_mark
+        where = path if mark is None else f"{path}:{mark.line + 1}"
+        match event:
+            case yaml.CollectionStartEvent():
+                around.append((event.anchor, [1, 1]))
+                size, depth = 0, 0
+            case yaml.CollectionEndEvent():
+                anchor, (size, depth) = around.pop()
+                if anchor is not None:
+                    sizes[anchor] = size, depth
+            case yaml.AliasEvent():
+                if event.anchor in {anchor for anchor, _ in around}:
+                    words = f"*{event.anchor} stands inside &{event.anchor}, so it would have no end"
+                    raise UsageError(f"{where}: {words}")
+                size, depth = sizes.get(event.anchor or "", (1, 0))
+            case yaml.ScalarEvent():
+                size, depth = 1, 0
+            case _:
+                continue
+        whole = around[-1][1]
+        whole[0], whole[1] = whole[0] + size, max(whole[1], depth + 1)
+        if len(around) + whole[1] > _DEEPEST or whole[0] > _MOST_VALUES:
+            raise UsageError(
+                f"{where}: more than {_DEEPEST} levels or {_MOST_VALUES} values, with"
+                " every alias written out",
+                means="a short file of aliases can fill the memory of what reads it",
+                next_step="write the values themselves, without aliases of aliases",
+            )
 
 
 def _error(path: Path, found: Sequence[Problem], lines: Lines) -> UsageError:

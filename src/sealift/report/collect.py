@@ -13,6 +13,7 @@ from sealift.model.codec import decode, from_json, to_json
 from sealift.model.config import Strict
 from sealift.model.evidence import Built, BuiltPlatform, Drafted, Gate, Promoted, SignedAll, SignedEntry
 from sealift.model.names import Digest, Repository, Tag, Version
+from sealift.model.policy import Changes, Weaker
 from sealift.model.run import RunFolder
 from sealift.model.world import World
 
@@ -62,6 +63,8 @@ class Report(Strict, frozen=True, kw_only=True):
     stand_ins: tuple[str, ...]
     cannot_show: tuple[str, ...]
     exceptions: tuple[str, ...]
+    weaker: tuple[Weaker, ...] = ()
+    policy: Changes = Changes()
     left_out: tuple[str, ...]
     images: dict[str, ReportedImage]
     gates: tuple[Gate, ...]
@@ -108,6 +111,8 @@ def collect(
         stand_ins=world.stand_ins,
         cannot_show=world.cannot_show + _limitations(run),
         exceptions=exceptions,
+        weaker=plan.weaker,
+        policy=plan.policy,
         left_out=plan.left_out,
         images=images,
         gates=tuple(gates(run.root / "evidence")),

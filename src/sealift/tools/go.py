@@ -21,6 +21,7 @@ from sealift.network import blamed, network_env
 from sealift.places import plain
 from sealift.tools import git
 from sealift.tools.gobinary import LEVELS, STARTS
+from sealift.tools.gosource import refuse_outside
 
 # Zig's names of the architectures that distroless has; https://ziglang.org/documentation/master/#Targets
 ZIG = {
@@ -92,7 +93,10 @@ _OBJECT = re.compile(r"\.(?:syso|a|o|so(?:\.\d+)*)$")
 
 @dataclass(frozen=True, kw_only=True)
 class GoBuildRequest:
-    """One binary to build. ``module`` is a folder in a clean clone; ``version`` goes into ``variable``."""
+    """One binary to build. ``module`` is a folder in a clean clone; ``version`` goes into ``variable``.
+
+    ``source`` is the top of the clone, where the module's own repository may be a submodule of it.
+    """
 
     module: Path
     package: str
@@ -103,6 +107,7 @@ class GoBuildRequest:
     glibc: str | None
     output: Path
     cache: Path
+    source: Path | None = None
 
 
 def zig_home() -> Path:
@@ -186,15 +191,12 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     if request.linkage == "dynamic":
         ldflags += " -linkmode=external -extldflags=-s"
     argv = [str(go), "build", "-trimpath", "-buildvcs=true", f"-ldflags={ldflags}"]
-    _look_at_source(request)
+    top = _look_at_source(request)
     request.output.parent.mkdir(parents=True, exist_ok=True)
+    env = environment(go, request)
     try:
-        process.run(
-            [*argv, "-o", request.output, request.package],
-            cwd=request.module,
-            env=environment(go, request),
-            timeout=1200,
-        )
+        refuse_outside(go, request.module, request.package, top=top, env=env)
+        process.run([*argv, "-o", request.output, request.package], cwd=request.module, env=env, timeout=1200)
     except process.ProgramFailedError as error:
         failure = _failure(error, request)
         if isinstance(failure, UsageError):
@@ -228,8 +230,14 @@ def prebuilt(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     )
 
 
-def _look_at_source(request: GoBuildRequest) -> None:
-    """Refuse a folder without a module: go would take a go.mod from above the clone, which is no commit's."""
+def _look_at_source(request: GoBuildRequest) -> Path:
+    """Return the top of the clone; refuse a folder without a module in it.
+
+    Go would take a go.mod from above the clone, which is no commit's.
+    """
+    *_, top = _folders(request.module)
+    top = request.source or top
+    git.refuse_leaving(top, str(request.module.relative_to(top)))
     missing = "has no go.mod" if request.module.is_dir() else "is no folder"
     found = any((folder / "go.mod").is_file() for folder in _folders(request.module))
     if not found or not request.module.is_dir():
@@ -237,6 +245,7 @@ def _look_at_source(request: GoBuildRequest) -> None:
             f"the Go module {_where(request.module)} {missing} in the commit",
             next_step="correct go.module in ci/release.yaml, or commit the folder",
         )
+    return top
 
 
 def _where(module: Path) -> str:
