@@ -13,8 +13,7 @@ class TouchedTheWorldError(AssertionError):
     """A unit test reached outside its process."""
 
 
-@pytest.fixture(autouse=True)
-def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
+def refuse_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make connecting and starting programs fail."""
 
     def refuse(*_args: object, **_kwargs: object) -> None:
@@ -26,3 +25,9 @@ def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
     for name in ("system", "posix_spawn", "posix_spawnp", "execv", "execve", "fork"):
         monkeypatch.setattr(os, name, refuse)
+
+
+@pytest.fixture(autouse=True)
+def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold every unit test to it."""
+    refuse_world(monkeypatch)
