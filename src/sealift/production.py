@@ -14,7 +14,6 @@ from pathlib import Path
 
 from sealift import network
 from sealift.errors import UsageError
-from sealift.model import bases as locking
 from sealift.model.names import Digest
 from sealift.model.plan import Plan
 from sealift.model.statements import Claims, Identity
@@ -38,14 +37,14 @@ Patiently = Callable[[Callable[[], None], str], None]
 
 @contextmanager
 def production(
-    plan: Plan, root: Path, *, cache: Path, images: Path, served: bool, patiently: Patiently
+    plan: Plan, *, cache: Path, images: Path, served: bool, patiently: Patiently
 ) -> Iterator[World]:
     """Open the real outside; ``served`` starts the registry on loopback that serves the run's images.
 
     ``patiently`` tries what has to be fetched for that.
     """
     seen = outside(plan)
-    bases = locked_bases(plan, locking.load(root / "ci" / "bases.lock.yaml"), cache)
+    bases = locked_bases(plan, cache)
     if served:
         patiently(lambda: fetch(bases.values(), Registry(env=seen.env)), "fetching the bases")
     with Supervised(log=cache / "logs" / "production.log") as services, free_ports(1) as held:

@@ -74,10 +74,12 @@ class Attack(Generic[T]):
         assert self.words in output
 
 
-def attacks(kind: Kind, stage: str, samples: Mapping[str, tuple[T, str]]) -> tuple[Attack[T], ...]:
+def attacks(
+    kind: Kind, stage: str, samples: Mapping[str, tuple[T, str]], *, exit_code: int = 3
+) -> tuple[Attack[T], ...]:
     """Make attacks of one kind on one stage from a table: sample, artefact and words."""
     return tuple(
-        Attack(kind=kind, sample=sample, artefact=artefact, stage=stage, words=words)
+        Attack(kind=kind, sample=sample, artefact=artefact, stage=stage, words=words, exit_code=exit_code)
         for sample, (artefact, words) in samples.items()
     )
 

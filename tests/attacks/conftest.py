@@ -47,10 +47,10 @@ def compare_the_attack(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_world_without_programs(request: pytest.FixtureRequest) -> None:
+def no_world_without_programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold tests that need no programs to what holds for unit tests."""
     if request.node.get_closest_marker("programs") is None:
-        refuse_the_world(request.getfixturevalue("monkeypatch"))
+        refuse_the_world(monkeypatch)
 
 
 @pytest.fixture(scope="session")

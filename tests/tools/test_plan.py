@@ -9,7 +9,8 @@ import pytest
 
 from sealift.commands.opening import Asked, planned
 from sealift.errors import UsageError
-from sealift.stations.plan import CONFIG, plan
+from sealift.stations.plan import plan
+from sealift.stations.policy import CONFIG
 from tests.conftest import ROOT
 from tests.tools.checkouts import Checkout, Hostile, hostile
 

@@ -73,3 +73,5 @@ def update(
         console.result(f"{name} {config.suite} {digest} signed by {identity}")
     model.save(path, {**lock, config.suite: {**lock.get(config.suite, {}), **found}})
     console.say(f"written to {path}: look at the change, and commit it")
+    if signer not in model.MAKERS:
+        console.say(f'a release needs a waiver for it: kind: signer, id: "{identity} {issuer}"')

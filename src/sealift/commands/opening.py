@@ -135,7 +135,6 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
     ``started`` does it himself.
     """
     from sealift.line import AFTER_BUILD, BUILD, Line, programs_of
-    from sealift.model.exceptions import load as load_exceptions
     from sealift.production import handed_on
     from sealift.provision.cache import cache_folder
     from sealift.provision.everything import provide_all
@@ -183,7 +182,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
             cache=compile_cache(run, cache, production=asked.production),
             engine=find_engine if "smoke" not in stations else _begun(stack, find_engine),
             guard=stack.enter_context(Supervised(log=cache / "logs" / "guard.log")),
-            exceptions=load_exceptions(source / "ci" / "exceptions.yaml"),
+            exceptions=plan.waivers,
             programs={
                 f"{name}@{p.version}": Digest(f"sha256:{p.sha256}")
                 for name, p in provided.programs.items()
@@ -231,7 +230,7 @@ def _world(
     stack: ExitStack, asked: Asked, plan: Plan, root: Path, cache: Path, run: RunFolder, stations: set[str]
 ) -> tuple[World, Stage | None]:
     if asked.production:
-        return stack.enter_context(_production(asked, plan, root, cache, run, stations)), None
+        return stack.enter_context(_production(asked, plan, cache, run, stations)), None
     from sealift.rehearsal.sigstore_trust import Profile
     from sealift.rehearsal.world import Wanted, rehearsal
 
@@ -250,7 +249,7 @@ def _world(
 
 
 def _production(
-    asked: Asked, plan: Plan, root: Path, cache: Path, run: RunFolder, stations: set[str]
+    asked: Asked, plan: Plan, cache: Path, run: RunFolder, stations: set[str]
 ) -> AbstractContextManager[World]:
     from sealift.patience import Patience, persist
     from sealift.production import PATIENCE_SECONDS, download_advisories, production
@@ -263,7 +262,7 @@ def _production(
     if "scan" in stations:
         fetched(lambda: download_advisories(cache), "fetching the advisories")
     served = bool(stations & _LOOK_AT_IMAGES)
-    return production(plan, root, cache=cache, images=run.images, served=served, patiently=fetched)
+    return production(plan, cache=cache, images=run.images, served=served, patiently=fetched)
 
 
 def _debian(stations: Collection[str]) -> tuple[str, ...]:

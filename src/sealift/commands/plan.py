@@ -45,6 +45,10 @@ def lines(plan: Plan) -> list[str]:
             f"{name}: {plan.config.registry}/{variant.repository}, {variant.linkage}, {variant.dockerfile}"
         )
         told += [f"  {cell.platform}" for cell in plan.cells_of(name)]
+    if plan.weaker:
+        told += ["weaker than the default:", *(f"  {one}" for one in plan.weaker)]
+    told += [f"policy since {plan.policy.since or 'the last release'}:"]
+    told += [f"  {line}" for line in plan.policy.lines()]
     if plan.modified:
         told.append("with the changes of the working tree")
     if plan.left_out:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from sealift.commands.opening import Opened
 from sealift.errors import SealiftError
-from sealift.model.exceptions import concerning
 from sealift.model.names import RunPath
 from sealift.report import collect, summary
 from sealift.report.timeline import add_to_timeline, write_timeline
@@ -56,7 +55,7 @@ def report(release: Opened, ended: str, began: float) -> collect.Report:
         line.run,
         line.world,
         outcome=ended,
-        exceptions=tuple(map(str, concerning(line.exceptions, line.plan.config.suite))),
+        exceptions=tuple(map(str, line.exceptions)),
         programs=_programs(release),
         seconds=time.monotonic() - began,
     )

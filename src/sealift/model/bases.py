@@ -17,12 +17,14 @@ from sealift.model.config import Strict
 from sealift.model.names import Digest, Repository, Tag
 from sealift.model.settings import PlainLine
 from sealift.model.statements import Identity
-from sealift.model.yamlfile import load_yaml
+from sealift.model.yamlfile import load_yaml, parse_yaml
 
 UPSTREAM = "gcr.io/distroless"
 TAG = Tag("nonroot")
 # https://github.com/GoogleContainerTools/distroless#how-do-i-verify-distroless-images
 GOOGLE = Identity(san="keyless@distroless.iam.gserviceaccount.com", issuer="https://accounts.google.com")
+# Whose signature on a base needs no waiver.
+MAKERS = frozenset({GOOGLE})
 
 HEADER = """\
 # The distroless images that production builds on: suite, base, and what was verified on which day.
@@ -38,6 +40,11 @@ class LockedBase(Strict, frozen=True, kw_only=True):
     issuer: PlainLine
     date: date
 
+    @property
+    def signer(self) -> Identity:
+        """Who signed it."""
+        return Identity(san=self.identity, issuer=self.issuer)
+
 
 Lock = dict[str, dict[str, LockedBase]]
 
@@ -45,6 +52,11 @@ Lock = dict[str, dict[str, LockedBase]]
 def load(path: Path) -> Lock:
     """Read the file; one without entries is an empty lock."""
     return load_yaml(path, Lock) if path.exists() else {}
+
+
+def parse(text: str, path: Path) -> Lock:
+    """Read a lock's text; ``path`` is for messages."""
+    return parse_yaml(text, path, Lock)
 
 
 def save(path: Path, lock: Lock) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
+from sealift.model.bases import LockedBase
 from sealift.model.config import Config, Strict, Variant
+from sealift.model.exceptions import Exception_
 from sealift.model.names import Platform, Tag, Version
+from sealift.model.policy import Changes, Weaker
 
 
 @dataclass(frozen=True, order=True)
@@ -25,7 +30,11 @@ class Cell:
 
 
 class Plan(Strict, frozen=True, kw_only=True):
-    """One release. ``time`` is the commit's, in seconds since 1970: SOURCE_DATE_EPOCH of every build."""
+    """One release. ``time`` is the commit's, in seconds since 1970: SOURCE_DATE_EPOCH of every build.
+
+    ``waivers`` and ``bases`` are those of the commit that concern it; ``weaker`` and ``policy`` tell a
+    reviewer what lets through more than the default, and what has changed since the last release.
+    """
 
     version: Version
     commit: str
@@ -34,6 +43,10 @@ class Plan(Strict, frozen=True, kw_only=True):
     left_out: tuple[str, ...]
     config: Config
     moving_tags: tuple[Tag, ...]
+    waivers: tuple[Exception_, ...] = ()
+    bases: dict[str, LockedBase] = msgspec.field(default_factory=dict)
+    weaker: tuple[Weaker, ...] = ()
+    policy: Changes = Changes()
 
     @property
     def cells(self) -> tuple[Cell, ...]:

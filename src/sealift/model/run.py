@@ -214,8 +214,10 @@ class RunFolder:
             before = self.read_plan()
         except UsageError:
             return False
+        # Another version's tag may have come in between. It changes what this one is compared with, not it.
+        same = msgspec.structs.replace(before, policy=plan.policy) == plan
         # A changed tree has no name that would tell whether it is the same one.
-        return before == plan and not plan.modified
+        return same and not plan.modified
 
     def _clear_work(self) -> None:
         """Remove what a run that was killed has left; a clone of the source may hold links of its own."""

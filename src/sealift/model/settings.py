@@ -306,6 +306,11 @@ class UserIds(Text):
         yield text.strip()
         yield f"{text.strip()}:{text.strip()}"
 
+    @property
+    def is_root(self) -> bool:
+        """Whether the user or the group is root's: its files and devices are open to the group, too."""
+        return "0" in self.split(":")
+
 
 class Line(Text):
     """Some words on one line, as labels and release pages show them."""
@@ -334,12 +339,5 @@ Words = Annotated[
         pattern=_LINE,
         min_length=3,
         description="words on one line, 3 letters at least, without control characters",
-    ),
-]
-ExceptionId = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^(?:GHSA(?:-[0-9a-z]{4}){3}|(?!GHSA-)[A-Z]{2,}[A-Z0-9]*(?:-[A-Z0-9]+)+|[a-z][a-z0-9]*)$(?!\s)",
-        description="an advisory as its source writes it (CVE-2026-12345, GHSA-abcd-1234-ef56), or a suite",
     ),
 ]

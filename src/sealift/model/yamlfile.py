@@ -18,8 +18,9 @@ from sealift.model.yamlproblems import Lines, Problem, keys, problems, repeated_
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # How many problems an error shows: one wrong indentation may be the cause of many.
 _MOST_NAMED = 20
-# A whole configuration has a few kilobytes, a few hundred values, and six levels.
-MOST_BYTES, MOST_VALUES, MOST_DEPTH = 1 << 20, 20_000, 64
+# A whole configuration has a few kilobytes, a few hundred values, and six levels. Deeper ones end the
+# interpreter, and aliases of aliases its memory.
+MOST_BYTES, MOST_VALUES, MOST_DEPTH = 1 << 20, 20_000, 32
 _MOST_WORDS = 600
 T = TypeVar("T")
 # Looks at a value of the right types: what its parts say together.
@@ -78,41 +79,39 @@ def _composed(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
 
 
 def _check_size(text: str, path: Path) -> None:
-    """Count values, with all that aliases stand for, before anything is made of them.
-
-    libyaml's composer calls itself for each level and ends the process where the stack does.
-    """
-    loader: Any = _LOADER(text)
-    try:
-        anchors: dict[str | None, int] = {}
-        opened: list[tuple[str | None, int]] = []
-        count = 0
-        while not loader.check_event(yaml.StreamEndEvent):
-            event = loader.get_event()
-            match event:
-                case yaml.AliasEvent():
-                    # One inside its own anchor has no size.
-                    count += anchors.get(event.anchor, 0)
-                case yaml.CollectionStartEvent():
-                    opened.append((event.anchor, count))
-                    count += 1
-                case yaml.CollectionEndEvent():
-                    anchor, before = opened.pop()
-                    if anchor:
-                        anchors[anchor] = count - before
-                case yaml.ScalarEvent():
-                    count += 1
-                    if event.anchor:
-                        anchors[event.anchor] = 1
-            if count > MOST_VALUES or len(opened) > MOST_DEPTH:
-                most = f"{MOST_VALUES} values" if count > MOST_VALUES else f"{MOST_DEPTH} levels"
-                raise UsageError(
-                    f"{path}:{event.start_mark.line + 1}: more than {most}, counting what aliases stand for",
-                    means="no configuration is so large; it was made to keep its readers busy",
-                    next_step=f"correct {path}",
-                )
-    finally:
-        loader.dispose()
+    """Refuse a tree that is too deep or, with every alias written out, too large, before it is made."""
+    sizes: dict[str, tuple[int, int]] = {}
+    # Of each list and mapping around the current place: its anchor, and how many values it has, how deep.
+    around: list[tuple[str | None, list[int]]] = [(None, [0, 0])]
+    for event in yaml.parse(text, Loader=_LOADER):
+        mark = event.start_mark
+        where = path if mark is None else f"{path}:{mark.line + 1}"
+        match event:
+            case yaml.CollectionStartEvent():
+                around.append((event.anchor, [1, 1]))
+                size, depth = 0, 0
+            case yaml.CollectionEndEvent():
+                anchor, (size, depth) = around.pop()
+                if anchor is not None:
+                    sizes[anchor] = size, depth
+            case yaml.AliasEvent():
+                if event.anchor in {anchor for anchor, _ in around}:
+                    words = f"*{event.anchor} stands inside &{event.anchor}, so it would have no end"
+                    raise UsageError(f"{where}: {words}")
+                size, depth = sizes.get(event.anchor or "", (1, 0))
+            case yaml.ScalarEvent():
+                size, depth = 1, 0
+            case _:
+                continue
+        whole = around[-1][1]
+        whole[0], whole[1] = whole[0] + size, max(whole[1], depth + 1)
+        if len(around) + whole[1] > MOST_DEPTH or whole[0] > MOST_VALUES:
+            raise UsageError(
+                f"{where}: more than {MOST_DEPTH} levels or {MOST_VALUES} values, with"
+                " every alias written out",
+                means="a short file of aliases can fill the memory of what reads it",
+                next_step="write the values themselves, without aliases of aliases",
+            )
 
 
 def _error(path: Path, found: Sequence[Problem], lines: Lines) -> UsageError:

@@ -12,7 +12,7 @@ import msgspec
 from sealift import records
 from sealift.console import say
 from sealift.errors import OutsideError, RefusedError, UsageError
-from sealift.model.bases import TAG, UPSTREAM, load
+from sealift.model.bases import TAG, UPSTREAM
 from sealift.model.codec import from_json, publish, to_json
 from sealift.model.names import Digest, Platform, Repository
 from sealift.model.plan import Plan
@@ -50,7 +50,6 @@ def world_bases(
     folder: Path,
     sigstore: LocalSigstore,
     *,
-    ci: Path,
     cache: Path,
     host: str,
     env: Mapping[str, str],
@@ -60,7 +59,7 @@ def world_bases(
     It keeps to what it was made with: other bases are other digests, and an outage is no reason for them.
     """
     chosen, registry = folder / CHOICE, Registry(env=env)
-    locked = _locked(plan, ci, cache)
+    locked = _locked(plan, cache)
     if not chosen.exists():
         publish(chosen, LOCKED if locked and _reached(locked.values(), registry, env) else EQUAL)
     if locked and chosen.read_bytes() == LOCKED:
@@ -69,11 +68,10 @@ def world_bases(
     return assemble_bases(plan, cache, folder, host, sigstore)
 
 
-def _locked(plan: Plan, ci: Path, cache: Path) -> dict[str, Base]:
+def _locked(plan: Plan, cache: Path) -> dict[str, Base]:
     """Name the plan's bases as production does; none where not all of them are locked."""
-    lock = load(ci / "bases.lock.yaml")
     wanted = {str(variant.base) for variant in plan.config.variants.values()}
-    return locked_bases(plan, lock, cache) if wanted <= set(lock.get(plan.config.suite, {})) else {}
+    return locked_bases(plan, cache) if wanted <= set(plan.bases) else {}
 
 
 def _reached(bases: Iterable[Base], registry: Registry, env: Mapping[str, str]) -> bool:

@@ -223,11 +223,10 @@ def rehearsal(
 
 
 def _ci(plan: Plan, root: Path, folder: Path) -> Path:
-    """Give the folder with what the tree that is played says of bases and advisories."""
-    if plan.modified:
-        return root / "ci"
-    for name in ("advisories.yaml", "bases.lock.yaml"):
-        publish(folder / "ci" / name, git.file_of(root, plan.commit, f"ci/{name}").encode())
+    """Give the folder with what the tree that is played says of advisories."""
+    name = "ci/advisories.yaml"
+    text = git.working_file(root, name) if plan.modified else git.file_of(root, plan.commit, name)
+    publish(folder / name, text.encode())
     return folder / "ci"
 
 
@@ -252,7 +251,7 @@ def _prepare(
     advisories.write_go_database(facts, folder / "advisories" / "go")
     # olareg keeps layouts as they are, so equals need no push.
     host, env = f"localhost:{ports['registry']}", client_environment(folder / "home")
-    bases = world_bases(plan, folder, sigstore, ci=ci, cache=cache, host=host, env=env)
+    bases = world_bases(plan, folder, sigstore, cache=cache, host=host, env=env)
     return Stage(
         plan=plan,
         folder=folder,

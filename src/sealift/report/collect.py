@@ -22,6 +22,7 @@ from sealift.model.evidence import (
     SignedEntry,
 )
 from sealift.model.names import Digest, Repository, Tag, Version
+from sealift.model.policy import Changes, Weaker
 from sealift.model.run import RunFolder
 from sealift.model.world import World
 
@@ -71,6 +72,8 @@ class Report(Strict, frozen=True, kw_only=True):
     stand_ins: tuple[str, ...]
     cannot_show: tuple[str, ...]
     exceptions: tuple[str, ...]
+    weaker: tuple[Weaker, ...] = ()
+    policy: Changes = Changes()
     left_out: tuple[str, ...]
     images: dict[str, ReportedImage]
     gates: tuple[Gate, ...]
@@ -117,6 +120,8 @@ def collect(
         stand_ins=world.stand_ins,
         cannot_show=world.cannot_show + _limitations(run),
         exceptions=exceptions,
+        weaker=plan.weaker,
+        policy=plan.policy,
         left_out=plan.left_out,
         images=images,
         gates=tuple(gates(run)),

@@ -52,6 +52,19 @@ It uploaded {{ r.made.assets }} assets and put {{ r.made.tags }} tags.
 - {{ line|markdown }}
 {% endfor %}
 {% endif %}
+{%- if r.weaker %}
+## Weaker than the default
+
+{% for line in r.weaker -%}
+- {{ line }}
+{% endfor %}
+{% endif %}
+## Policy since {{ r.policy.since or "the last release" }}
+
+{% for line in r.policy.lines() -%}
+- {{ line }}
+{% endfor %}
+
 {%- if r.stand_ins %}
 ## Stand-ins
 

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 
 from sealift.errors import OutsideError, RefusedError, UsageError
+from sealift.model.bases import MAKERS, LockedBase
 from sealift.model.evidence import BaseLooked
-from sealift.model.exceptions import Exception_, matching
+from sealift.model.exceptions import Exception_, holding
 from sealift.model.names import Platform
 from sealift.model.plan import Plan
 from sealift.model.statements import Subject
@@ -41,7 +42,9 @@ def base(
     looks.equal("index in the layout", expected=found.digest, got=layout.index())
     look_blobs(looks, layout, plan.config.platforms)
     _look_signature(looks, found, cosign, registry)
-    _look_support(looks, plan.config.suite, exceptions, datetime.now(UTC).date())
+    today = datetime.now(UTC).date()
+    _look_signer(looks, plan.bases.get(name), exceptions, today)
+    _look_support(looks, plan.config.suite, exceptions, today)
     gates = looks.done(
         means="nobody answers for what the image would stand on",
         next_step="sealift bases update, or another suite in ci/release.yaml",
@@ -84,15 +87,20 @@ def _accept(subject: Subject, cosign: Cosign, registry: Registry) -> None:
         cosign.verify(subject, ANY_SIGNATURE)
 
 
+def _look_signer(
+    looks: Looks, locked: LockedBase | None, exceptions: Collection[Exception_], today: date
+) -> None:
+    """Look who is to sign a base: whoever changes the lock could name a signer of their own."""
+    if locked is None or locked.signer in MAKERS:
+        return
+    signer = f"{locked.identity} {locked.issuer}"
+    words = f"ci/bases.lock.yaml takes a base signed by {signer}, which is not its maker"
+    looks.unless_waived(words, holding(exceptions, "signer", signer, today))
+
+
 def _look_support(looks: Looks, suite: str, exceptions: Collection[Exception_], today: date) -> None:
     end = SUPPORT_ENDS.get(suite)
     if end is None or today <= end:
         looks.passed(f"{suite} is supported{f' until {end}' if end else ''}")
         return
-    about = matching(exceptions, kind="base", id=suite)
-    holding = next((one for one in about if one.holds_on(today)), None)
-    if holding is not None:
-        looks.excused(f"{suite} lost its support on {end}; excused by {holding}")
-        return
-    ended = "".join(f"; the exception of {one.owner} ended on {one.until}" for one in about)
-    looks.refused(f"{suite} lost its support on {end}{ended}")
+    looks.unless_waived(f"{suite} lost its support on {end}", holding(exceptions, "base", suite, today))

@@ -26,6 +26,7 @@ def compile_cell(cell: Cell, plan: Plan, *, source: Path, go: Path, cache: Path,
         glibc=variant.glibc,
         output=unfinished,
         cache=cache,
+        source=source,
     )
     command = compiler.build(go, request)
     unfinished.chmod(0o755)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sealift.errors import OutsideError, RefusedError
 from sealift.model.evidence import Gate
+from sealift.model.exceptions import Held
 from sealift.texts import encodable
 
 
@@ -81,6 +82,13 @@ class Looks:
     def refused(self, detail: str) -> None:
         """Write down what is wrong."""
         self._add("refused", detail)
+
+    def unless_waived(self, wrong: str, held: Held) -> None:
+        """Write down what is wrong, and whether a waiver allows it."""
+        if held.waiver is not None:
+            self.excused(f"{wrong}; excused by {held.waiver}")
+        else:
+            self.refused(f"{wrong}{held.instead}")
 
     def excused(self, detail: str) -> None:
         """Write down what an exception allows."""

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sealift.elf.layer import GZIP, Content, read_layer
 from sealift.elf.rootfs import Entry, Rootfs
 from sealift.errors import RefusedError, UsageError
 from sealift.model.evidence import Built, BuiltPlatform, Proven
+from sealift.model.exceptions import holding
 from sealift.model.names import Digest, Platform, Repository, RunPath
 from sealift.model.plan import Cell, Plan
 from sealift.model.run import RunFolder
@@ -22,7 +24,7 @@ from sealift.oci.documents import Configuration, Manifest, differences
 from sealift.oci.tarform import TarEntry, read_entries
 from sealift.stations import distroless, expected
 from sealift.stations.gate import Looks
-from sealift.tools import buildx
+from sealift.tools import buildx, git
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
 from sealift.tools.registry_http import NotThereError
@@ -89,6 +91,7 @@ def image(
 ) -> Built:
     """Build one variant for every platform, then look at every byte that was added to its base."""
     config = plan.variant(variant)
+    git.refuse_leaving(source, config.dockerfile)
     unfinished = run.work / f"{variant}.layout"
     shutil.rmtree(unfinished, ignore_errors=True)
     buildx.build(
@@ -125,6 +128,7 @@ def inspect(
 ) -> Built:
     """Compare a finished layout with what was planned, to its last byte."""
     looks = Looks("image", variant)
+    _look_user(looks, plan)
     platforms: dict[str, BuiltPlatform] = {}
     digest = None
     try:
@@ -143,6 +147,13 @@ def inspect(
         base_digest=base.digest,
         programs=dict(programs),
     )
+
+
+def _look_user(looks: Looks, plan: Plan) -> None:
+    user, today = plan.config.image.user, datetime.now(UTC).date()
+    if user.is_root:
+        words = f"the image runs as {user}, with the rights of root or its group"
+        looks.unless_waived(words, holding(plan.waivers, "user", user, today))
 
 
 @dataclass(frozen=True)

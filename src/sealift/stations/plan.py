@@ -8,11 +8,14 @@ from pathlib import Path
 from sealift import console
 from sealift.errors import UsageError
 from sealift.model import config as configuration
+from sealift.model.exceptions import concerning
 from sealift.model.names import Version
 from sealift.model.plan import Plan
+from sealift.model.policy import Changes, weaker
+from sealift.stations import policy
+from sealift.stations.policy import CONFIG
 from sealift.tools import git
 
-CONFIG = "ci/release.yaml"
 FIRST = Version.parse("0.1.0")
 TAGS = "refs/tags/"
 ONLY_TAGS = "production releases what a tag names, nothing else"
@@ -53,11 +56,11 @@ def plan(
     changed = git.changed(root)
     if dirty:
         _refuse_repositories(root, changed)
-    if dirty or CONFIG in changed:
-        # Without --dirty it is read for its mistakes: what is not committed is left out, here too.
-        config = configuration.load(root / CONFIG)
-    if not dirty:
-        config = configuration.parse(git.file_of(root, commit, CONFIG), root / CONFIG)
+    if CONFIG in changed and not dirty:
+        # It is read for its mistakes: what is not committed is left out, here too.
+        configuration.parse(git.working_file(root, CONFIG), root / CONFIG)
+    files = policy.read(root, None if dirty else commit)
+    config = files.config
     shown = tuple(map(git.printable, changed))
     if tagged and (changed or dirty):
         raise UsageError(f"the tree has changes: {', '.join(shown)}", next_step="git status")
@@ -69,7 +72,21 @@ def plan(
         left_out=() if dirty else shown,
         config=config,
         moving_tags=config.moved_by(chosen),
+        waivers=concerning(files.waivers, config.suite),
+        bases=files.lock.get(config.suite, {}),
+        weaker=weaker(config, files.waivers, files.lock),
+        policy=_changes(root, commit, tags, chosen, files),
     )
+
+
+def _changes(root: Path, commit: str, tags: dict[str, str], version: Version, files: policy.Files) -> Changes:
+    """Compare with the last release that this commit was made from."""
+    before = _versions(tag for tag in git.merged_tags(root, commit) if tags.get(tag) != commit)
+    last = policy.last_release(version, (v for v in before if v != version))
+    missing, fetch = _unknown(root, tags)
+    if last is None and fetch:
+        return policy.unknown(f"{missing.removeprefix('; ')}: {fetch}")
+    return policy.changes(root, files, last, None if last is None else tags[last.git_tag])
 
 
 def at_tag(root: Path, version: Version, commit: str) -> Plan:

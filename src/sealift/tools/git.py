@@ -47,6 +47,7 @@ CONVERSIONS: Mapping[str, str] = {
 }
 # How git writes down that a folder is another repository, by its commit.
 GITLINK = "160000"
+_NO_FILES = {"120000": "a symbolic link", GITLINK: "a submodule", "040000": "a folder"}
 SHA256_DIGITS = 64
 # Of Linux, with the NUL at its end.
 LONGEST_PATH = 4096
@@ -202,6 +203,8 @@ def _hidden(root: Path) -> Iterator[str]:
 
 def file_of(root: Path, commit: str, name: str) -> str:
     """Return a file's text as it is in a commit, whatever the user's settings convert."""
+    if (mode := _mode(root, commit, name)) in _NO_FILES:
+        raise _no_file(name, f"in the commit {commit[:12]}", _NO_FILES[mode])
     try:
         return git(root, "cat-file", "blob", f"{commit}:{name}")
     except GitFailedError as error:
@@ -210,6 +213,46 @@ def file_of(root: Path, commit: str, name: str) -> str:
             means="what is released is the commit, not the files beside it",
             next_step=f"git add {name} && git commit",
         ) from error
+
+
+def working_file(root: Path, name: str) -> str:
+    """Return a file's text as it is in the working tree; nothing is read through a symbolic link."""
+    if link := next(
+        (p for p in (*reversed(Path(name).parents[:-1]), Path(name)) if (root / p).is_symlink()), None
+    ):
+        raise _no_file(str(link), "in the working tree", "a symbolic link")
+    try:
+        return (root / name).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"{root / name} cannot be read: {error}", next_step=f"git status {name}") from error
+
+
+def refuse_leaving(clone: Path, name: str) -> None:
+    """Refuse a path of a clone that leads out of it, or into git's own files, through a symbolic link."""
+    top, real = clone.resolve(), (clone / name).resolve()
+    if not real.is_relative_to(top) or real.is_relative_to(top / ".git"):
+        raise UsageError(
+            f"{printable(name)} leads out of the repository, to {printable(str(real))}",
+            means="what is released is the commit, and nothing beside it",
+            next_step="put the file itself in the place of the symbolic link, and commit that",
+        )
+
+
+def has_file(root: Path, commit: str | None, name: str) -> bool:
+    """Tell whether there is anything of this path in a commit, or without one in the working tree."""
+    return _mode(root, commit, name) != "" if commit is not None else os.path.lexists(root / name)
+
+
+def _mode(root: Path, commit: str, name: str) -> str:
+    return git(root, "ls-tree", "-z", "--full-tree", commit, "--", name).partition(" ")[0]
+
+
+def _no_file(name: str, where: str, kind: str) -> UsageError:
+    return UsageError(
+        f"{printable(name)} is {kind} {where}, not a file",
+        means="what it leads to is not a part of the commit, and can change without it",
+        next_step="put the file itself in its place, and commit that",
+    )
 
 
 def fingerprint(root: Path, commit: str, changed: tuple[str, ...]) -> str:

@@ -23,6 +23,7 @@ from sealift.network import blamed, child_env
 from sealift.places import plain
 from sealift.tools import compiling, git
 from sealift.tools.gobinary import LEVELS, STARTS
+from sealift.tools.gosource import refuse_outside
 
 # Zig's names of the architectures that distroless has; https://ziglang.org/documentation/master/#Targets
 ZIG = {
@@ -90,7 +91,8 @@ _ZIG_CACHES = ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")
 class GoBuildRequest:
     """One binary to build. ``module`` is a folder in a clean clone; ``version`` goes into ``variable``.
 
-    The folder of ``output`` is this run's own; ``cache`` may have been there before.
+    ``source`` is the top of the clone, where the module's own repository may be a submodule of it. The folder
+    of ``output`` is this run's own; ``cache`` may have been there before.
     """
 
     module: Path
@@ -102,6 +104,7 @@ class GoBuildRequest:
     glibc: str | None
     output: Path
     cache: Path
+    source: Path | None = None
 
 
 def zig_home() -> Path:
@@ -188,10 +191,11 @@ def build(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     if request.linkage == "dynamic":
         ldflags += " -linkmode=external -extldflags=-s"
     argv = [str(go), "build", "-trimpath", "-buildvcs=true", f"-ldflags={ldflags}"]
-    _look_at_source(request)
+    top = _look_at_source(request)
     request, env = _prepared(go, request)
     own = request.output.parent
     try:
+        refuse_outside(go, request.module, request.package, top=top, env=env)
         with ExitStack() as stack:
             if request.linkage == "dynamic":
                 zig = stack.enter_context(compiling.zig_cache(request.cache, _target(request), own=own))
@@ -248,8 +252,14 @@ def prebuilt(go: Path, request: GoBuildRequest) -> tuple[str, ...]:
     )
 
 
-def _look_at_source(request: GoBuildRequest) -> None:
-    """Refuse a folder without a module: go would take a go.mod from above the clone, which is no commit's."""
+def _look_at_source(request: GoBuildRequest) -> Path:
+    """Return the top of the clone; refuse a folder without a module in it.
+
+    Go would take a go.mod from above the clone, which is no commit's.
+    """
+    *_, top = _folders(request.module)
+    top = request.source or top
+    git.refuse_leaving(top, str(request.module.relative_to(top)))
     missing = "has no go.mod" if request.module.is_dir() else "is no folder"
     found = any((folder / "go.mod").is_file() for folder in _folders(request.module))
     if not found or not request.module.is_dir():
@@ -257,6 +267,7 @@ def _look_at_source(request: GoBuildRequest) -> None:
             f"the Go module {_where(request.module)} {missing} in the commit",
             next_step="correct go.module in ci/release.yaml, or commit the folder",
         )
+    return top
 
 
 def _where(module: Path) -> str:

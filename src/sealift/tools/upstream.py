@@ -1,6 +1,6 @@
 """The bases that ci/bases.lock.yaml names, where their makers publish them.
 
-bases = locked_bases(plan, load(root / "ci" / "bases.lock.yaml"), cache)
+bases = locked_bases(plan, cache)
 fetch(bases.values(), Registry())
 """
 
@@ -14,7 +14,6 @@ from filelock import FileLock
 
 from sealift.model import bases as locking
 from sealift.model.plan import Plan
-from sealift.model.statements import Identity
 from sealift.model.world import Base
 from sealift.tools.layout import Layout
 from sealift.tools.registry import Registry
@@ -22,7 +21,6 @@ from sealift.tools.registry import Registry
 
 def locked_bases(
     plan: Plan,
-    lock: locking.Lock,
     cache: Path,
     *,
     upstream: str = locking.UPSTREAM,
@@ -34,14 +32,14 @@ def locked_bases(
     """
     suite, found = plan.config.suite, {}
     for name in dict.fromkeys(v.base for v in plan.config.variants.values()):
-        entry = locking.locked(lock, suite, name)
+        entry = locking.locked({suite: plan.bases}, suite, name)
         source = locking.repository(name, suite, upstream)
         found[str(name)] = Base(
             name=f"{source}:{locking.TAG}",
             digest=entry.digest,
             layout=cache / "upstream" / entry.digest.hex,
             source=source,
-            signer=Identity(san=entry.identity, issuer=entry.issuer),
+            signer=entry.signer,
             trusted_root=trusted_root,
         )
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import UsageError
-from sealift.model.exceptions import Exception_, Kind, concerning, load
+from sealift.model.exceptions import LONGEST, Exception_, Kind, concerning, load, parse_former
 from tests.conftest import ROOT
 
 NOTICE = timedelta(days=30)
@@ -54,13 +54,29 @@ def test_an_exception_is_read(tmp_path: Path, name: str) -> None:
     assert read(tmp_path, "# nothing is excused\n") == ()
 
 
+def test_a_waiver_ends_within_half_a_year_and_the_latest_day_is_named(tmp_path: Path) -> None:
+    latest = datetime.now(UTC).date() + LONGEST
+    (one,) = read(tmp_path, ENTRY.replace("2027-01-31", str(latest)))
+    assert one.until == latest
+    with pytest.raises(UsageError, match=r"\[0\]\.until: .* is more than 180 days from today") as refused:
+        read(tmp_path, ENTRY.replace("2027-01-31", str(latest + timedelta(days=1))))
+    assert refused.value.next_step == f"write until: {latest}, or an earlier day"
+    assert parse_former(ENTRY.replace("2027-01-31", "9999-12-31"), tmp_path), "an earlier commit's is read"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
+        (
+            "kind: finding\n  id: CVE-2026-12345",
+            'kind: user\n  id: "1:1"',
+            ":2: [0].id: '1:1' is not image.user",
+        ),
+        ("kind: finding\n  id: CVE-2026-12345", "kind: signer\n  id: me", ":2: [0].id: 'me' is not identity"),
         ("CVE-2026-12345", "cve-2026-12345", ":2: [0].id: 'cve-2026-12345' is not an advisory"),
         ("CVE-2026-12345", "GHSA-AB12-cd34-ef56", ":2: [0].id: "),
-        ("CVE-2026-12345", "debian12", ":2: [0].id: debian12 is not the name of an advisory"),
-        ("kind: finding", "kind: base", ":2: [0].id: CVE-2026-12345 is not the name of a suite"),
+        ("CVE-2026-12345", "debian12", ":2: [0].id: 'debian12' is not an advisory"),
+        ("kind: finding", "kind: base", ":2: [0].id: 'CVE-2026-12345' is not a suite"),
         ("kind: finding", "kind: findings", ":1: [0].kind: 'findings' is not one of finding, base"),
         ("2027-01-31", "2027-02-30", ":5: [0].until: 2027-02-30 cannot be read"),
         ("2027-01-31", "next year", ":5: [0].until: 'next year' is text, not a date"),

@@ -52,14 +52,12 @@ def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Debian:
 
 def made(root: Path, played: Plan | None = None) -> Mapping[str, Base]:
     """Make a world's bases, where none is locked."""
-    world, ci = root / "world", root / "ci"
-    ci.mkdir(exist_ok=True)
-    (ci / "bases.lock.yaml").write_text("{}\n", encoding="utf-8")
+    world = root / "world"
     ports = SigstorePorts(**PORTS)
     sigstore = LocalSigstore(
         folder=world / "sigstore", profile=Profile.PUBLIC, ports=ports, identity="", email=""
     )
-    more: dict[str, Any] = {"ci": ci, "cache": root / "cache", "host": "localhost:1", "env": {}}
+    more: dict[str, Any] = {"cache": root / "cache", "host": "localhost:1", "env": {}}
     return world_bases(played or plan(), world, sigstore, **more)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from sealift.model.evidence import BuiltPlatform, Gate, SignedEntry
 from sealift.model.names import Digest, Repository, Tag, Version
+from sealift.model.policy import Change, Changes, Weaker
 from sealift.report.collect import Made, Report, ReportedImage
 from sealift.report.summary import markdown
 
@@ -16,6 +19,8 @@ REPORT = Report(
     stand_ins=("a stand-in",),
     cannot_show=("an outage",),
     exceptions=("base debian12: kept",),
+    weaker=(Weaker(key="image.user", value="0:0", default="65532:65532", why="root"),),
+    policy=Changes(since="1.2.2", changes=(Change(key="image.user", before="65532:65532", now="0:0"),)),
     left_out=("README.md",),
     images={
         "static": ReportedImage(
@@ -37,6 +42,15 @@ REPORT = Report(
     seconds=12.34,
     made=Made(signatures=1, assets=3, tags=8),
 )
+
+
+def test_a_weaker_policy_is_named_and_what_changed_of_it() -> None:
+    text = markdown(REPORT)
+    assert "## Weaker than the default\n\n- image.user: 0:0 (default 65532:65532): root\n" in text
+    assert "## Policy since 1.2.2\n\n- image.user: 65532:65532 -> 0:0\n" in text
+    first = msgspec.structs.replace(REPORT, weaker=(), policy=Changes())
+    assert "Weaker than" not in markdown(first)
+    assert "## Policy since the last release\n\n- this is the first release" in markdown(first)
 
 
 def test_every_heading_stands_alone() -> None:

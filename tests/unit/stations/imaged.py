@@ -263,8 +263,9 @@ def right_image(base: Image | None = None) -> Image:
     )
 
 
-def look(folder: Path, image: Image, base: Image | None = None) -> Built:
+def look(folder: Path, image: Image, base: Image | None = None, *, plan: Plan | None = None) -> Built:
     """Write both, and let the stage compare."""
+    wanted = plan or planned()
     below = (base or base_image()).write(folder / "base")
     image.write(folder / "image")
     found = world(folder).bases["static"]
@@ -280,10 +281,10 @@ def look(folder: Path, image: Image, base: Image | None = None) -> Built:
         revision="",
         modified=False,
     )
-    cells = planned().cells_of("static")
+    cells = wanted.cells_of("static")
     return inspect(
         "static",
-        planned(),
+        wanted,
         dict.fromkeys(cells, proven),
         Layout(folder / "image"),
         Base(

@@ -33,14 +33,15 @@ def test_a_suite_whose_end_nobody_has_named_is_supported() -> None:
 
 
 def test_afterwards_it_is_refused() -> None:
-    assert verdict(END + DAY) == f"refused: debian12 lost its support on {END}"
+    wanted = 'it needs a waiver in ci/exceptions.yaml: kind: base, id: "debian12"'
+    assert verdict(END + DAY) == f"refused: debian12 lost its support on {END}; {wanted}"
 
 
 def test_an_exception_excuses_to_its_own_last_day_and_is_named() -> None:
     until = END + 10 * DAY
     assert verdict(until, excuse(until)).startswith("excused: debian12 lost its support")
     assert "it is known (somebody, until" in verdict(until, excuse(until))
-    assert verdict(until + DAY, excuse(until)).endswith(f"the exception of somebody ended on {until}")
+    assert verdict(until + DAY, excuse(until)).endswith(f"the waiver of somebody ended on {until}")
     assert verdict(until + DAY, excuse(until), excuse(until + DAY)).startswith("excused")
 
 
