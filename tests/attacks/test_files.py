@@ -25,8 +25,8 @@ from sealift.oci.documents import INDEX
 from sealift.rehearsal.oci_writer import LayerTar
 from sealift.resume import LOOKING, remaining
 from sealift.stations.assets import CHECKSUMS, names
-from sealift.stations.plan import CONFIG
 from sealift.stations.plan import plan as make_plan
+from sealift.stations.policy import CONFIG
 from sealift.stations.verify import Expected
 from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.small import again, play, replace_file, rewrite, small, to_the_end

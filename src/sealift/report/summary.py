@@ -56,13 +56,13 @@ It uploaded {{ r.made.assets }} assets and put {{ r.made.tags }} tags.
 ## Weaker than the default
 
 {% for line in r.weaker -%}
-- {{ line }}
+- {{ line|markdown }}
 {% endfor %}
 {% endif %}
-## Policy since {{ r.policy.since or "the last release" }}
+## Policy since {{ (r.policy.since or "the last release")|markdown }}
 
 {% for line in r.policy.lines() -%}
-- {{ line }}
+- {{ line|markdown }}
 {% endfor %}
 
 {%- if r.stand_ins %}

@@ -50,7 +50,7 @@ def show(report: Report) -> None:
             console.print(f"  {gate.verdict}: {one_line(f'{gate.station} {gate.subject}')}: {detail}")
     for title, lines in (
         ("exceptions", report.exceptions),
-        ("weaker than the default", report.weaker),
+        ("weaker than the default", tuple(map(str, report.weaker))),
         (f"policy since {report.policy.since or 'the last release'}", report.policy.lines()),
         ("left out (the release is the commit)", report.left_out),
         ("stand-ins", report.stand_ins),
