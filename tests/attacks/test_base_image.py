@@ -159,6 +159,10 @@ def test_image_rejects_base_with_other_records(tmp_path: Path, attack: Attack[di
                 tar(folder("a"), hard_link("b", "a")),
                 "no file before it",
             ),
+            "a base with a hard link that is setuid": (
+                tar(file("etc/x", b"x"), hard_link("etc/y", "etc/x", 0o4755)),
+                "links 'etc/y' to 'etc/x' with other rights than it has",
+            ),
             "a base with ./ as a file": (tar(file("./")), "holds the path './'"),
             "a base with an empty link target": (tar(link("a", "")), "the target ''"),
             "a base with an empty layer": (b"", "is not a whole tar: it is empty"),

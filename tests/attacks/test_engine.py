@@ -44,7 +44,9 @@ class FakeEngine(Engine):
             with tarfile.open(words[1].partition("=")[2], "w") as out:
                 for info, data in self.files.values():
                     out.addfile(info, io.BytesIO(data))
-        return Completed(argv=words, returncode=0, stdout=msgspec.json.encode(self.shown).decode(), stderr="")
+        return Completed(
+            argv=words, returncode=0, stdout=msgspec.json.encode([self.shown]).decode(), stderr=""
+        )
 
 
 @pytest.fixture

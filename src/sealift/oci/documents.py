@@ -48,6 +48,9 @@ _MEMBERS = frozenset(
 _FOLDED = frozenset(name.casefold() for name in _MEMBERS)
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+# What some writers of JSON escape; any other printable character of ASCII they write as it is.
+_MAY_BE_ESCAPED = frozenset("\"\\/<>&'=")
 _MOST_DIGITS = 18
 
 
@@ -186,6 +189,7 @@ def read_json(data: bytes, what: str) -> JSON:
         )
         # A lone surrogate becomes another character in Go.
         json.dumps(found, ensure_ascii=False).encode()
+        _check_escapes(data)
     except (ValueError, RecursionError) as err:
         raise _refused(what, f"is not strict JSON: {err}") from err
     if not isinstance(found, dict):
@@ -310,6 +314,14 @@ def _depth(data: bytes) -> int:
             case b"}" | b"]":
                 depth -= 1
     return deepest
+
+
+def _check_escapes(data: bytes) -> None:
+    """Refuse a plain character that is written as an escape: Go reads times without undoing them."""
+    for escape in _ESCAPE.finditer(data):
+        char = chr(int(escape[1], 16)) if escape[1] else ""
+        if char.isascii() and char.isprintable() and char not in {"", *_MAY_BE_ESCAPED}:
+            raise ValueError(f"the character {char!r} is written as {escape[0].decode()}")
 
 
 def _members(pairs: Sequence[tuple[str, Any]]) -> JSON:

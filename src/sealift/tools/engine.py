@@ -152,8 +152,7 @@ class Engine:
 
     def reading(self, image: str) -> ImageReading:
         """Return how the engine itself reads an image: what it would start a container with."""
-        text = self.call("image", "inspect", "--format={{json .}}", image).stdout
-        shown = decode(text.encode(), JSON)
+        (shown,) = decode(self.call("image", "inspect", image).stdout, list[JSON])
         platform = {"os": shown.get("Os"), "architecture": shown.get("Architecture")}
         settings = shown.get("Config") or {}
         # podman shows a health check beside the settings, and of Docker's documents alone.
