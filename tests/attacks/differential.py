@@ -16,7 +16,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,7 +39,7 @@ from sealift.tools.engine import OCI_SETTINGS, Engine, _podman
 from sealift.tools.layout import Layout
 from sealift.tools.regctl import regctl
 from tests.attacks.mutating import Mutant, mutant
-from tests.unit.stations.imaged import NAME, PROGRAM, look
+from tests.unit.stations.imaged import NAME, PROGRAM, Image, look
 from tests.unit.stations.things import AMD64
 
 JSON = dict[str, Any]
@@ -77,14 +78,11 @@ class Outcome:
 def compare(count: int, seed: int, folder: Path) -> Outcome:
     """Make mutants, and compare the readers of those that are accepted."""
     outcome = Outcome()
-    folder.mkdir(parents=True, exist_ok=True)
-    (port,) = free_ports(1).release()
-    with Supervised(log=folder / "supervisor.log") as services:
-        services.start([layouts_registry(folder / "registry", port, log=folder / "registry.log")])
+    with serving(folder) as host:
         for first in range(0, count, BATCH):
             numbers = range(first, min(first + BATCH, count))
             name = f"mutants{first}"
-            with Readers(folder / "registry" / name, f"localhost:{port}/{name}", folder / name) as readers:
+            with Readers(folder / "registry" / name, f"{host}/{name}", folder / name) as readers:
                 accepted = [a for n in numbers if (a := judged(mutant(seed, n), readers, outcome))]
                 outcome.differences += readers.differences(accepted)
     return outcome
@@ -99,9 +97,46 @@ def judged(made: Mutant, readers: Readers, outcome: Outcome) -> Accepted | None:
             outcome.rejected.update([*made.names, "all"])
             return None
         outcome.accepted.update([*made.names, "all"])
-        found = readers.take(made, Path(folder) / "image")
+        found = our_reading(made, Layout(Path(folder) / "image"))
+        readers.put(Path(folder) / "image")
     outcome.differences += (found.named(f"we read {words}") for words in from_model(found))
     return found
+
+
+def our_reading(made: Mutant, layout: Layout) -> Accepted:
+    """Read an image as the stages do."""
+    index = layout.index()
+    manifest = layout.platforms(index)[AMD64]
+    config = layout.read(Digest(layout.manifest(manifest)["config"]["digest"]))
+    return Accepted(
+        mutant=made,
+        index=index,
+        files=files(Rootfs.from_layout(layout, manifest)),
+        configuration=read_json(config, f"the configuration of mutant {made.number}"),
+        times={path: item[6] for path, item in (made.tree or {}).items() if item[0] == "file"},
+    )
+
+
+def read_by_others(image: Image, expected: Image, folder: Path) -> list[str]:
+    """Give an image to the other readers without asking the image stage; return how it is not as expected."""
+    made = Mutant(number=0, names=("by hand",), image=image, base=image, tree=None, configuration={})
+    expected.write(folder / "expected")
+    image.write(folder / "image")
+    with (
+        serving(folder) as host,
+        Readers(folder / "registry" / "image", f"{host}/image", folder / "one") as readers,
+    ):
+        wanted = our_reading(made, Layout(folder / "expected"))
+        return list(readers.differences([replace(wanted, index=readers.put(folder / "image"))]))
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve the layouts in a folder; give the registry's host."""
+    (port,) = free_ports(1).release()
+    with Supervised(log=folder / "supervisor.log") as services:
+        services.start([layouts_registry(folder / "registry", port, log=folder / "registry.log")])
+        yield f"localhost:{port}"
 
 
 def from_model(found: Accepted) -> Iterator[str]:
@@ -142,24 +177,15 @@ class Readers:
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._layout)
 
-    def take(self, made: Mutant, folder: Path) -> Accepted:
-        """Copy an image into the layout, and read it."""
+    def put(self, folder: Path) -> Digest:
+        """Copy an image into the layout."""
         layout = Layout(folder)
         index = layout.index()
         for blob in (folder / "blobs" / "sha256").iterdir():
             shutil.copy(blob, self._layout / "blobs" / "sha256" / blob.name)
         size = layout.blob_path(index).stat().st_size
         self._entries[index] = {"mediaType": INDEX, "digest": str(index), "size": size}
-        manifest = layout.platforms(index)[AMD64]
-        config = read_json(layout.read(Digest(layout.manifest(manifest)["config"]["digest"])), "it")
-        tree = made.tree or {}
-        return Accepted(
-            mutant=made,
-            index=index,
-            files=files(Rootfs.from_layout(layout, manifest)),
-            configuration=config,
-            times={path: item[6] for path, item in tree.items() if item[0] == "file"},
-        )
+        return index
 
     def differences(self, accepted: Sequence[Accepted]) -> Iterator[str]:
         """Say what any of the readers finds otherwise."""

@@ -156,8 +156,9 @@ class Engine:
         platform = {"os": shown.get("Os"), "architecture": shown.get("Architecture")}
         settings = shown.get("Config") or {}
         # podman shows a health check beside the settings, and of Docker's documents alone.
-        if "Healthcheck" in shown:
-            settings |= {"Healthcheck": shown["Healthcheck"]}
+        for key in ("Healthcheck", "HealthCheck"):
+            if key in shown:
+                settings |= {"Healthcheck": shown[key]}
         return ImageReading(
             platform=platform | ({"variant": shown["Variant"]} if "Variant" in shown else {}),
             settings=settings,
