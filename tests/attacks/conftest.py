@@ -30,7 +30,7 @@ from tests.attacks.catalogue import Attack, compared
 from tests.attacks.forging import Change, forge
 from tests.attacks.signing import Shelf
 from tests.conftest import ROOT
-from tests.unit.conftest import no_world  # noqa: F401 - a fixture
+from tests.unit.conftest import forbid_world
 
 Forge = Callable[[str, Mapping[Platform, Change]], tuple[World, Built]]
 
@@ -45,10 +45,10 @@ def compare_the_attack(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_world_without_programs(request: pytest.FixtureRequest) -> None:
+def no_world_without_programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold tests that need no programs to what holds for unit tests."""
     if request.node.get_closest_marker("programs") is None:
-        request.getfixturevalue("no_world")
+        forbid_world(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -251,6 +251,8 @@ class Readers:
                     pulled.append(found)
                 else:
                     yield found.named(f"podman cannot pull it: {done.stderr}")
+            if not pulled:
+                return
             shown = json.loads(engine.call("image", "inspect", *map(self.reference, pulled)).stdout)
             trees = self._mounted(engine, [image["Id"] for image in shown])
             for found, image, tree in zip(pulled, shown, trees, strict=True):

@@ -51,14 +51,16 @@ def test_same_seed_makes_same_mutant() -> None:
     )
 
 
+# CAP_NET_BIND_SERVICE, permitted and effective, in the second version of the kernel's form.
+CAPABILITY = "\x01\0\0\x02\0\x04".ljust(20, "\0")
 EVIL = b"\x7fELF another program"
 DIFFERENT: dict[str, tuple[Callable[[Image], Image], str]] = {
     "user in another case": (
-        lambda i: replace(i, configuration=text(b'"User":', b'"user":"0:0","User":')),
+        lambda i: replace(i, configuration=text(b'"65532:65532"', b'"65532:65532","user":"0:0"')),
         "podman reads config.User: expected '65532:65532', got '0:0'",
     ),
     "a capability": (
-        lambda i: i.topped(extended({"SCHILY.xattr.security.capability": "\x01"})),
+        lambda i: i.topped(extended({"SCHILY.xattr.security.capability": CAPABILITY})),
         "podman unpacks /health-caretaker: expected no extended attributes",
     ),
     "a setuid program in the folder of aufs": (

@@ -16,6 +16,11 @@ class TouchedTheWorldError(AssertionError):
 @pytest.fixture(autouse=True)
 def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make connecting and starting programs fail."""
+    forbid_world(monkeypatch)
+
+
+def forbid_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make connecting and starting programs fail, for a test that is no unit test by its place."""
 
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise TouchedTheWorldError("a unit test may not use the network or start a program")
