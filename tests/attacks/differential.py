@@ -34,7 +34,7 @@ from sealift.provision.root import root_prefix
 from sealift.services.ports import free_ports
 from sealift.services.registry import layouts_registry
 from sealift.services.supervised import Supervised
-from sealift.stations.readings import File, files, unpacked
+from sealift.stations.readings import File, files, in_archive
 from sealift.tools.engine import OCI_SETTINGS, Engine, _podman
 from sealift.tools.layout import Layout
 from sealift.tools.regctl import regctl
@@ -209,7 +209,7 @@ class Readers:
         odd: list[str] = []
         try:
             run(["crane", "export", platform, reference, archive])
-            odd += (f"crane exports {words}" for words in without_made_folders(found, unpacked(archive)))
+            odd += (f"crane exports {words}" for words in without_made_folders(found, in_archive(archive)))
             said = json.loads(run(["crane", "config", platform, reference]).stdout)
             odd += (f"crane reads {words}" for words in differences(found.configuration, said))
             options = ("--format={{json .}}", f"--platform={AMD64}")

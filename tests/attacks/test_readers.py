@@ -12,7 +12,7 @@ from sealift.elf.rootfs import Rootfs
 from sealift.line import Line
 from sealift.model.names import Digest, Platform
 from sealift.process import run
-from sealift.stations.readings import files, unpacked
+from sealift.stations.readings import files, in_archive
 from sealift.tools.layout import Layout
 from sealift.tools.regctl import regctl
 from tests.attacks.forging import AMD64, ARM64
@@ -33,7 +33,7 @@ def test_crane_unpacks_same_files(line: Line, tmp_path: Path, variant: str, plat
     reference, layout, digest = ours(line, variant, platform)
     out = tmp_path / "image.tar"
     run(["crane", "export", f"--platform={platform}", reference, out])
-    theirs, wanted = unpacked(out), files(Rootfs.from_layout(layout, digest))
+    theirs, wanted = in_archive(out), files(Rootfs.from_layout(layout, digest))
     assert {p: f for p, f in theirs.items() if f != wanted.get(p)} == {}
     # The program that unpacks makes a folder that no layer names.
     assert {p for p in wanted.keys() - theirs.keys() if wanted[p][0] != "dir"} == set()

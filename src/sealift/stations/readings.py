@@ -6,8 +6,9 @@ Both are compared with our own reading of the layout, which the image stage has 
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,6 +30,14 @@ KINDS: Mapping[bytes, str] = {
     tarfile.CHRTYPE: "char",
     tarfile.BLKTYPE: "block",
     tarfile.FIFOTYPE: "fifo",
+}
+_KINDS_OF_MODE: Mapping[int, str] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
 }
 # What engines put into a container, or change in it, when they make one.
 MADE = frozenset(["/.dockerenv", "/etc", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab"])
@@ -65,15 +74,14 @@ def _set(settings: JSON) -> JSON:
 
 def look_files(looks: Looks, engine: Engine, container: str, ours: tuple[Layout, Digest]) -> None:
     """Compare what the engine unpacked for a container, which may have ended, with the layout's files."""
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "files.tar"
-        engine.export(container, archive)
-        theirs = unpacked(archive)
+    with engine.unpacked(container) as place:
+        theirs = in_folder(place) if place.is_dir() else in_archive(place)
     wanted = files(Rootfs.from_layout(*ours))
+    differing = sorted({path for path, _ in wanted.items() ^ theirs.items()})
     odd = [
         f"{path}: expected {wanted.get(path, 'nothing')}, got {theirs.get(path, 'nothing')}"
-        for path in sorted({*wanted, *theirs})
-        if wanted.get(path) != theirs.get(path) and path not in MADE and not path.startswith(MADE_BELOW)
+        for path in differing
+        if path not in MADE and not path.startswith(MADE_BELOW)
     ]
     for words in odd[:MOST_NAMED]:
         looks.refused(f"{engine.name} unpacked {words}")
@@ -93,7 +101,7 @@ def files(rootfs: Rootfs) -> dict[str, File]:
     }
 
 
-def unpacked(archive: Path) -> dict[str, File]:
+def in_archive(archive: Path) -> dict[str, File]:
     """Return every file of an exported container; a hard link is the file that it names."""
     found: dict[str, File] = {}
     with tarfile.open(archive) as tar:
@@ -107,6 +115,26 @@ def unpacked(archive: Path) -> dict[str, File]:
             target = info.linkname if info.issym() else ""
             found[path] = (kind, mode, info.uid, info.gid, target, digest)
     return found
+
+
+def in_folder(root: Path) -> dict[str, File]:
+    """Return every file below a folder, and follow no link."""
+    found: dict[str, File] = {}
+    for folder, folders, names in os.walk(root):
+        for name in (*folders, *names):
+            path = os.path.join(folder, name)  # noqa: PTH118 - a thousand files in each image
+            status = os.lstat(path)
+            kind = _KINDS_OF_MODE.get(stat.S_IFMT(status.st_mode), oct(status.st_mode))
+            target = os.readlink(path) if kind == "symlink" else ""  # noqa: PTH115
+            digest = _hash_of(path) if kind == "file" else ""
+            mode = stat.S_IMODE(status.st_mode)
+            found[path[len(str(root)) :]] = (kind, mode, status.st_uid, status.st_gid, target, digest)
+    return found
+
+
+def _hash_of(path: str) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 def _named(tar: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
