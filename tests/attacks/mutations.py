@@ -215,8 +215,10 @@ def unicode_name(rng: Rng, draft: Draft) -> None:
     draft.layers[0].append(Item(path=f"usr/share/{name}", mtime=5))
 
 
-def hard_link(rng: Rng, draft: Draft) -> None:
-    target, path = rng.choice([("etc/passwd", "etc/same"), ("usr/lib/libone.so.1", "usr/lib/libtwo.so.1")])
+def hard_link(_: Rng, draft: Draft) -> None:
+    # A second layer may replace neither of them: see the random changes.
+    target, path = "usr/lib/one-name", "usr/share/other-name"
+    draft.layers[0].append(Item(path=target, data=b"linked", mtime=11))
     first = next(item for item in draft.layers[0] if item.path == target)
     draft.layers[0].append(replace(first, path=path, kind="hardlink", target=target, data=b""))
 
@@ -297,6 +299,14 @@ def rights_of_hard_link(rng: Rng, draft: Draft) -> None:
     link = Item(path="etc/more", kind="hardlink", target="etc/passwd")
     changes: list[JSON] = [{"mode": 0o4755}, {"mode": 0o666}, {"owner": 65532}]
     draft.layers[0].append(replace(link, **rng.choice(changes)))
+
+
+def other_layer_on_hard_link(rng: Rng, draft: Draft) -> None:
+    """Replace one name of a file that has two, or its folder."""
+    draft.layers[0].append(Item(path="etc/more", kind="hardlink", target="etc/passwd"))
+    places = ["etc/more", "etc/passwd", "etc"]
+    draft.layers.append([Item(path=rng.choice(places), data=b"newer", mtime=12)])
+    draft.forms.append(PAX)
 
 
 def plain_escape(part: str) -> Callable[[Rng, Draft], None]:
@@ -388,6 +398,7 @@ RANDOM: dict[str, Callable[[Rng, Draft], None]] = {
     "random bytes in the program's header": bytes_of_header,
     "random bytes in the base": bytes_of_base,
     "a hard link of the base with other rights": rights_of_hard_link,
+    "a layer of the base on a hard link": other_layer_on_hard_link,
     "random bytes in the gzip header": bytes_of_gzip,
     "something after the gzip stream": after_gzip,
 }

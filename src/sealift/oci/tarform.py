@@ -11,7 +11,7 @@ names and a few harmless PAX records are accepted of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from mmap import mmap
 
@@ -257,3 +257,14 @@ def read_entries(data: bytes | mmap, name: str, *, plain: bool) -> list[TarEntry
         if len(found) > MAX_ENTRIES:
             raise tar.refused(f"holds more than {MAX_ENTRIES} entries")
     return found
+
+
+def hidden(linked: Iterable[tuple[str, ...]], entries: Sequence[TarEntry]) -> Iterator[str]:
+    """Yield the files of lower layers that have other names, and that a layer takes the place of.
+
+    Who puts all layers into one tar makes the other names hard links to what lies there now.
+    """
+    for steps in linked:
+        places = [steps[:length] for length in range(1, len(steps) + 1)]
+        if any(e.steps == steps or (e.kind != "dir" and e.steps in places) for e in entries):
+            yield f"/{'/'.join(steps)}"
