@@ -79,6 +79,12 @@ def attacks(session: nox.Session) -> None:
 
 
 @nox.session
+def differential(session: nox.Session) -> None:
+    """Give thousands of accepted mutants of an image to podman, crane and regctl; `--count N --seed N`."""
+    session.run("python", "-m", "tests.attacks.differential", *session.posargs, external=True)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Let every service outside fail in every way; --write keeps the table, --only WORDS selects."""
     session.run("python", "-m", "tests.faults", *session.posargs, external=True)

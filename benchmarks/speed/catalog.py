@@ -41,6 +41,12 @@ ROWS: Mapping[str, Row] = {
         "ratio",
         0.2,
     ),
+    "gates": Row(
+        "gates",
+        "comparing images with the plan, and what the engine shows and unpacks of them ÷ the line",
+        "ratio",
+        0.05,
+    ),
     "services": Row("services", "a rehearsal's services, up and answering", "s", 3.0),
     "many-2": Row("many", "the line for 2 services ÷ for one", "ratio", 2.0),
     "many-4": Row("many", "the line for 4 services ÷ for one", "ratio", 4.0),

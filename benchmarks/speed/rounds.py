@@ -5,11 +5,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from benchmarks.speed import beside, chain
 from benchmarks.speed.attempt import attempt, several
 from benchmarks.speed.desk import Desk, Ran, Released
+from benchmarks.speed.gates import Costs
 from benchmarks.speed.values import Figure, Part, middle, ratio
 from sealift.console import say
 from sealift.errors import SealiftError
@@ -22,6 +26,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "goreleaser": ("goreleaser",),
     "sign": ("script", "v2"),
     "again": ("again",),
+    "gates": ("gates",),
 }
 # rekor-server's --checkpoint-interval in a rehearsal: an entry of the v2 profile waits for the next one.
 CHECKPOINT_INTERVAL = 0.5
@@ -39,6 +44,7 @@ class Round:
     goreleaser: float | None = None
     again: Ran | None = None
     v2: Released | None = None
+    gates: Costs | None = None
 
     def has(self, figure: str) -> bool:
         """Tell whether everything that a figure is made of went through."""
@@ -70,6 +76,8 @@ class Rounds:
         with self.desk.world(WORLD) as world:
             played = Round(first=self.desk.release(WORLD, "--keep"))
             env = self.desk.environment(WORLD)
+            if "gates" in self.wanted:
+                played.gates = self._try(lambda: self._gates(world))
             if "script" in self.wanted:
                 played.script = self._try(lambda: beside.script(self.desk, world, env))
             if (program := self.program) is not None:
@@ -79,6 +87,13 @@ class Rounds:
         if "v2" in self.wanted:
             played.v2 = self._try(self._v2)
         return played
+
+    def _gates(self, world: Path) -> Costs:
+        latest = self.desk.folder / "build" / "release" / "latest"
+        ran = self.desk.python(
+            "benchmarks.speed.gates", str(latest.resolve()), str(world / "bases"), log="gates"
+        )
+        return msgspec.json.decode(ran.stdout, type=Costs)
 
     def _again(self) -> Ran:
         self.desk.stop(WORLD)
@@ -154,10 +169,15 @@ def _again(rounds: Sequence[Round]) -> Iterator[Figure]:
     yield ratio("again", [r.again.seconds for r in rounds if r.again], [r.first.ran.seconds for r in rounds])
 
 
+def _gates(rounds: Sequence[Round]) -> Iterator[Figure]:
+    yield ratio("gates", [r.gates.seconds for r in rounds if r.gates], _walls(rounds))
+
+
 MAKERS: Mapping[str, Callable[[Sequence[Round]], Iterator[Figure]]] = {
     "chain": _chain,
     "script": _script,
     "goreleaser": _goreleaser,
     "sign": _sign,
     "again": _again,
+    "gates": _gates,
 }

@@ -245,10 +245,12 @@ class Line:
         )
 
     def _smoke(self, cell: Cell) -> ev.Smoked:
+        built = self.built(cell.variant)
         return smoke(
             cell,
             self.plan,
-            self.built(cell.variant),
+            built,
+            layout=Layout(self.run.root / built.layout),
             layouts=self.world.layouts,
             base=self.world.bases[self.plan.variant(cell.variant).base],
             engine=self.engine(),

@@ -159,6 +159,10 @@ def test_image_rejects_base_with_other_records(tmp_path: Path, attack: Attack[di
                 tar(folder("a"), hard_link("b", "a")),
                 "no file before it",
             ),
+            "a base with a hard link that is setuid": (
+                tar(file("etc/x", b"x"), hard_link("etc/y", "etc/x", 0o4755)),
+                "links 'etc/y' to 'etc/x' with other rights than it has",
+            ),
             "a base with ./ as a file": (tar(file("./")), "holds the path './'"),
             "a base with an empty link target": (tar(link("a", "")), "the target ''"),
             "a base with an empty layer": (b"", "is not a whole tar: it is empty"),
@@ -205,3 +209,36 @@ def test_image_rejects_base_with_other_settings(tmp_path: Path, attack: Attack[J
     attack.assert_blocked_by(caught.value)
     place = f"linux/amd64: settings of the base: {attack.words}"
     assert any(detail.startswith(place) for detail in refusals(caught.value))
+
+
+@each(
+    *attacks(
+        Kind.READERS,
+        "image",
+        {
+            "a base with a file that has two names, and a layer that replaces one of them": (
+                tar(file("etc/one", b"newer")),
+                "layer 2 of gcr.io/distroless/static-debian12:nonroot hides /etc/one, which has another name",
+            ),
+            "a base with a file that has two names, and a layer that replaces its folder": (
+                tar(file("etc", b"no folder")),
+                "layer 2 of gcr.io/distroless/static-debian12:nonroot hides /etc/one, which has another name",
+            ),
+        },
+    )
+)
+def test_image_rejects_base_that_hides_file_with_two_names(tmp_path: Path, attack: Attack[bytes]) -> None:
+    """Who puts all layers into one tar, as crane does, makes the other name a link to what is there now."""
+    two_names = tar(file("etc/one", b"older"), hard_link("etc/two", "etc/one"))
+    layers = (base_tree().pack(), packed(two_names), packed(attack.artefact))
+    below = replace(base_image(), layers=layers, steps=base_image().steps * 3)
+    with pytest.raises(GateRefusedError) as caught:
+        look(tmp_path, right_image(below), below)
+    attack.assert_blocked_by(caught.value)
+
+
+def test_image_accepts_base_that_replaces_other_name_of_file(tmp_path: Path) -> None:
+    two_names = tar(file("etc/one", b"older"), hard_link("etc/two", "etc/one"))
+    layers = (base_tree().pack(), packed(two_names), packed(tar(file("etc/two", b"newer"))))
+    below = replace(base_image(), layers=layers, steps=base_image().steps * 3)
+    assert look(tmp_path, right_image(below), below).platforms

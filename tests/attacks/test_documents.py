@@ -44,6 +44,10 @@ LONG_S = "\u017f"
             ),
             "a document that is not UTF-8": (text(b"{", b'{"x":"\xff",'), "not strict JSON"),
             "a document with half a surrogate pair": (text(b"{", b'{"x":"\\ud800",'), "not strict JSON"),
+            "a document with an escaped letter": (
+                text(b'"s', b'"\\u0073'),
+                "the character 's' is written as \\u0073",
+            ),
             "a document with NaN": (text(b"{", b'{"x":NaN,'), "NaN is not a whole number"),
             "a document with a fraction": (text(b"{", b'{"x":1.0,'), "1.0 is not a whole number"),
             "a document that is a list": (lambda found: [found], "is not an object but a list"),

@@ -19,6 +19,7 @@ from sealift.process import run
 from sealift.rehearsal.oci_writer import LayerTar
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.smoke import smoke
+from sealift.tools.layout import Layout
 from tests.attacks.catalogue import Attack, Kind, each, refusals
 from tests.attacks.conftest import Forge
 from tests.attacks.forging import AMD64, Image, same
@@ -47,7 +48,16 @@ def within(plan: Plan, seconds: float) -> Plan:
 def start(line: Line, plan: Plan, found: tuple[World, Built]) -> Smoked:
     world, built = found
     below = world.bases["static"]
-    return smoke(CELL, plan, built, layouts=world.layouts, base=below, engine=line.engine(), guard=line.guard)
+    return smoke(
+        CELL,
+        plan,
+        built,
+        layout=Layout(line.run.root / built.layout),
+        layouts=world.layouts,
+        base=below,
+        engine=line.engine(),
+        guard=line.guard,
+    )
 
 
 def blocked(attack: Attack[Any], line: Line, plan: Plan, found: tuple[World, Built]) -> list[str]:

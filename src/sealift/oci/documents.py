@@ -51,6 +51,9 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
 _STEP = {ord("{"): 1, ord("["): 1, ord("]"): -1, ord("}"): -1}
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+# What some writers of JSON escape; any other printable character of ASCII they write as it is.
+_MAY_BE_ESCAPED = frozenset("\"\\/<>&'=")
 _MOST_DIGITS = 18
 
 
@@ -206,6 +209,8 @@ def read_json(data: bytes, what: str, limits: Limits = IMAGE) -> JSON:
         if _SURROGATE.search(data):
             # One that stands alone becomes another character in Go.
             json.dumps(found, ensure_ascii=False).encode()
+        if limits is IMAGE:
+            _check_escapes(data)
     except (ValueError, RecursionError) as err:
         raise _refused(what, f"is not strict JSON: {err}") from err
     if not isinstance(found, dict):
@@ -323,6 +328,14 @@ def _depth(data: bytes) -> int:
     """Say how deep brackets are nested, without a reader that could run out of stack."""
     brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
     return max(itertools.accumulate(_STEP[bracket] for bracket in brackets), default=0)
+
+
+def _check_escapes(data: bytes) -> None:
+    """Refuse a plain character that is written as an escape: Go reads times without undoing them."""
+    for escape in _ESCAPE.finditer(data):
+        char = chr(int(escape[1], 16)) if escape[1] else ""
+        if char.isascii() and char.isprintable() and char not in {"", *_MAY_BE_ESCAPED}:
+            raise ValueError(f"the character {char!r} is written as {escape[0].decode()}")
 
 
 def _members(limits: Limits, pairs: Sequence[tuple[str, Any]]) -> JSON:

@@ -11,7 +11,7 @@ names and a few harmless PAX records are accepted of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from mmap import mmap
 
@@ -230,26 +230,41 @@ def read_entries(data: bytes | mmap, name: str, *, plain: bool) -> list[TarEntry
     """Read every entry; raises RefusedError at the first that could be read in two ways."""
     tar = _Tar(data, name, plain)
     found: list[TarEntry] = []
-    files: dict[tuple[str, ...], str] = {}
+    files: dict[tuple[str, ...], TarEntry] = {}
     for entry in tar.entries():
         if entry.steps in files:
             raise tar.refused(f"holds {entry.path!r} twice")
         if entry.kind == "hardlink":
             target = entry.target.removeprefix("./").lstrip("/") if not plain else entry.target
-            if files.get(tuple(target.split("/"))) != "file":
+            named = files.get(tuple(target.split("/")))
+            if named is None or named.kind != "file":
                 raise tar.refused(f"links {entry.path!r} to {entry.target!r}, which is no file before it")
+            # Engines give the link's rights to the file, other readers do not.
+            if (entry.mode, entry.uid, entry.gid) != (named.mode, named.uid, named.gid):
+                raise tar.refused(f"links {entry.path!r} to {entry.target!r} with other rights than it has")
         above = next(
             (
                 entry.steps[:n]
                 for n in range(1, len(entry.steps))
-                if files.get(entry.steps[:n], "dir") != "dir"
+                if entry.steps[:n] in files and files[entry.steps[:n]].kind != "dir"
             ),
             None,
         )
         if above is not None:
             raise tar.refused(f"holds {entry.path!r} below {'/'.join(above)!r}, which is no folder")
-        files[entry.steps] = entry.kind
+        files[entry.steps] = entry
         found.append(entry)
         if len(found) > MAX_ENTRIES:
             raise tar.refused(f"holds more than {MAX_ENTRIES} entries")
     return found
+
+
+def hidden(linked: Iterable[tuple[str, ...]], entries: Sequence[TarEntry]) -> Iterator[str]:
+    """Yield the files of lower layers that have other names, and that a layer takes the place of.
+
+    Who puts all layers into one tar makes the other names hard links to what lies there now.
+    """
+    for steps in linked:
+        places = [steps[:length] for length in range(1, len(steps) + 1)]
+        if any(e.steps == steps or (e.kind != "dir" and e.steps in places) for e in entries):
+            yield f"/{'/'.join(steps)}"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sealift.elf.layer import GZIP, Content, read_layer
+from sealift.elf.layer import GZIP, Content, Steps, read_layer, steps_of
 from sealift.elf.rootfs import Entry, Rootfs
 from sealift.errors import RefusedError, UsageError
 from sealift.model.evidence import Built, BuiltPlatform, Proven
@@ -21,7 +21,7 @@ from sealift.model.run import RunFolder
 from sealift.model.world import Base
 from sealift.oci import documents
 from sealift.oci.documents import Configuration, Manifest, differences
-from sealift.oci.tarform import TarEntry, read_entries
+from sealift.oci.tarform import TarEntry, hidden, read_entries
 from sealift.stations import distroless, expected
 from sealift.stations.gate import Looks
 from sealift.tools import buildx, git
@@ -313,7 +313,8 @@ def _look_layer(looks: Looks, platform: Platform, plan: Plan, blob: bytes, name:
 
 def _look_base(looks: Looks, platform: Platform, below: _Image, base: Base) -> None:
     """Look whether every reader unpacks the base's layers as ours does."""
-    odd = []
+    odd: list[str] = []
+    linked: set[Steps] = set()
     for number, layer in enumerate(below.layout.layers(below.digest)):
         name = f"layer {number} of {base.name}"
         try:
@@ -326,6 +327,8 @@ def _look_base(looks: Looks, platform: Platform, below: _Image, base: Base) -> N
             odd.append(f"{name} is {content.wrapping}")
         if not _same(found, content):
             odd.append(f"{name} is unpacked in two ways")
+        odd += [f"{name} hides {path}, which has another name below" for path in hidden(linked, found)]
+        linked |= {steps_of(entry.target, name) for entry in found if entry.kind == "hardlink"}
     _look_odd(looks, f"{platform}: layers of {base.name}", odd)
 
 

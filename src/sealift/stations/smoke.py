@@ -16,7 +16,9 @@ from sealift.services.ports import free_ports
 from sealift.services.service import status_of
 from sealift.services.supervised import Supervised
 from sealift.stations.gate import Looks
+from sealift.stations.readings import look_files, look_settings
 from sealift.tools.engine import Engine, cannot_start
+from sealift.tools.layout import Layout
 
 HEALTH_PORT = 8080
 METRICS_PORT = 9091
@@ -25,42 +27,45 @@ CANNOT_RUN = frozenset({126, 127})
 
 
 def smoke(
-    cell: Cell, plan: Plan, built: Built, *, layouts: str, base: Base, engine: Engine, guard: Supervised
+    cell: Cell,
+    plan: Plan,
+    built: Built,
+    *,
+    layout: Layout,
+    layouts: str,
+    base: Base,
+    engine: Engine,
+    guard: Supervised,
 ) -> Smoked:
     """Start one cell hardened; it must answer, tell its version, stop in time, and hold no shell.
 
-    ``base`` is what the image stands on; ``guard`` removes what we cannot when we are killed.
+    ``layout`` is the image's own, ``base`` what it stands on; ``guard`` removes what we cannot when we are
+    killed.
     """
-    digest = built.platforms[str(cell.platform)].digest
+    digest = Digest(built.platforms[str(cell.platform)].digest)
     image = f"{layouts}/{cell.variant}@{digest}"
     looks = Looks("smoke", str(cell))
     engine.keep_layers(base.layout, base.digest, cell.platform)
     name = f"sealift-{cell.slug}-{secrets.token_hex(4)}"
     with guard.owing(image, engine.image_removal(image)):
         engine.pull(image, cell.platform)
-        _look_settings(looks, plan, engine, image)
+        look_settings(looks, plan, cell.platform, engine, image, (layout, digest))
         with guard.owing(name, engine.removal(name)):
             said, started, stopped = _look_service(looks, plan, engine, image, cell.platform, name)
+            if stopped:
+                look_files(looks, engine, name, (layout, digest))
     gates = looks.done(
         means="the image does not run as it would in production",
         next_step=f"{engine.name} run --rm --read-only --cap-drop=ALL {image}",
     )
     return Smoked(
         gates=gates,
-        digest=Digest(digest),
+        digest=digest,
         runtime=engine.name,
         version_output=said,
         start_seconds=started,
         stop_seconds=stopped,
     )
-
-
-def _look_settings(looks: Looks, plan: Plan, engine: Engine, image: str) -> None:
-    """Look whether the engine, another reader of the same bytes, reads in them what we do."""
-    shown = engine.settings(image)
-    wanted = {"User": plan.config.image.user, "Entrypoint": [f"/{plan.config.service}"], "Cmd": []}
-    for key, value in wanted.items():
-        looks.equal(f"{key} that {engine.name} reads", expected=value, got=shown.get(key) or [])
 
 
 def _look_service(

@@ -7,17 +7,18 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sealift import process
 from sealift.errors import MissingProgramError
+from sealift.model.codec import decode
 from sealift.model.names import Digest, Platform
 from sealift.network import child_env
-from sealift.oci.documents import read_json
+from sealift.oci.documents import JSON
 from sealift.places import linked, plain, plainly
 
 # What a careful operator would set; the image must start under it.
@@ -26,6 +27,14 @@ HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
 SETSID, FLOCK = "/usr/bin/setsid", "/usr/bin/flock"
 # podman takes a run root of 50 characters at most, which is the store's "run".
 LONGEST_STORE = 50 - len("/run")
+
+# https://github.com/opencontainers/image-spec/blob/main/config.md: the rest, a health check too, is Docker's.
+OCI_SETTINGS = frozenset(
+    [
+        *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels"),
+        "StopSignal",
+    ]
+)
 
 # How a runtime says that the program of an image cannot be started, through docker and through podman; every
 # other error of theirs is the engine's or the machine's.
@@ -43,10 +52,20 @@ WAYS = """
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageReading:
+    """An image as an engine shows it: its platform, its settings, and its layers' uncompressed digests."""
+
+    platform: JSON
+    settings: JSON
+    layers: object
+
+
+@dataclass(frozen=True, kw_only=True)
 class Engine:
     """An engine's command and the options that differ between engines; ``locks`` is a folder.
 
-    A ``store`` is ours alone: what is in it is in nobody's way.
+    A ``store`` is ours alone: what is in it is in nobody's way. ``only_shows`` names the settings of an image
+    that the engine shows, where it does not show all. What ``mounts`` shows a container's files in a folder.
     """
 
     name: str
@@ -59,6 +78,8 @@ class Engine:
     start_options: tuple[str, ...] = ()
     remove_options: tuple[str, ...] = ()
     image_remove_options: tuple[str, ...] = ()
+    only_shows: frozenset[str] | None = None
+    mounts: bool = False
 
     def call(self, *words: str, check: bool = True, timeout: float = 120) -> process.Completed:
         """Run one of the engine's commands."""
@@ -142,10 +163,38 @@ class Engine:
         done = self.call("image", "inspect", "--format={{.Id}}", image, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
-    def settings(self, image: str) -> dict[str, Any]:
-        """Return what the engine itself reads in an image: what it would start a container with."""
-        shown = self.call("image", "inspect", "--format={{json .Config}}", image).stdout
-        return read_json(shown.encode(), f"what {self.name} shows of {image}")
+    def reading(self, image: str) -> ImageReading:
+        """Return how the engine itself reads an image: what it would start a container with."""
+        (shown,) = decode(self.call("image", "inspect", image).stdout, list[JSON])
+        platform = {"os": shown.get("Os"), "architecture": shown.get("Architecture")}
+        settings = shown.get("Config") or {}
+        # podman shows a health check beside the settings, and of Docker's documents alone.
+        for key in ("Healthcheck", "HealthCheck"):
+            if key in shown:
+                settings |= {"Healthcheck": shown[key]}
+        return ImageReading(
+            platform=platform | ({"variant": shown["Variant"]} if "Variant" in shown else {}),
+            settings=settings,
+            layers=(shown.get("RootFS") or {}).get("Layers"),
+        )
+
+    def shows(self, setting: str) -> bool:
+        """Tell whether the engine shows a setting of an image's configuration."""
+        return self.only_shows is None or setting in self.only_shows
+
+    @contextmanager
+    def unpacked(self, name: str) -> Iterator[Path]:
+        """Give a container's files as the engine has unpacked them: a folder to be read, or a tar of them.
+
+        The folder takes half the time, but can be read by root alone; it goes with the container.
+        """
+        if self.mounts:
+            yield Path(self.call("mount", name).stdout.rstrip("\n"))
+            return
+        with tempfile.TemporaryDirectory() as folder, plainly(Path(folder)) as link:
+            archive = link / "files.tar"
+            self.call("export", f"--output={archive}", name, timeout=600)
+            yield archive
 
     def load(self, archive: Path) -> None:
         """Take an image from a tar in docker's own form."""
@@ -258,4 +307,6 @@ def _podman(locks: Path, store: Path | None) -> Engine:
         start_options=("--http-proxy=false",),
         remove_options=("--ignore", "--time=0"),
         image_remove_options=("--ignore",),
+        only_shows=OCI_SETTINGS,
+        mounts=os.geteuid() == 0,
     )

@@ -23,8 +23,10 @@ def link(path: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
     return _linked(path, tarfile.SYMTYPE, target)
 
 
-def hard_link(path: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
-    return _linked(path, tarfile.LNKTYPE, target)
+def hard_link(path: str, target: str, mode: int = 0o644) -> tuple[tarfile.TarInfo, bytes]:
+    info, data = _linked(path, tarfile.LNKTYPE, target)
+    info.mode = mode
+    return info, data
 
 
 def special(path: str, kind: bytes) -> tuple[tarfile.TarInfo, bytes]:

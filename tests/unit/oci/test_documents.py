@@ -65,6 +65,24 @@ def test_text_without_an_end_takes_no_longer(end: bytes) -> None:
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"\\u003ca\\u003e\\u0026\\u0027\\u003d"',
+        '"\\/\\u002f\\\\u0041"',
+        '"\\u00e9\\ud83d\\ude00\\u2028\\u0001\\u007f"',
+    ],
+)
+def test_read_json_accepts_escapes_that_writers_use(text: str) -> None:
+    assert read_json(f'{{"a":{text}}}'.encode(), "it") == json.loads(f'{{"a":{text}}}')
+
+
+@pytest.mark.parametrize("text", ['"\\u0041"', '"\\\\\\u0030"', '"\\u005A"', '"\\u0020"', '"\\u007e"'])
+def test_read_json_rejects_escaped_plain_character(text: str) -> None:
+    with pytest.raises(RefusedError, match="is written as"):
+        read_json(f'{{"a":{text}}}'.encode(), "it")
+
+
 def test_brackets_in_text_are_no_depth() -> None:
     assert read_json(b'{"a":"' + b"[" * 1000 + b'\\"{"}', "it")["a"].endswith('"{')
 
