@@ -6,6 +6,7 @@ A piece of advice is an end where it is another version, or something that only 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import OutsideError, SealiftError
-from sealift.model.names import Version
+from sealift.model.names import Digest, Version
 from sealift.model.status import Finding
 from sealift.patience import may_help
 from sealift.stations.repair import TABLE, Place, repair
@@ -93,7 +94,7 @@ DAMAGES: dict[str, Damage] = {
     "the version tag is missing": lambda s: s.registry.tagged.pop(s.tag("1.2.3")),
     "the version tag is another's": status.other_image,
     "a platform is lost": lambda s: s.registry.bodies.pop(s.platform().digest),
-    "a blob is lost": lambda s: s.registry.blobs.remove(digest_of(f"{s.platform().repository} linux/amd64")),
+    "a blob is lost": lambda s: s.registry.blobs.remove(config_of(s)),
     "the index is lost": lambda s: s.registry.bodies.pop(s.index().digest),
     "an index without platforms": another_platform,
     "no signature": status.no_signature,
@@ -103,6 +104,11 @@ DAMAGES: dict[str, Damage] = {
     "a newer one": status.a_newer_one,
     "immutable tags": immutable_tags,
 }
+
+
+def config_of(street: Resumed) -> Digest:
+    manifest = json.loads(street.registry.bodies[street.platform().digest])
+    return Digest(manifest["config"]["digest"])
 
 
 def perform(street: Resumed, command: str) -> None:
