@@ -71,7 +71,7 @@ def production(
 def outside(plan: Plan) -> World:
     """Describe the real outside for one who only looks: any desk may, and nothing that signs is in it."""
     ref = f"refs/tags/{plan.version.git_tag}"
-    signed_by = plan.config.signer.signed_by(f"{plan.config.source}/{WORKFLOW}", ref)
+    signed_by = plan.config.signer.signed_by(plan.config.source, WORKFLOW, ref)
     nowhere = Path(os.devnull)
     return World(
         name="production",

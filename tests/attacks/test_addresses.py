@@ -19,6 +19,8 @@ from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.lying import Access, Lie, Shop, shop, with_header
 from tests.tools.scripted import Asked, Reply
 
+pytestmark = pytest.mark.programs
+
 # No such host can exist: whatever is sent there ends in other words than the expected ones.
 EVIL = "http://evil.invalid"
 Ask = Callable[[Registry, Shop], object]

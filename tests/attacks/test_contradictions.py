@@ -31,6 +31,8 @@ from tests.attacks.signing import wanting
 from tests.tools.scripted import Asked, Reply
 from tests.unit.stations.things import AMD64, ARM64, OURS, Glass, built, bundle, plan
 
+pytestmark = pytest.mark.programs
+
 Open = Callable[..., Shop]
 PLAN = plan("1.2.3")
 PAGE = PublishedRelease(tag="v1.2.3", release_id=1, url="https://page", immutable=True, made=True)

@@ -628,7 +628,7 @@ def upload(street: Street, name: str, data: bytes) -> None:
     """Change a file of the release together with its checksum, and have this checkout remember both."""
     sums = street.hub.files[CHECKSUMS].decode()
     before, after = (Digest.of(d).hex for d in (street.hub.files[name], data))
-    street.hub.files |= {name: data, CHECKSUMS: sums.replace(before, after).encode()}
+    street.hub.upload_again({name: data, CHECKSUMS: sums.replace(before, after).encode()})
     street.remember()
 
 

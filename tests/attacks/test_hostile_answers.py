@@ -26,6 +26,8 @@ from tests.attacks.hostile import (
 from tests.fuzz.readers import DIGEST, HOST
 from tests.fuzz.wire import answer
 
+pytestmark = pytest.mark.programs
+
 SECOND = 1.0
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 PACKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"

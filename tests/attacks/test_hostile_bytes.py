@@ -189,10 +189,10 @@ def laughs(form: str) -> str:
 
 
 CONFIGURATIONS = {
-    "brackets nested 100,000 deep": ("[" * 100_000, "more than 64 levels"),
-    "dashes nested 100,000 deep": ("- " * 100_000 + "a", "more than 64 levels"),
-    "aliases of aliases, a billion values": (laughs("[%s]"), "more than 20000 values"),
-    "merged keys of merged keys": (laughs("{<<: [%s]}"), "more than 20000 values"),
+    "brackets nested 100,000 deep": ("[" * 100_000, "more than 32 levels or 20000 values"),
+    "dashes nested 100,000 deep": ("- " * 100_000 + "a", "more than 32 levels or 20000 values"),
+    "aliases of aliases, a billion values": (laughs("[%s]"), "more than 32 levels or 20000 values"),
+    "merged keys of merged keys": (laughs("{<<: [%s]}"), "more than 32 levels or 20000 values"),
     "10,000 unknown keys": (names(9_000), "and 80 more"),
     "two megabytes": ("# " + "a" * (2 << 20), "has more than 1 MiB"),
     "brackets where true is wanted": (

@@ -24,6 +24,8 @@ from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.hub import FILES, REPOSITORY, TAG, TOKEN, Hub, Lie, Release
 from tests.tools.scripted import Asked, Reply, serving
 
+pytestmark = pytest.mark.programs
+
 Deed = Callable[[Store], None]
 
 

@@ -36,6 +36,8 @@ from tests.attacks.signing import wanting
 from tests.attacks.test_contradictions import Accepting
 from tests.unit.stations.things import OURS, Glass, bundle, plan
 
+pytestmark = pytest.mark.programs
+
 Then = Callable[[], object]
 
 

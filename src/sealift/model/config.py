@@ -106,9 +106,9 @@ class Signer(Strict, frozen=True, kw_only=True):
     visibility: Literal["public", "private", "internal"] | None = None
     self_hosted: bool = False
 
-    def signed_by(self, own: str, ref: str) -> str:
-        """Name the workflow that signs at a ref, of which the repository's ``own`` is the usual one."""
-        named = self.workflow or own
+    def signed_by(self, source: str, workflow: str, ref: str) -> str:
+        """Name the workflow that signs at a ref: the repository's own, where no other one is set."""
+        named = self.workflow or f"{source}/{workflow}"
         return named if "@" in named else f"{named}@{ref}"
 
 

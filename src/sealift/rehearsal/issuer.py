@@ -56,7 +56,7 @@ def github_claims(
         raise UsageError(f"{repository!r} is not a GitHub repository", next_step="write it as owner/name")
     ref = f"refs/tags/{version.git_tag}"
     file = f"{repository}/{workflow}@{ref}"
-    signed_by = signer.signed_by(f"{repository}/{workflow}", ref)
+    signed_by = signer.signed_by(repository, workflow, ref)
     own = signed_by.startswith(f"{repository}/") and signed_by.endswith(f"@{ref}")
     return {
         "sub": f"repo:{repository}:ref:{ref}",

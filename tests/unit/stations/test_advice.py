@@ -111,6 +111,11 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
+def config_of(street: Resumed) -> Digest:
+    manifest = json.loads(street.registry.bodies[street.platform().digest])
+    return Digest(manifest["config"]["digest"])
+
+
 def perform(street: Resumed, command: str) -> None:
     """Do what a command does; one that is not known here is an error of this test or of the advice."""
     match command.removesuffix(" --production").split():

@@ -261,7 +261,7 @@ def test_files_that_were_changed_together_with_their_checksums_are_noticed(stree
 def test_a_binary_with_its_checksum_that_is_not_the_images_is_noticed_by_all(street: Street) -> None:
     sums = street.hub.files[CHECKSUMS].decode()
     true, other = Digest.of(street.hub.files[BINARY]), digest_of("x")
-    street.hub.files.update({BINARY: b"x", CHECKSUMS: sums.replace(true.hex, other.hex).encode()})
+    street.hub.upload_again({BINARY: b"x", CHECKSUMS: sums.replace(true.hex, other.hex).encode()})
     (wrong,) = street.wrong()
     assert (wrong.what, wrong.subject, wrong.verdict) == ("asset", BINARY, "differs")
     assert (wrong.expected, wrong.got) == (true, other)
@@ -278,7 +278,8 @@ def test_a_signed_list_that_lacks_a_module_is_noticed_by_all(street: Street, for
     told["packages" if form == "spdx" else "components"].pop()
     sums = street.hub.files[CHECKSUMS].decode()
     before, after = (Digest.of(d).hex for d in (street.hub.files[name], json.dumps(told).encode()))
-    street.hub.files |= {name: json.dumps(told).encode(), CHECKSUMS: sums.replace(before, after).encode()}
+    changed = {name: json.dumps(told).encode(), CHECKSUMS: sums.replace(before, after).encode()}
+    street.hub.upload_again(changed)
     attached = street.shelves.attached[str(street.platform())]
     attached[:] = [b for b in attached if json.loads(b)["type"] != kind]
     say(street.shelves, Expected(subject=street.platform(), predicate_type=kind), told)

@@ -171,6 +171,9 @@ class Shelves(Registry):
         self.put_tag(repository, Tag(tag), digest_of(whole))
         return digest_of(whole)
 
+    def listing_problems(self, repository: Repository, digest: Digest) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
     def readback(self, repository: Repository, names: Mapping[str, Digest], *, blobs: bool) -> Readback:
         del blobs
         found = {
