@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import codecs
 import io
-import logging
 import sys
 import threading
-import traceback
-from types import TracebackType
+from typing import TextIO
 
 from sealift import texts
 
@@ -27,18 +25,32 @@ def write_every_character() -> None:
 
 
 def take_over() -> None:
-    """Write what Python itself would write, of a defect or a library's warning, as all else is written."""
-    sys.excepthook = _defect
-    logging.lastResort = _Said(logging.WARNING)
+    """Show as text what others write, too: Python of a defect, the command line of its words, a library."""
+    sys.stderr = Shown(sys.stderr)
 
 
-def _defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
+class Shown(io.TextIOBase):
+    """A stream onto another one, on which every text is only shown."""
 
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
-class _Said(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        say(self.format(record))
+    def write(self, text: str) -> int:
+        """Write a text as it is shown."""
+        self._stream.write(texts.shown(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what is below."""
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        """Return the descriptor of what is below."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Tell whether a terminal is below."""
+        return self._stream.isatty()
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

@@ -6,7 +6,9 @@ import io
 import json
 import logging
 import re
+import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 
 import msgspec
@@ -104,8 +106,8 @@ def test_a_text_from_outside_is_shown_and_does_nothing(
         "a report as JSON": lambda: console.result(to_json(report).decode()),
         "a report as Markdown": lambda: console.result(summary.markdown(report)),
         "a status": lambda: console.result("\n".join(status.lines(found))),
-        "a defect": lambda: console._defect(ValueError, defect, None),
-        "a library": lambda: console._Said().emit(said),
+        "a defect": lambda: traceback.print_exception(defect, file=console.Shown(sys.stderr)),
+        "a library": lambda: logging.StreamHandler(console.Shown(sys.stderr)).emit(said),
         "a table": lambda: _print((row,)),
     }
     for name, sink in sinks.items():
@@ -232,3 +234,21 @@ def test_a_long_text_is_shown_at_once() -> None:
     ):
         texts.shown(long)
         texts.markdown(long)
+
+
+@pytest.mark.programs
+@each(
+    Attack(
+        kind=Kind.OUTPUT,
+        sample="a word of the command line with an escape",
+        artefact="\x1b]0;released\x07",
+        stage="shown as text",
+        words=r"\x1b]0;released",
+        exit_code=2,
+    )
+)
+def test_words_of_the_command_line_are_shown(attack: Attack[str]) -> None:
+    argv = [sys.executable, "-m", "sealift", attack.artefact]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert not ACTS.search(done.stdout + done.stderr)
+    attack.assert_ended(done.returncode, done.stderr)
