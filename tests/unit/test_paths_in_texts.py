@@ -33,7 +33,6 @@ SHOWS = frozenset({"say", "result", "print", "true", "equal"})
 REGCTL = "regctl() gives regctl a link's reference"
 NAME = "a name of the configuration, of a module or of a file in an image; no folder of this machine"
 KNOWN: Mapping[tuple[str, str], str] = {
-    ("sealift.production", "f'{plan.config.source}/{WORKFLOW}'"): "the workflow's name in a certificate",
     ("noxfile", "f\"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}\""): (
         "venv makes no environment below a folder with a colon"
     ),

@@ -4,8 +4,9 @@ A file of the run folder is another job's claim. An image is not: a digest names
 registry, the signatures and the tags name that digest. So the binary, the lists and the scan are held
 against the layers below it, wherever those are read from: the run folder's layout or the registry.
 
-    held = {cell: read(cell, plan, built.platforms[cell.platform].digest, blob, repository=repository)}
-    check_statements(looks, plan, images, held, statements)
+    images = Images(plan=plan, world=world, built=built, blobs=blobs, known={})
+    images.check(looks, statements)
+    check_assets(looks, plan, images.held(), assets, lists, statements)
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ REPORT = Report(
 def test_a_weaker_policy_is_named_and_what_changed_of_it() -> None:
     text = markdown(REPORT)
     assert "## Weaker than the default\n\n- `image.user: 0:0 (default 65532:65532): root`\n" in text
-    assert "## Policy since `1.2.2`\n\n- `image.user: 65532:65532 -> 0:0`\n" in text
+    assert "## Policy since 1.2.2\n\n- `image.user: 65532:65532 -> 0:0`\n" in text
     first = msgspec.structs.replace(REPORT, weaker=(), policy=Changes())
     assert "Weaker than" not in markdown(first)
     assert "## Policy since the last release\n\n- this is the first release" in markdown(first)
