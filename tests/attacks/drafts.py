@@ -212,3 +212,10 @@ def gzipped(rng: Rng, *, plain: bool = False) -> Callable[[bytes], bytes]:
         return header + body + stream.flush() + struct.pack("<II", zlib.crc32(tar), len(tar))
 
     return pack
+
+
+def summed(raw: bytearray) -> bytes:
+    """Write the sum of the first header anew."""
+    raw[148:156] = b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw[:512])
+    return bytes(raw)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from tests.attacks.damages import RANDOM, harmful
 from tests.attacks.drafts import JSON, Draft, Tree, base_items, configuration_of, tree_of, written
-from tests.attacks.mutations import HARMLESS, RANDOM, harmful
+from tests.attacks.mutations import HARMLESS
 from tests.unit.stations.imaged import (
     PAX,
     Image,
@@ -51,6 +52,8 @@ def mutant(seed: int, number: int) -> Mutant:
     else:
         return made(number, draft.names, image, base, tree, configuration)
     image, base = written(draft, rng)
+    if tree is None:
+        configuration = configuration_of(image)
     return made(number, [*draft.names, name], image, base, tree, configuration)
 
 

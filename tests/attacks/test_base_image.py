@@ -151,6 +151,10 @@ def test_image_rejects_base_with_other_records(tmp_path: Path, attack: Attack[di
                 tar(link("a", "b"), file("a/c")),
                 "which is no folder",
             ),
+            "a base with a file that is a folder of the same layer": (
+                tar(file("a/b"), file("a")),
+                "holds paths below 'a', which is no folder",
+            ),
             "a base with a hard link before its target": (
                 tar(hard_link("a", "b"), file("b")),
                 "no file before it",

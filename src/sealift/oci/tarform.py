@@ -231,6 +231,7 @@ def read_entries(data: bytes | mmap, name: str, *, plain: bool) -> list[TarEntry
     tar = _Tar(data, name, plain)
     found: list[TarEntry] = []
     files: dict[tuple[str, ...], TarEntry] = {}
+    folders: set[tuple[str, ...]] = set()
     for entry in tar.entries():
         if entry.steps in files:
             raise tar.refused(f"holds {entry.path!r} twice")
@@ -242,16 +243,14 @@ def read_entries(data: bytes | mmap, name: str, *, plain: bool) -> list[TarEntry
             # Engines give the link's rights to the file, other readers do not.
             if (entry.mode, entry.uid, entry.gid) != (named.mode, named.uid, named.gid):
                 raise tar.refused(f"links {entry.path!r} to {entry.target!r} with other rights than it has")
-        above = next(
-            (
-                entry.steps[:n]
-                for n in range(1, len(entry.steps))
-                if entry.steps[:n] in files and files[entry.steps[:n]].kind != "dir"
-            ),
-            None,
-        )
-        if above is not None:
-            raise tar.refused(f"holds {entry.path!r} below {'/'.join(above)!r}, which is no folder")
+        above = [entry.steps[:length] for length in range(1, len(entry.steps))]
+        # In either order: engines replace the one by the other, or give up.
+        odd = next((f for f in above if f in files and files[f].kind != "dir"), None)
+        if odd is None and entry.kind != "dir" and entry.steps in folders:
+            odd = entry.steps
+        if odd is not None:
+            raise tar.refused(f"holds paths below {'/'.join(odd)!r}, which is no folder")
+        folders.update(above)
         files[entry.steps] = entry
         found.append(entry)
         if len(found) > MAX_ENTRIES:
