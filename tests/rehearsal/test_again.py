@@ -153,7 +153,11 @@ def test_again_makes_the_one_signature_that_was_deleted(desk: OwnDesk, town: Tow
 
 @pytest.mark.usefixtures("town")
 def test_each_station_runs_alone(desk: OwnDesk) -> None:
-    for station in ("prove", "scan", "verify"):
+    # A scan that looks again makes what was made from the last one stale, as push tells verify.
+    stale = desk.sealift("scan").status, desk.sealift("verify")
+    assert (stale[0], stale[1].status) == (0, 3)
+    assert "was made from evidence/scan/" in stale[1].stderr
+    for station in ("prove", "push", "sign", "verify"):
         said = desk.sealift(station, "--json")
         assert said.status == 0, said.stderr
         gates = json.loads(said.stdout)
