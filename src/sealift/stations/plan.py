@@ -85,7 +85,7 @@ def _changes(root: Path, commit: str, tags: dict[str, str], version: Version, fi
     last = policy.last_release(version, (v for v in before if v != version))
     missing, fetch = _unknown(root, tags)
     if last is None and fetch:
-        return policy.unknown(f"{missing.removeprefix("; ")}; {fetch} fetches them, if there are any")
+        return policy.unknown(f"{missing[2:]}; {fetch} fetches them, if there are any")
     return policy.changes(root, files, last, None if last is None else tags[last.git_tag])
 
 
