@@ -79,6 +79,11 @@ def github(
     (port,) = free_ports(1).release()
     api = replace(elsewhere.world.github, api=f"http://127.0.0.1:{port}")
     copied = replace(elsewhere, world=replace(elsewhere.world, github=api))
+    # The page names the registry, which is at another port here.
+    store = Store(folder)
+    for record in store.releases():
+        body = record.body.replace(f"{stage.world.registry}/", f"{elsewhere.world.registry}/")
+        store.put(msgspec.structs.replace(record, body=body))
     copied.verified = verified
     with Supervised(log=tmp_path / "supervisor.log") as services:
         services.start([stand_in(stage, folder, port, tmp_path / "github.log")])
