@@ -174,7 +174,7 @@ def same_page() -> Read:
         "redirects more than 5 times",
         told(
             lambda: registry().manifest(HOST.at(DIGEST)),
-            *(answer(status="307 There", Location=f"http://{h}.test/") for h in "abababab"),
+            *(answer(status="307 There", Location=f"/{h}") for h in "abababab"),
         ),
     ),
 )
@@ -184,7 +184,6 @@ def test_an_answer_that_does_not_end_is_given_up(
     if LATE in attack.words:
         monkeypatch.setattr(http_limits, "HEAD", SECOND)
         monkeypatch.setattr(http_limits, "WHOLE", SECOND)
-        monkeypatch.setattr("sealift.tools.github.MOST_SECONDS", SECOND)
     monkeypatch.setattr("sealift.tools.registry_http.PAGES", 100)
     monkeypatch.setattr("sealift.tools.registry_http.PAGES_SIZE", 4 << 20)
     refused(attack, tmp_path)

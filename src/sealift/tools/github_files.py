@@ -17,6 +17,8 @@ from sealift.tools.address import leaves_tls, origin, plainly
 from sealift.tools.http import Answer, Http, Sink
 from sealift.tools.http_limits import LIMIT
 
+# Bytes of a file, which is held in memory: GitHub may claim any size.
+LARGEST = 1 << 30
 BINARY = "application/octet-stream"
 HOPS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -53,7 +55,7 @@ class Files:
     def _read(self, url: str, headers: Mapping[str, str], size: int) -> tuple[Answer, bytes]:
         """Follow redirects to where the bytes are; the token is for the API alone, never for storage."""
         read = bytearray()
-        sink = Sink(write=read.extend, limit=max(size, 0) + LIMIT)
+        sink = Sink(write=read.extend, limit=min(max(size, 0), LARGEST) + LIMIT)
         for _ in range(HOPS):
             own = origin(url) == origin(self._api)
             sent = {k: v for k, v in headers.items() if own or k != "Authorization"}

@@ -173,13 +173,11 @@ def follow_policy(
     env: Mapping[str, str] | None = None,
     *,
     timeout: tuple[float, float] = (CONNECT, READ),
-    large: int = LIMIT,
-    seconds: float | None = None,
 ) -> None:
     """Have a session of a library connect as ``Http`` does: proxies, trust, limits, and timeouts.
 
-    Bodies are read before the library sees them, files of up to ``large`` bytes. A ``.netrc`` is not read:
-    its login would take the place of the library's own.
+    Bodies are read before the library sees them. A ``.netrc`` is not read: its login would take the place of
+    the library's own.
     """
     import requests
     from requests.adapters import HTTPAdapter
@@ -202,8 +200,7 @@ def follow_policy(
                 raise
             if proxy is not None and answer.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                 raise proxy.failure(_host(url), answer.reason or "", answer.status_code)
-            is_file = request.headers.get("Accept") == "application/octet-stream"
-            return _read(answer, large if is_file else LIMIT, seconds)
+            return _read(answer)
 
         def build_connection_pool_key_attributes(self, *args: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             host, _ = super().build_connection_pool_key_attributes(*args)
@@ -221,13 +218,13 @@ def follow_policy(
         session.mount(scheme, Adapter())
 
 
-def _read(answer: requests.Response, limit: int, seconds: float | None) -> requests.Response:
+def _read(answer: requests.Response) -> requests.Response:
     """Read a body as the library would, but to an end."""
     import requests
     import urllib3
 
     try:
-        answer._content = whole(answer.raw, limit, seconds)  # noqa: SLF001
+        answer._content = whole(answer.raw)  # noqa: SLF001
     except urllib3.exceptions.HTTPError as err:
         raise requests.ConnectionError(err, request=answer.request) from err
     answer._content_consumed = True  # noqa: SLF001
