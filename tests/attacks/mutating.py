@@ -52,8 +52,8 @@ def mutant(seed: int, number: int) -> Mutant:
     else:
         return made(number, draft.names, image, base, tree, configuration)
     image, base = written(draft, rng)
-    if tree is None:
-        configuration = configuration_of(image)
+    # What is in a layer is compared; its digest follows from it, however it is written.
+    configuration |= {"rootfs": configuration_of(image)["rootfs"]}
     return made(number, [*draft.names, name], image, base, tree, configuration)
 
 
