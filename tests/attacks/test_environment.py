@@ -278,7 +278,10 @@ def begun(sample: str, artefact: Begun, words: str = "debian", exit_code: int = 
         Begun(variables={"PATH": ".:"}, files={"git": "#!/bin/sh\n: > PLANTED\n"}),
     ),
     begun(
-        "TMPDIR that is missing", Begun(variables={"TMPDIR": "/nonexistent"}), "there is no such folder", 2
+        "TMPDIR that is missing",
+        Begun(variables={"TMPDIR": "/nonexistent/tmp"}),
+        "there is no such folder",
+        2,
     ),
     begun(
         "TMPDIR relative to the repository", Begun(variables={"TMPDIR": "ci"}), "its own working folder", 2

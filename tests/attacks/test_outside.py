@@ -15,7 +15,6 @@ from sealift.line import Line
 from sealift.model.codec import publish, to_json
 from sealift.model.names import Digest, Repository, Tag
 from sealift.model.plan import Cell
-from sealift.model.run import RunFolder
 from sealift.model.statements import PredicateType
 from sealift.rehearsal.github.store import Ref, Store
 from sealift.rehearsal.world import Stage
@@ -29,6 +28,7 @@ from sealift.tools.regctl import regctl
 from sealift.tools.registry_bundle import PREDICATE_ANNOTATION
 from tests.attacks.catalogue import Attack, Kind, each
 from tests.attacks.forging import ARM64
+from tests.relinked import copied as copied_run
 
 pytestmark = pytest.mark.programs
 
@@ -46,13 +46,7 @@ def elsewhere(line: Line, stage: Stage, tmp_path_factory: pytest.TempPathFactory
     (port,) = free_ports(1).release()
     with Supervised(log=folder / "supervisor.log") as services:
         services.start([public_registry(folder / "registry", port, log=folder / "registry.log")])
-        run = RunFolder(folder / "run")
-        run.root.mkdir()
-        for part in line.run.root.iterdir():
-            if part.name == "evidence":
-                shutil.copytree(part, run.root / part.name)
-            else:
-                (run.root / part.name).symlink_to(part)
+        run = copied_run(line.run, folder / "run")
         copied = replace(line, world=replace(line.world, registry=f"localhost:{port}"), run=run)
         run.write("sign", str(line.plan.version), copied._sign())
         for repository in repositories(copied):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import ssl
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -392,8 +393,8 @@ def asks_session(host: str) -> None:
 
 
 def asks_regctl(host: str) -> None:
-    with pytest.raises(OutsideError):
-        regctl.copy(f"{host}/app:1", "ocidir:///nonexistent:it", timeout=20)
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(OutsideError):
+        regctl.copy(f"{host}/app:1", f"ocidir://{folder}/layout:it", timeout=20)
 
 
 def asks_cosign(host: str) -> None:
