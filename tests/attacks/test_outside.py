@@ -22,6 +22,7 @@ from sealift.services.ports import free_ports
 from sealift.services.registry import public_registry
 from sealift.services.service import Service, TcpReady
 from sealift.services.supervised import Supervised
+from sealift.stations.contents import Images
 from sealift.stations.gate import GateRefusedError
 from sealift.stations.verify import Verified
 from sealift.tools.regctl import regctl
@@ -48,7 +49,10 @@ def elsewhere(line: Line, stage: Stage, tmp_path_factory: pytest.TempPathFactory
         services.start([public_registry(folder / "registry", port, log=folder / "registry.log")])
         run = copied_run(line.run, folder / "run")
         copied = replace(line, world=replace(line.world, registry=f"localhost:{port}"), run=run)
-        run.write("sign", str(line.plan.version), copied._sign())
+        with pytest.MonkeyPatch.context() as patch:
+            # Lists and scans name the registry at its own address. Contents are tried in test_files.py.
+            patch.setattr(Images, "check", lambda *_: None)
+            run.write("sign", str(line.plan.version), copied._sign())
         for repository in repositories(copied):
             for tag in copied.clients.registry.tags(repository):
                 regctl("tag", "delete", repository.tagged(tag), plain_http=copied.clients.registry.plain_http)
