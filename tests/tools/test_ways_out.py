@@ -180,7 +180,7 @@ def go_build(folder: Path) -> None:
     (folder / "main.go").write_text('package main\n\nimport _ "x.invalid/b"\n\nfunc main() {}\n')
     request = go.GoBuildRequest(
         module=folder, package=".", variable="main.version", version="1", platform=this_platform(),
-        linkage="static", glibc=None, output=folder / "out", cache=folder / "cache",
+        linkage="static", glibc=None, output=folder / "out", cache=folder / "cache", source=folder,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOPROXY", "https://registry.invalid")

@@ -99,8 +99,16 @@ def _leaving_links(top: Path) -> Iterator[Path]:
             folders.remove(".git")
         for name in (*folders, *files):
             path = Path(folder, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(real):
+            if path.is_symlink() and _leaves(path, real):
                 yield path
+
+
+def _leaves(link: Path, real: Path) -> bool:
+    """Tell whether a link leads out of a folder, or to where this user may not look."""
+    try:
+        return not link.resolve().is_relative_to(real)
+    except OSError:
+        return True
 
 
 def _read_files(
