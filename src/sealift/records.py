@@ -49,6 +49,8 @@ def key() -> bytes:
     )
     try:
         folder = (state if state.is_absolute() else Path.home() / ".local" / "state") / "sealift"
+        if not folder.is_absolute():
+            raise OSError(f"HOME is no absolute path: {Path.home()}")  # noqa: TRY301 - said as the others
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if ours_alone(folder):
             return _read_key(folder / "key")
