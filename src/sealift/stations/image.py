@@ -104,7 +104,8 @@ def image(
                 # By its name upstream: BuildKit would write the layers of a replaced stage anew.
                 base.name: buildx.OciLayout(folder=base.layout, digest=base.digest),
             },
-            arguments={"SUITE": plan.config.suite},
+            # Of one platform alone BuildKit would write a manifest without an index.
+            arguments={"SUITE": plan.config.suite, "BUILDKIT_MULTI_PLATFORM": "1"},
             platforms=plan.config.platforms,
             labels=labels(plan),
             name=f"{config.repository}:{plan.version}",

@@ -13,7 +13,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sealift.errors import SealiftError
+from sealift.model.run import RunFolder
 from sealift.stations.expected import moment
+from sealift.stations.image import image
+from sealift.tools import buildx
 from tests.unit.stations.imaged import (
     GNU,
     PROGRAM,
@@ -29,6 +32,7 @@ from tests.unit.stations.imaged import (
     planned,
     right_image,
 )
+from tests.unit.stations.things import AMD64, world
 
 JSON = dict[str, Any]
 RIGHT = go_tar((entry(), PROGRAM))
@@ -37,6 +41,30 @@ RIGHT = go_tar((entry(), PROGRAM))
 def test_image_accepts_planned_image(tmp_path: Path) -> None:
     built = look(tmp_path, right_image())
     assert {gate.verdict for gate in built.gates} == {"pass"}
+
+
+def test_image_is_an_index_also_of_one_platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class AskedError(Exception):
+        pass
+
+    def build(request: buildx.BuildRequest, **_: object) -> None:
+        assert request.platforms == (AMD64,)
+        assert request.arguments["BUILDKIT_MULTI_PLATFORM"] == "1"
+        raise AskedError
+
+    monkeypatch.setattr(buildx, "build", build)
+    config = msgspec.structs.replace(planned().config, platforms=(AMD64,))
+    one = msgspec.structs.replace(planned(), config=config)
+    with pytest.raises(AskedError):
+        image(
+            *("static", one, {}),
+            source=tmp_path,
+            base=world(tmp_path).bases["static"],
+            builder="",
+            env={},
+            programs={},
+            run=RunFolder(tmp_path),
+        )
 
 
 def test_image_accepts_layer_without_annotation(tmp_path: Path) -> None:
