@@ -21,7 +21,7 @@ from typing import IO
 
 from sealift import process, records
 from sealift.console import say
-from sealift.errors import SealiftError
+from sealift.errors import MissingProgramError, SealiftError
 from sealift.places import ours_alone, plain, shell_word
 from sealift.tools.engine import LONGEST_STORE
 
@@ -103,4 +103,8 @@ def _empty(store: Path) -> None:
 
 def _as_root(*words: str) -> str:
     argv = words if os.geteuid() == 0 else ("sudo", "-n", *words)
-    return process.run(argv, check=False, timeout=120).stdout
+    try:
+        return process.run(argv, check=False, timeout=120).stdout
+    except MissingProgramError:
+        # Without sudo, or without podman, there is no store: images are started by docker.
+        return ""
