@@ -154,7 +154,7 @@ def opened(asked: Asked, stations: Collection[str], *, started: bool = True) -> 
 
         only_in_actions(plan, os.environ)
     with ExitStack() as stack:
-        run = stack.enter_context(RunFolder.opened(root, plan))
+        run = stack.enter_context(RunFolder.opened(root, plan, sealed=sealed is not None))
         cloned = _begun(stack, stack.enter_context(_source(root, plan, run)))
         provided = provide_all(
             programs_of(stations, rehearsed=not asked.production),

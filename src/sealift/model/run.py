@@ -37,10 +37,12 @@ class RunFolder:
     _published: dict[str, Digest] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def open(cls, root: Path, plan: Plan) -> Self:
+    def open(cls, root: Path, plan: Plan, *, sealed: bool = False) -> Self:
         """Return a plan's folder, below ``build/release`` of ``root``, and name it the latest.
 
-        What another commit or a changed tree left in it is removed; what the same commit made stays.
+        What another commit or a changed tree left in it is removed; what the same commit made stays. In a
+        ``sealed`` folder the plan's file stays as it is, too: the seal is also of it, and another version's
+        tag may have come since.
         """
         releases = root / "build" / "release"
         run = cls(releases / str(plan.version))
@@ -57,7 +59,8 @@ class RunFolder:
                 # First, for what is half removed belongs to nobody.
                 run.plan_file.unlink(missing_ok=True)
                 shutil.rmtree(run.root)
-        run.write_plan(plan)
+        if not (sealed and run.exists(PLAN)):
+            run.write_plan(plan)
         fresh = releases / f".latest.{os.getpid()}"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(run.root.name)
@@ -66,7 +69,7 @@ class RunFolder:
 
     @classmethod
     @contextmanager
-    def opened(cls, root: Path, plan: Plan) -> Iterator[Self]:
+    def opened(cls, root: Path, plan: Plan, *, sealed: bool = False) -> Iterator[Self]:
         """Open a plan's folder for this run alone: another commit's of the same version would empty it."""
         releases = root / "build" / "release"
         releases.mkdir(parents=True, exist_ok=True)
@@ -76,7 +79,7 @@ class RunFolder:
             means="two at once would undo each other's files",
             next_step="wait for it, or release another version: --version",
         ):
-            yield cls.open(root, plan)
+            yield cls.open(root, plan, sealed=sealed)
 
     @property
     def plan_file(self) -> Path:

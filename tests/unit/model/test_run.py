@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sealift.model.policy import Changes
 from sealift.model.run import RunFolder
 from tests.unit.stations.things import plan
 
@@ -36,3 +37,16 @@ def test_a_folder_that_is_half_removed_belongs_to_nobody(
             RunFolder.open(tmp_path, other)
     RunFolder.open(tmp_path, plan())
     assert not left.exists()
+
+
+def test_a_sealed_folder_keeps_its_plan_when_another_versions_tag_has_come_since(tmp_path: Path) -> None:
+    first = plan()
+    later = msgspec.structs.replace(first, policy=Changes(since="9.9.9"))
+    run = RunFolder.open(tmp_path, first)
+    (made := run.root / "made").touch()
+    assert RunFolder.open(tmp_path, later, sealed=True).read_plan() == first
+    assert made.exists()
+    assert RunFolder.open(tmp_path, later).read_plan() == later
+    other = msgspec.structs.replace(first, commit="b" * 40)
+    assert RunFolder.open(tmp_path, other, sealed=True).read_plan() == other
+    assert not made.exists()
