@@ -51,7 +51,10 @@ def trusted(cache: Path, *, own: Path) -> Path:
 def go_cache() -> dict[str, str]:
     """Return the variables by which go asks us for what it has compiled before."""
     # Python alone: what an environment of ours holds is of no use there, and takes time.
-    words = (str(Path(sys.executable).resolve()), "-I", "-S", gocache.__file__)
+    words: tuple[str, ...] = (str(Path(sys.executable).resolve()), "-I", "-S", gocache.__file__)
+    if libraries := os.environ.get("LD_LIBRARY_PATH"):
+        # Where this Python found its own library; go itself does not get the variable.
+        words = ("/usr/bin/env", f"LD_LIBRARY_PATH={libraries}", *words)
     return {"GOCACHEPROG": " ".join(map(_quoted, words)), gocache.KEY: records.key().hex()}
 
 
