@@ -30,7 +30,7 @@ from sealift.tools.upstream import fetch, locked_bases
 # What a world was made with, in a file of its folder.
 CHOICE, LOCKED, EQUAL = "bases.chosen", b"locked\n", b"equal\n"
 # Which equals those are, and the folder that they lie in.
-EQUALS, LAYOUTS = "equals.json", "bases"
+EQUALS, LAYOUTS = "equals.record", "bases"
 
 
 class _Equals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

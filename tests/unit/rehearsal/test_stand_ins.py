@@ -108,7 +108,7 @@ def swap_the_layouts(world: Path) -> None:
 
 
 def break_the_memory(world: Path) -> None:
-    os.truncate(world / "equals.json", 20)
+    os.truncate(world / "equals.record", 20)
 
 
 @pytest.mark.parametrize(
