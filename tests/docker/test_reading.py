@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +27,31 @@ from tests.unit.stations.things import AMD64
 pytestmark = pytest.mark.programs
 
 
-@pytest.mark.parametrize("name", ["docker", "podman", "podman by tar"])
-def test_engine_reads_and_unpacks_image_as_planned(tmp_path: Path, docker: Docker, name: str) -> None:
+@pytest.fixture
+def store() -> Iterator[Path]:
+    """Give a folder with a short path, as podman needs one."""
+    folder = Path(tempfile.mkdtemp(prefix="podman-"))
+    yield folder
+    run([*(root_prefix() or ()), "rm", "-rf", "--one-file-system", folder])
+
+
+def test_docker_reads_and_unpacks_image_as_planned(tmp_path: Path, store: Path, docker: Docker) -> None:
     assert docker("version").returncode == 0
+    read_and_unpack(engines._docker(store / "locks"), tmp_path)
+
+
+@pytest.mark.parametrize("mounts", [True, False])
+def test_podman_reads_and_unpacks_image_as_planned(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, mounts: bool
+) -> None:
     debian.ensure(["podman"])
-    # podman takes short paths alone.
-    store = Path(tempfile.mkdtemp(prefix="podman-"))
-    engine = engines._docker(store / "locks") if name == "docker" else engines._podman(store / "locks", store)
-    engine = replace(engine, mounts=engine.mounts and name != "podman by tar")
+    # podman reads it, and wants the file in it.
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    engine = engines._podman(store / "locks", store)
+    read_and_unpack(replace(engine, mounts=engine.mounts and mounts), tmp_path)
+
+
+def read_and_unpack(engine: engines.Engine, tmp_path: Path) -> None:
     right, other = (Layout(tmp_path / "layouts" / image) for image in ("right", "other"))
     right_image().write(right.root)
     right_image().saying(Labels={"run": "docker run --privileged IMAGE"}).write(other.root)
@@ -52,7 +70,7 @@ def test_engine_reads_and_unpacks_image_as_planned(tmp_path: Path, docker: Docke
             gates = looks.done(means="", next_step="")
             shown = {gate.detail.partition(" ")[0] for gate in gates}
             assert {"User", "Env", "Entrypoint", "Labels", "ExposedPorts", "WorkingDir"} <= shown
-            assert ("Healthcheck" in shown) == (name == "docker")
+            assert ("Healthcheck" in shown) == (engine.name == "docker")
             # Another image's labels are others: what is compared is not compared with itself.
             looks = Looks("smoke", "static/linux/amd64")
             of_other = other.platforms(other.index())[AMD64]
@@ -62,4 +80,3 @@ def test_engine_reads_and_unpacks_image_as_planned(tmp_path: Path, docker: Docke
         finally:
             run(engine.removal(container), check=False)
             run(engine.image_removal(image), check=False)
-            run([*(root_prefix() or ()), "rm", "-rf", "--one-file-system", store])
