@@ -138,6 +138,8 @@ class Stand:
         found.restore_releases(kept, self.github)
         line.run.write("draft", str(line.plan.version), drafted)
         relink(line)
+        # Another process has written it.
+        line.run._published.clear()
         return state
 
     def _fresh(self, *, patience: float, variants: Collection[str] = ()) -> Line:
