@@ -29,6 +29,7 @@ from sealift.model.plan import Plan
 from sealift.model.run import RunFolder
 from sealift.rehearsal.world import Stage
 from sealift.schedule import Schedule
+from sealift.stations.assets import assets as gather
 from sealift.stations.draft import DraftState
 from sealift.stations.verify import Verified
 from sealift.tools import git
@@ -136,6 +137,7 @@ class Stand:
             self.drafts[key] = kept, line.state, line.run.read("draft", str(line.plan.version), Drafted)
         kept, state, drafted = self.drafts[key]
         found.restore_releases(kept, self.github)
+        gather(line.plan, line._lists(), line.run)
         line.run.write("draft", str(line.plan.version), drafted)
         relink(line)
         # Another process has written it.
