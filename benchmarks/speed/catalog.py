@@ -43,7 +43,7 @@ ROWS: Mapping[str, Row] = {
     ),
     "gates": Row(
         "gates",
-        "comparing images with the plan, and what the engine shows and unpacks of them ÷ the line",
+        "comparing one cell's image with the plan and with what the engine shows and unpacks ÷ the line",
         "ratio",
         0.05,
     ),
