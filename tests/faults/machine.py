@@ -17,7 +17,7 @@ from sealift.services.ports import free_ports
 from sealift.services.registry import public_registry
 from sealift.services.service import privileged
 from sealift.services.supervised import Supervised
-from tests.faults.stand import ENOUGH, Stand, play, with_patience
+from tests.faults.stand import ENOUGH, Stand, play, rename_images, with_patience
 from tests.faults.words import few, plain
 from tests.rehearsal.playing import Desk, Said
 from tests.whole import half_files
@@ -182,7 +182,9 @@ def _registry_on(folder: Path, size: str, stand: Stand) -> Iterator[tuple[Disk, 
     with small_disk(folder, size) as disk, Supervised(log=folder.with_suffix(".log")) as services:
         services.start([public_registry(folder / "kept", port, log=folder.with_suffix(".registry.log"))])
         line = stand.line("push", patience=1)
-        yield disk, replace(line, world=replace(line.world, registry=f"localhost:{port}"))
+        there = replace(line, world=replace(line.world, registry=f"localhost:{port}"))
+        rename_images(line, there)
+        yield disk, there
 
 
 def _played_twice(what: str, station: str, line: Line, disk: Disk) -> Row:

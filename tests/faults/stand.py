@@ -154,11 +154,7 @@ class Stand:
         }
         plan = msgspec.structs.replace(plan, config=msgspec.structs.replace(plan.config, variants=renamed))
         fresh = replace(with_patience(line, patience), plan=plan, run=self._folder(line))
-        for cell in plan.cells:
-            old, new = (line.world.repository(p.variant(cell.variant).repository) for p in (line.plan, plan))
-            for part in fresh.run.root.glob(f"*/{cell.slug}.*"):
-                part.write_text(renamed_in(part.read_text(encoding="utf-8"), {old: new}), encoding="utf-8")
-        relink(fresh)
+        rename_images(line, fresh)
         return fresh
 
     def _folder(self, line: Line) -> RunFolder:
@@ -166,6 +162,15 @@ class Stand:
         run = copied(line.run, self.folder / f"run-{next(self.numbers)}")
         run.work.mkdir(parents=True)
         return run
+
+
+def rename_images(line: Line, other: Line) -> None:
+    """Have lists and scans of a release name the images as another one ships them."""
+    for cell in other.plan.cells:
+        old, new = (x.world.repository(x.plan.variant(cell.variant).repository) for x in (line, other))
+        for part in other.run.root.glob(f"*/{cell.slug}.*"):
+            part.write_text(renamed_in(part.read_text(encoding="utf-8"), {old: new}), encoding="utf-8")
+    relink(other)
 
 
 @contextlib.contextmanager
