@@ -91,7 +91,12 @@ def inject() -> None:
     """
     from github import Requester
 
-    class Plain(Requester.HTTPRequestsConnectionClass):
+    plain, secure = Requester.HTTPRequestsConnectionClass, Requester.HTTPSRequestsConnectionClass
+    Requester.Requester.injectConnectionClasses(_checking(plain), _checking(secure))
+
+
+def _checking(kind: type[Any]) -> type[Any]:
+    class Connection(kind):  # type: ignore[misc]
         def __init__(self, *args: Any, **told: Any) -> None:
             super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
             self.session.stream = True
@@ -101,27 +106,12 @@ def inject() -> None:
             checked(headers, _asked(self))
             super().request(verb, url, input, headers, stream)
 
-        def getresponse(self) -> Requester.RequestsResponse:
+        def getresponse(self) -> Any:
             came = super().getresponse()
             answered(came.status, dict(came.getheaders()), _asked(self))
             return came
 
-    class Secure(Requester.HTTPSRequestsConnectionClass):
-        def __init__(self, *args: Any, **told: Any) -> None:
-            super().__init__(*args, **{**told, "timeout": told.get("timeout") or TIMEOUT})
-            self.session.stream = True
-            follow_policy(self.session)
-
-        def request(self, verb: str, url: str, input: Any, headers: Any, stream: bool = False) -> None:  # noqa: A002 - inherited
-            checked(headers, _asked(self))
-            super().request(verb, url, input, headers, stream)
-
-        def getresponse(self) -> Requester.RequestsResponse:
-            came = super().getresponse()
-            answered(came.status, dict(came.getheaders()), _asked(self))
-            return came
-
-    Requester.Requester.injectConnectionClasses(Plain, Secure)
+    return Connection
 
 
 def _asked(connection: Any) -> str:
